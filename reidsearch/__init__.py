@@ -1,0 +1,36 @@
+"""reidsearch: a search engine for people in footage.
+
+from reidsearch import open_gallery
+
+with open_gallery("db", write=True) as gallery:
+    gallery.ingest("frames/")
+    for match in gallery.search(frame="frames:1", person=1).matches:
+        print(match.rank, match.distance, match.sighting.id)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reidsearch.build import Gallery, open_gallery
+    from reidsearch.errors import ReidsearchError
+    from reidsearch.sources import SourceOptions, open_source
+
+__version__ = "0.1.0"
+__all__ = ["Gallery", "ReidsearchError", "SourceOptions", "open_gallery", "open_source"]
+
+_HOMES = {
+    "Gallery": "reidsearch.build",
+    "open_gallery": "reidsearch.build",
+    "ReidsearchError": "reidsearch.errors",
+    "SourceOptions": "reidsearch.sources",
+    "open_source": "reidsearch.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when first used, so that `import reidsearch` costs nothing."""
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

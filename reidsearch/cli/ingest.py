@@ -1,0 +1,171 @@
+"""`reidsearch ingest`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from reidsearch import defaults
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.output import print_json, say, talk, warn
+from reidsearch.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reidsearch.ingest import IngestReport
+    from reidsearch.sources import FrameSource
+    from reidsearch.types import BadFrame
+
+
+def ingest(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="Folders of frames, or video files."),
+    ],
+    db: Db = DEFAULT_DB,
+    camera: Annotated[
+        str | None,
+        typer.Option(help="Camera that took all of them; else each is its own camera."),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="Take at most N frames of a source.")
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames per second; else a video's own, or 25 for a folder."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="ISO8601", help="Time of the first frame; 2009-05-06T14:30:00."),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
+    ] = None,
+    tiles: Annotated[
+        str,
+        typer.Option(metavar="auto|off|CxR", help="Look at overlapping tiles for small people."),
+    ] = "auto",
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Lowest detector score kept; else the detector's."),
+    ] = None,
+    min_height: Annotated[int, typer.Option(min=1, help="Lowest box kept, in pixels.")] = (
+        defaults.MIN_HEIGHT_PX
+    ),
+    json: Json = False,
+) -> None:
+    """Find, embed and store everyone in SOURCE.
+
+    Frames that the database already has are skipped, so an interrupted ingest goes on where it was.
+    """
+    from reidsearch.build import open_gallery
+    from reidsearch.search import parse_start
+    from reidsearch.sources import SourceOptions, open_source
+
+    if fps is not None and not 0 < fps < float("inf"):
+        raise typer.BadParameter("must be a number above 0", param_hint="--fps")
+    if camera is not None and (not camera or set(camera) & set("/:")):
+        raise typer.BadParameter("must not be empty or hold / or :", param_hint="--camera")
+    start_s = None if start is None else parse_start(start)
+    options = SourceOptions(camera, every, max_frames, fps, start_s)
+    opened = [open_source(path, options) for path in sources]
+    _require_own_names(opened)
+    with (
+        open_gallery(
+            db,
+            write=True,
+            detector=detector,
+            embedder=embedder,
+            min_score=min_score,
+            min_height_px=min_height,
+            tiles=tiles,
+        ) as gallery,
+        _Progress(opened) as progress,
+    ):
+        reports = [gallery.ingest(source, progress.step) for source in opened]
+    _finish(reports, db, json=json)
+
+
+def _require_own_names(sources: list[FrameSource]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for source in sources:
+        other = seen.setdefault(source.info.key, source.info.path)
+        if other != source.info.path:
+            raise SourceError(
+                f"{other} and {source.info.path} would both be named {source.info}",
+                hint="ingest them one by one, each with its own --camera",
+            )
+
+
+def _finish(reports: list[IngestReport], db: Path, *, json: bool) -> None:
+    frames = sum(report.frames for report in reports)
+    failed = sum(report.frames_failed for report in reports)
+    skipped = sum(report.frames_skipped for report in reports)
+    people = sum(report.people for report in reports)
+    seconds = sum(report.seconds for report in reports)
+    if failed and not frames + skipped:
+        raise SourceError(f"none of the {failed} frames could be decoded")
+    if json:
+        print_json(
+            {
+                "frames": frames,
+                "frames_failed": failed,
+                "frames_skipped": skipped,
+                "people": people,
+                "seconds": round(seconds, 3),
+                "frames_per_s": round(frames / seconds, 2) if seconds else 0.0,
+                "db": str(db),
+            }
+        )
+        return
+    parts = [f"{people} people in {frames} frames"]
+    if skipped:
+        parts.append(f"{skipped} frames were stored already")
+    if failed:
+        parts.append(f"{failed} could not be read")
+    say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
+
+
+class _Progress:
+    """A bar over all frames of all sources, with warnings above it."""
+
+    def __init__(self, sources: list[FrameSource]) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=talk,
+            transient=True,
+            disable=not talk.is_terminal,
+        )
+        self._task = self._bar.add_task("frames", total=sum(map(len, sources)), speed="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self, bad: BadFrame | None) -> None:
+        """Count a frame, and name it when it was bad."""
+        if bad is not None:
+            warn(bad.reason)
+        speed = self._bar.tasks[0].speed
+        self._bar.update(self._task, advance=1, speed=f"{speed:.1f}/s" if speed else "")

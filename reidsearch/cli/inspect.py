@@ -1,0 +1,149 @@
+"""`reidsearch inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.output import print_fields, print_json, print_table, say, sighting_fields
+from reidsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.store import Store
+
+
+class What(StrEnum):
+    """What to look at."""
+
+    DATABASE = "database"
+    SOURCES = "sources"
+    FRAME = "frame"
+    CROP = "crop"
+
+
+def inspect(
+    what: Annotated[
+        What,
+        typer.Argument(help="The whole database, its sources, one frame, or one stored person."),
+    ] = What.DATABASE,
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS]", help="[CAMERA/]SOURCE:N of a frame, id of a crop."),
+    ] = None,
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Show what is stored, and what it was made with."""
+    if (address is not None) != (what in (What.FRAME, What.CROP)):
+        raise UsageError(
+            f"inspect {what} takes {'no' if address is not None else 'an'} address",
+            hint="inspect, inspect sources, inspect frame SOURCE:N, inspect crop ID",
+        )
+    from reidsearch.build import open_gallery
+
+    with open_gallery(db) as gallery:
+        store = gallery.store
+        match what:
+            case What.DATABASE:
+                _show_database(store, db, json=json)
+            case What.SOURCES:
+                _show_sources(store, json=json)
+            case What.FRAME:
+                _show_frame(store, str(address), json=json)
+            case What.CROP:
+                _show_crop(store, str(address), json=json)
+
+
+def _show_database(store: Store, db: Path, *, json: bool) -> None:
+    from reidsearch.render.table import format_bytes, source_table
+    from reidsearch.store.chroma_store import size_on_disk
+
+    sources, provenance = store.sources(), store.provenance
+    fields: dict[str, Any] = {
+        "people": len(store),
+        "frames": sum(len(record.frames) for record in sources),
+        "cameras": sorted({record.info.camera for record in sources}),
+        "bytes": size_on_disk(db),
+        "models": {"detector": provenance.detector, "embedder": provenance.embedder},
+        "dimension": provenance.dimension,
+        "fingerprint": provenance.fingerprint,
+        "package_version": provenance.package_version,
+    }
+    if json:
+        print_json({**fields, "sources": [_source_fields(record) for record in sources]})
+        return
+    models = fields.pop("models")
+    print_fields(
+        {
+            **fields,
+            "cameras": ", ".join(fields["cameras"]),
+            "bytes": format_bytes(fields["bytes"]),
+            **models,
+        }
+    )
+    if sources:
+        print()
+        print_table(source_table(sources))
+
+
+def _show_sources(store: Store, *, json: bool) -> None:
+    from reidsearch.render.table import source_table
+
+    if json:
+        print_json([_source_fields(record) for record in store.sources()])
+    else:
+        print_table(source_table(store.sources()))
+
+
+def _show_frame(store: Store, address: str, *, json: bool) -> None:
+    from reidsearch.render.table import sighting_table
+    from reidsearch.search import find_frame
+    from reidsearch.types import Filter
+
+    record, frame = find_frame(store, address)
+    people = store.sightings(Filter(sources=(record.info.key,), frame=frame))
+    if json:
+        time_s = record.info.time_of(frame)
+        fields = {"camera": record.info.camera, "source": record.info.name, "frame": frame}
+        print_json({**fields, "time_s": time_s, "people": [sighting_fields(p) for p in people]})
+    elif people:
+        print_table(sighting_table(people))
+    else:
+        say("nobody was found in this frame")
+
+
+def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
+    from reidsearch.search import query_crop
+
+    query = query_crop(store, crop_id)
+    if query.sighting is None:
+        raise AssertionError("a stored crop has a sighting")
+    fields = sighting_fields(query.sighting)
+    if json:
+        print_json({**fields, "embedding": query.vector.tolist()})
+    else:
+        print_fields(fields)
+
+
+def _source_fields(record: SourceRecord) -> dict[str, Any]:
+    """A source as JSON has it; times are those of its first and last frame."""
+    info = asdict(record.info)
+    name = info.pop("name")
+    return {
+        "source": name,
+        **info,
+        "frames": len(record.frames),
+        "people": record.people,
+        "first_frame": min(record.frames),
+        "last_frame": max(record.frames),
+        "from_s": record.info.time_of(min(record.frames)),
+        "to_s": record.info.time_of(max(record.frames)),
+        "settings": asdict(record.settings),
+    }

@@ -1,0 +1,24 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reidsearch import defaults
+
+Db = Annotated[
+    Path, typer.Option("--db", envvar="REIDSEARCH_DB", help="Database folder.", metavar="DIR")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Frame = Annotated[
+    str | None,
+    typer.Option("--frame", metavar="[CAMERA/]SOURCE:N", help="A stored frame with the person."),
+]
+Person = Annotated[
+    int, typer.Option("--person", min=1, help="Which person of --frame, by falling score.")
+]
+
+DEFAULT_DB = Path(defaults.DB)

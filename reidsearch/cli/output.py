@@ -1,0 +1,63 @@
+"""Data goes to stdout, talk to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from reidsearch.types import Match, Sighting
+
+_PIPE_WIDTH = 240  # a table that nobody looks at in a terminal is not folded to 80 columns
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Tell the user something that is not data; rich markup in `message` must be meant."""
+    talk.print(message)
+
+
+def warn(message: str) -> None:
+    """Tell the user of something that went wrong without stopping us."""
+    say(f"[yellow]warning:[/] {escape(message)}")
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as the terminal, or as wide as it needs to be in a pipe."""
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def print_fields(fields: dict[str, Any]) -> None:
+    """Print names and values, one pair a line."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name.replace("_", " "), escape(str(value)))
+    print_table(table)
+
+
+def sighting_fields(sighting: Sighting) -> dict[str, Any]:
+    """A sighting as JSON has it."""
+    return asdict(sighting)
+
+
+def match_fields(match: Match) -> dict[str, Any]:
+    """A match as JSON has it: its rank and distance, and the sighting's fields beside them."""
+    fields = sighting_fields(match.sighting)
+    return {"rank": match.rank, "distance": match.distance, **fields}

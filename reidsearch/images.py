@@ -1,0 +1,110 @@
+"""Reading pictures, cutting crops and turning them into network input. All pictures are RGB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from reidsearch.errors import ImageError
+from reidsearch.types import Crops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.types import Detections
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # damaged files are our message to give, once
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as `(H, W, 3)` uint8 RGB, whatever its depth and channels.
+
+    Grey is repeated, alpha is dropped, 16 bits become 8, EXIF orientation is applied.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated or not a picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    if not data:
+        raise ImageError(f"cannot decode {path}: the file is empty")
+    if _is_cut_jpeg(data):
+        raise ImageError(f"cannot decode {path}: the file is cut short")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise ImageError(f"cannot decode {path}: {error.err}") from error
+    if image is None:
+        raise ImageError(f"cannot decode {path}: damaged, or not a picture")
+    return np.asarray(image, np.uint8)
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Whether a JPEG ends before its end-of-image marker; OpenCV would fill the rest with grey.
+
+    No entropy-coded data holds FF D9, and thumbnails lie before the last start-of-scan marker
+    (ITU-T T.81, B.1.1.2), so a whole file has the end marker after it.
+    """
+    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
+    """Cut every detection out of its frame, to whole pixels; boxes without a pixel are dropped.
+
+    Args:
+        image: `(H, W, 3)` uint8 RGB.
+        detections: boxes in pixels of `image`.
+
+    Returns:
+        The crops (views, not copies) and the detections kept, row by row.
+    """
+    height, width = image.shape[:2]
+    low = np.floor(detections.xyxy[:, :2]).astype(int).clip(0)
+    high = np.ceil(detections.xyxy[:, 2:]).astype(int).clip(None, (width, height))
+    kept = np.flatnonzero((high > low).all(axis=1))
+    images = tuple(image[low[i, 1] : high[i, 1], low[i, 0] : high[i, 0]] for i in kept)
+    return Crops(images, detections[kept])
+
+
+def to_batch(
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    size_hw: tuple[int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> NDArray[np.float32]:
+    """Resize and normalise crops as torchreid does for its networks.
+
+    torchreid resizes with torchvision on Pillow pictures, which is Pillow's bilinear filter with
+    antialiasing; OpenCV's differs when it shrinks.
+
+    Args:
+        images: N crops, `(h, w, 3)` uint8 RGB of any size.
+        size_hw: the network's input.
+        mean: per RGB channel, of values in `[0, 1]`.
+        std: likewise.
+
+    Returns:
+        `(N, 3, H, W)` float32.
+    """
+    height, width = size_hw
+    batch = np.empty((len(images), height, width, 3), np.float32)
+    for row, image in zip(batch, images, strict=True):
+        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        row[:] = np.asarray(resized)
+    batch /= 255.0
+    batch -= np.asarray(mean, np.float32)
+    batch /= np.asarray(std, np.float32)
+    return batch.transpose(0, 3, 1, 2)

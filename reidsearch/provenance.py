@@ -1,0 +1,144 @@
+"""What a database records about itself: the models that filled it and the footage it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from reidsearch.errors import ModelMismatchError, SourceError
+from reidsearch.frame_set import pack_numbers, unpack_numbers
+from reidsearch.types import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reidsearch.catalog import DetectorCard, EmbedderCard
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The models behind every row of a database.
+
+    Attributes:
+        embedder, detector: names as `--embedder` and `--detector` take them.
+        fingerprint: the embedder's vector space; see `catalog.EmbedderCard.fingerprint`.
+        dimension: D of the vectors.
+        detector_sha256: of the detector's weights.
+        package_version: of the reidsearch that made the database.
+    """
+
+    embedder: str
+    fingerprint: str
+    dimension: int
+    detector: str
+    detector_sha256: str
+    package_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionSettings:
+    """What decides, beside the model, which boxes of a frame are kept.
+
+    Attributes:
+        min_score: lowest detector score, in `[0, 1]`.
+        min_height_px: lowest box, in pixels of the full frame.
+        tiles: `auto`, `off` or columns x rows such as `3x2`.
+    """
+
+    min_score: float
+    min_height_px: int
+    tiles: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A source as the database knows it.
+
+    Attributes:
+        frames: numbers of the frames ingested, with or without people.
+        people: how many sightings those frames gave.
+    """
+
+    info: SourceInfo
+    settings: DetectionSettings
+    frames: frozenset[int] = frozenset()
+    people: int = 0
+
+    def grown(self, frames: Iterable[int], people: int) -> SourceRecord:
+        """This record with more frames ingested."""
+        return replace(self, frames=self.frames.union(frames), people=self.people + people)
+
+    def to_json(self) -> str:
+        """Write as one line of JSON."""
+        return json.dumps(asdict(self) | {"frames": pack_numbers(self.frames)})
+
+    @classmethod
+    def from_json(cls, text: str) -> SourceRecord:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(
+            SourceInfo(**fields["info"]),
+            DetectionSettings(**fields["settings"]),
+            unpack_numbers(fields["frames"]),
+            fields["people"],
+        )
+
+
+def require_embedder(gallery: Provenance, card: EmbedderCard) -> None:
+    """Check that vectors of `card` may be compared with the gallery's.
+
+    Raises:
+        ModelMismatchError: they live in another space.
+    """
+    if gallery.fingerprint != card.fingerprint:
+        raise _mismatch("embedder", gallery.embedder, card.name)
+
+
+def require_detector(gallery: Provenance, card: DetectorCard) -> None:
+    """Check that boxes of `card` may join the gallery's.
+
+    Raises:
+        ModelMismatchError: another detector found those.
+    """
+    if gallery.detector_sha256 != card.sha256:
+        raise _mismatch("detector", gallery.detector, card.name)
+
+
+def _mismatch(option: str, gallery: str, given: str) -> ModelMismatchError:
+    if gallery == given:
+        return ModelMismatchError(
+            gallery=f"{option} {gallery}",
+            query="the weights of that name today",
+            hint="put the old weights back, or ingest into a new --db",
+        )
+    return ModelMismatchError(
+        gallery=f"{option} {gallery}",
+        query=given,
+        hint=f"drop --{option}, or ingest into a new --db",
+    )
+
+
+def require_same_source(known: SourceRecord, info: SourceInfo, settings: DetectionSettings) -> None:
+    """Check that frames of `info` may join those that the database has under that name.
+
+    Raises:
+        SourceError: it is other footage, or it is read with other options.
+    """
+    if known.info.first_number == info.first_number and known.info.digest != info.digest:
+        raise SourceError(
+            f"the database has other footage named {info}, from {known.info.path}",
+            hint="give this one a name of its own with --camera",
+        )
+    for option, ours, theirs in (
+        ("--fps", known.info.fps, info.fps),
+        ("--start", known.info.start_s, info.start_s),
+        ("--min-score", known.settings.min_score, settings.min_score),
+        ("--min-height", known.settings.min_height_px, settings.min_height_px),
+        ("--tiles", known.settings.tiles, settings.tiles),
+    ):
+        if ours != theirs:
+            raise SourceError(
+                f"{info} was ingested with {option} {ours}, not {theirs}",
+                hint=f"use the same {option} again, or another --db or --camera",
+            )

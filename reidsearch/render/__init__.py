@@ -1,0 +1,1 @@
+"""Tables, pictures and videos for people to look at."""

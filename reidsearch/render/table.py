@@ -1,0 +1,91 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.types import Match, Sighting
+
+_EPOCH_FROM_S = 1e8  # footage of more than three years, or a date after March 1973
+
+
+def format_time(time_s: float) -> str:
+    """Write seconds as `0:01:23.4`, or epoch seconds as local date and time."""
+    if abs(time_s) >= _EPOCH_FROM_S:
+        return datetime.fromtimestamp(time_s).isoformat(" ", "milliseconds")
+    tenths = round(time_s * 10)
+    minutes, tenths = divmod(tenths, 600)
+    return f"{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
+
+
+def format_bytes(count: int) -> str:
+    """Write a size in the decimal unit that suits it, such as `4.7 MB`."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def format_box(sighting: Sighting) -> str:
+    """Write a box as its top left corner and size, in whole pixels."""
+    x1, y1, x2, y2 = sighting.box_xyxy
+    return f"{x1:.0f},{y1:.0f} {x2 - x1:.0f}x{y2 - y1:.0f}"
+
+
+def match_table(matches: Sequence[Match]) -> Table:
+    """Ranked matches, nearest first."""
+    table = _new_table("rank", "distance", *_SIGHTING_COLUMNS)
+    for match in matches:
+        table.add_row(str(match.rank), f"{match.distance:.4f}", *_sighting_cells(match.sighting))
+    return table
+
+
+def sighting_table(sightings: Iterable[Sighting]) -> Table:
+    """Stored people, row by row."""
+    table = _new_table(*_SIGHTING_COLUMNS)
+    for sighting in sightings:
+        table.add_row(*_sighting_cells(sighting))
+    return table
+
+
+def source_table(sources: Iterable[SourceRecord]) -> Table:
+    """What a database holds of each source."""
+    table = _new_table("camera", "source", "frames", "people", "from", "to", "fps", "path")
+    for record in sources:
+        info = record.info
+        span = [format_time(info.time_of(n)) for n in (min(record.frames), max(record.frames))]
+        counts = f"{len(record.frames)}", f"{record.people}"
+        table.add_row(info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
+    return table
+
+
+_SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
+_RIGHT = {"rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps"}
+
+
+def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:
+    return (
+        sighting.camera,
+        sighting.source,
+        str(sighting.frame),
+        sighting.id.rpartition(":")[2],
+        format_time(sighting.time_s),
+        format_box(sighting),
+        f"{sighting.score:.2f}",
+    )
+
+
+def _new_table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
+    return table

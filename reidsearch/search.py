@@ -1,0 +1,277 @@
+"""From a query to ranked matches, under the later-frames rule.
+
+The rule: a stored person is searched for in later frames only. Within its own source that means a
+greater frame number; in another source, a greater time. A source's times rise with its frame
+numbers, so both are one condition: a time greater than the query's. Times of sources whose start is
+known count from the epoch and those of the others from zero, so only sources of the query's kind
+are compared. A picture from outside has no time: every frame is searched.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch import defaults
+from reidsearch.errors import QueryError, UsageError
+from reidsearch.images import cut_crops
+from reidsearch.types import Detections, Filter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reidsearch.embedders import Embedder
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.store import Store
+    from reidsearch.types import Match, Sighting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """Who is looked for.
+
+    Attributes:
+        vector: `(D,)` float32, of length 1.
+        sighting: the stored person, or None for a picture from outside.
+    """
+
+    vector: NDArray[np.float32]
+    sighting: Sighting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A moment after which matches must lie; one of the two is given.
+
+    Attributes:
+        frame: a frame number, compared within every source.
+        time_s: seconds, compared with `SourceInfo.time_of`.
+    """
+
+    frame: int | None = None
+    time_s: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> After:
+        """Read a frame number (`120`), seconds (`4.8s`), clock (`1:02:03.5`) or ISO 8601 time.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        if re.fullmatch(r"\d+", text):
+            return cls(frame=int(text))
+        if re.fullmatch(r"\d+(\.\d+)?s", text):
+            return cls(time_s=float(text[:-1]))
+        if re.fullmatch(r"(\d+:)?\d+:\d{2}(\.\d+)?", text):
+            seconds = 0.0
+            for part in text.split(":"):
+                seconds = 60 * seconds + float(part)
+            return cls(time_s=seconds)
+        return cls(time_s=parse_start(text))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        query: who was looked for.
+        matches: nearest first.
+        scope: which frames were searched, in words.
+        left_out: sources whose times cannot be compared with the query's.
+    """
+
+    query: Query
+    matches: list[Match]
+    scope: str
+    left_out: tuple[str, ...] = ()
+
+
+def parse_start(text: str) -> float:
+    """Read an ISO 8601 time as epoch seconds; without a zone it is this machine's local time.
+
+    Raises:
+        UsageError: it is no such time.
+    """
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no time", hint="write ISO 8601, such as 2009-05-06T14:30:00"
+        ) from None
+
+
+def parse_crop_id(crop_id: str) -> tuple[str, str, int, int]:
+    """Split `camera/source:frame:n` into its four parts.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    found = re.fullmatch(r"([^/]+)/([^/]+):(\d+):(\d+)", crop_id)
+    if not found:
+        raise UsageError(f"{crop_id!r} is no crop id", hint="write CAMERA/SOURCE:FRAME:PERSON")
+    return found[1], found[2], int(found[3]), int(found[4])
+
+
+def find_source(store: Store, name: str) -> SourceRecord:
+    """Look a source up by `CAMERA/SOURCE`, or by its name alone when no other has it.
+
+    Raises:
+        QueryError: there is none, or more than one.
+    """
+    camera, _, plain = name.rpartition("/")
+    sources = store.sources()
+    found = [r for r in sources if r.info.name == plain and camera in ("", r.info.camera)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise QueryError(
+            f"{len(found)} cameras have a source {plain}",
+            hint=f"name one: {', '.join(str(r.info) for r in found)}",
+        )
+    raise QueryError(
+        f"the database has no source {name}",
+        hint=f"it has {', '.join(str(r.info) for r in sources) or 'none at all'}",
+    )
+
+
+def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
+    """Look a frame up by `[CAMERA/]SOURCE:N`.
+
+    Raises:
+        UsageError: the address has another form.
+        QueryError: that frame was not ingested.
+    """
+    name, _, number = address.rpartition(":")
+    if not name or not number.isdecimal():
+        raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
+    source = find_source(store, name)
+    if int(number) not in source.frames:
+        low, high = min(source.frames, default=0), max(source.frames, default=0)
+        nearest = min(source.frames, key=lambda n: abs(n - int(number)), default=None)
+        raise QueryError(
+            f"frame {number} of {source.info} is not in the database",
+            hint=f"it has {len(source.frames)} frames from {low} to {high}; "
+            f"the nearest is {nearest}",
+        )
+    return source, int(number)
+
+
+def query_stored(store: Store, address: str, person: int = 1) -> Query:
+    """Take the n-th person (from 1, by falling score) of frame `[CAMERA/]SOURCE:N`.
+
+    Raises:
+        UsageError: the address has another form.
+        QueryError: that frame or person is not in the database.
+    """
+    source, frame = find_frame(store, address)
+    records = store.scan(Filter(sources=(source.info.key,), frame=frame))
+    wanted = f"{source.info}:{frame}:{person}"
+    for row, sighting in enumerate(records.sightings):
+        if sighting.id == wanted:
+            return Query(records.embeddings.vectors[row], sighting)
+    raise QueryError(
+        f"{source.info}:{frame} has no person {person}",
+        hint=f"people found in that frame: {len(records)}",
+    )
+
+
+def query_crop(store: Store, crop_id: str) -> Query:
+    """Take the stored person with that id.
+
+    Raises:
+        UsageError: it is no id.
+        QueryError: it is not in the database.
+    """
+    camera, name, frame, person = parse_crop_id(crop_id)
+    return query_stored(store, f"{camera}/{name}:{frame}", person)
+
+
+def query_picture(
+    image: NDArray[np.uint8],
+    embedder: Embedder,
+    box_xyxy: tuple[float, float, float, float] | None = None,
+) -> Query:
+    """Take a person in a picture from outside.
+
+    Args:
+        image: `(H, W, 3)` uint8 RGB: a crop of the person, or a full frame when a box is given.
+        embedder: of the gallery's vector space.
+        box_xyxy: where the person is, in pixels of `image`.
+
+    Raises:
+        QueryError: the box is empty, or not inside the picture.
+    """
+    if box_xyxy is not None:
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = box_xyxy
+        if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+            raise QueryError(
+                f"the box {x1:g},{y1:g},{x2:g},{y2:g} does not fit the picture",
+                hint=f"the picture is {width} x {height}; write X1,Y1,X2,Y2 with X1 < X2, Y1 < Y2",
+            )
+        box = Detections(np.array([box_xyxy], np.float32), np.ones(1, np.float32))
+        image = cut_crops(image, box).images[0]
+    return Query(embedder.embed([image]).vectors[0])
+
+
+def find_later(
+    store: Store,
+    query: Query,
+    *,
+    top: int = defaults.TOP,
+    camera: str | None = None,
+    after: After | None = None,
+) -> SearchResult:
+    """Rank the people in later frames by their distance to the query.
+
+    Args:
+        store: the gallery.
+        query: who is looked for.
+        top: how many matches to return at most.
+        camera: search this camera only.
+        after: matches must also lie after this moment.
+
+    Raises:
+        QueryError: no source has that camera.
+    """
+    after = after or After()
+    sources = store.sources()
+    chosen = [r for r in sources if camera in (None, r.info.camera)]
+    if not chosen:
+        cameras = sorted({r.info.camera for r in sources})
+        raise QueryError(
+            f"the database has no camera {camera}", hint=f"it has {', '.join(cameras) or 'none'}"
+        )
+    left_out: tuple[str, ...] = ()
+    after_s = after.time_s
+    if query.sighting is not None:
+        own = find_source(store, f"{query.sighting.camera}/{query.sighting.source}")
+        left_out = tuple(str(r.info) for r in chosen if not _same_clock(r, own))
+        chosen = [r for r in chosen if _same_clock(r, own)]
+        after_s = max(query.sighting.time_s, after_s if after_s is not None else -np.inf)
+    matches: list[Match] = []
+    if chosen:
+        keys = tuple(r.info.key for r in chosen) if len(chosen) < len(sources) else None
+        wanted = Filter(sources=keys, after_frame=after.frame, after_s=after_s)
+        matches = store.query(query.vector, wanted, top)
+    return SearchResult(query, matches, _describe_scope(query, camera, after), left_out)
+
+
+def _same_clock(one: SourceRecord, other: SourceRecord) -> bool:
+    return (one.info.start_s is None) == (other.info.start_s is None)
+
+
+def _describe_scope(query: Query, camera: str | None, after: After) -> str:
+    scope = "all frames" if query.sighting is None else "later frames"
+    if camera is not None:
+        scope += f" of camera {camera}"
+    if after.frame is not None:
+        scope += f" after frame {after.frame}"
+    if after.time_s is not None:
+        scope += f" after {after.time_s:g} s"
+    return scope

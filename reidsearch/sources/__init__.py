@@ -1,0 +1,78 @@
+"""Footage: folders of frames and video files, each an iterable of frames that knows itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from reidsearch.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from reidsearch.types import BadFrame, Frame, SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to read a source.
+
+    Attributes:
+        camera: its camera's name; the source's own name when None.
+        every: take each N-th frame, beginning with the first.
+        max_frames: take at most so many frames, or all when None.
+        fps: frames per second; None takes a video's own, and assumes
+            `defaults.ASSUMED_FPS` for a folder.
+        start_s: epoch seconds of the first frame, or None.
+    """
+
+    camera: str | None = None
+    every: int = 1
+    max_frames: int | None = None
+    fps: float | None = None
+    start_s: float | None = None
+
+
+def every_frame(_number: int) -> bool:
+    """Want them all; see `FrameSource.frames`."""
+    return True
+
+
+class FrameSource(Protocol):
+    """Footage of one camera that can be read again and again."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Who this source is and how its numbers become times."""
+        ...
+
+    def __len__(self) -> int:
+        """How many frames `frames` will yield; for a video, what its header says."""
+        ...
+
+    def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
+        """Read frame by frame, in order, holding no more than one in memory.
+
+        Args:
+            wanted: asked once for each frame, by its number, before it is decoded.
+        """
+        ...
+
+
+def open_source(path: Path, options: SourceOptions | None = None) -> FrameSource:
+    """Open a folder of frames or a video file.
+
+    Raises:
+        SourceError: there is nothing at `path`, or nothing that can be read as footage.
+    """
+    options = options or SourceOptions()
+    if path.is_dir():
+        from reidsearch.sources.folder import FolderSource
+
+        return FolderSource(path, options)
+    if path.is_file():
+        from reidsearch.sources.video import VideoSource
+
+        return VideoSource(path, options)
+    raise SourceError(f"no footage at {path}: there is no such file or folder")

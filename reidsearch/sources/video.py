@@ -1,0 +1,103 @@
+"""A video file, read through OpenCV."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet; what goes wrong is ours to say
+import cv2
+import numpy as np
+
+from reidsearch.errors import SourceError
+from reidsearch.images import IMAGE_SUFFIXES
+from reidsearch.sources import every_frame
+from reidsearch.types import BadFrame, Frame, SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from reidsearch.sources import SourceOptions
+
+_HEAD_BYTES = 1 << 20
+
+
+class VideoSource:
+    """Frames of one video, numbered from 1; frame n is at (n - 1) / fps seconds."""
+
+    def __init__(self, path: Path, options: SourceOptions) -> None:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise SourceError(
+                f"{path} is a single picture",
+                hint="ingest takes its folder; search takes a picture of a person",
+            )
+        self._path = path
+        self._options = options
+        capture = self._open()
+        own_fps = float(capture.get(cv2.CAP_PROP_FPS))
+        self._header_frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        decodes = capture.grab()
+        capture.release()
+        if not decodes:
+            raise SourceError(f"cannot decode {path}: not a picture or video, or damaged")
+        fps = options.fps or own_fps
+        if not (math.isfinite(fps) and fps > 0):
+            raise SourceError(f"{path} does not say its frame rate", hint="give it with --fps")
+        self.info = SourceInfo(
+            camera=options.camera or path.stem,
+            name=path.stem,
+            path=str(path.resolve()),
+            fps=fps,
+            start_s=options.start_s,
+            first_number=1,
+            digest=_digest(path),
+        )
+
+    def __len__(self) -> int:
+        chosen = math.ceil(self._header_frames / self._options.every)
+        return min(chosen, self._options.max_frames or chosen)
+
+    def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
+        """See `FrameSource.frames`.
+
+        A video is decoded from its beginning: seeking in OpenCV is not exact to the frame.
+        """
+        every, limit = self._options.every, self._options.max_frames or math.inf
+        capture = self._open()
+        try:
+            number = taken = 0
+            while taken < limit and capture.grab():
+                number += 1
+                if (number - 1) % every:
+                    continue
+                taken += 1
+                if not wanted(number):
+                    continue
+                decoded, image = capture.retrieve()
+                if decoded:
+                    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+                    yield Frame(rgb, number, self.info.path)
+                else:
+                    yield BadFrame(number, f"cannot decode frame {number} of {self._path}")
+        finally:
+            capture.release()
+        # Headers that only estimate the length are a few frames off; a cut file is far off.
+        if taken < limit and number < 0.99 * self._header_frames:
+            reason = f"{self._path} ends at frame {number} of {self._header_frames}: cut short"
+            yield BadFrame(number + 1, reason)
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self._path))
+        if not capture.isOpened():
+            raise SourceError(f"cannot decode {self._path}: not a picture or video, or damaged")
+        return capture
+
+
+def _digest(path: Path) -> str:
+    """Hash a video's length and its first part; whole files may be many gigabytes."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return hashlib.sha256(head + str(path.stat().st_size).encode()).hexdigest()

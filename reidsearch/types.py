@@ -1,0 +1,228 @@
+"""The values that travel through reidsearch, from a frame to a match.
+
+Types that hold many people are structs of arrays: row i of every array is the same person. All are
+frozen and checked when they are made. Pictures are RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: `(H, W, 3)` uint8, RGB.
+        number: from the file name's last digits, or the 1-based position.
+        path: the picture's own file, or the video that it comes from.
+    """
+
+    image: NDArray[np.uint8]
+    number: int
+    path: str
+
+    def __post_init__(self) -> None:
+        require_rgb(self.image)
+
+
+@dataclass(frozen=True, slots=True)
+class BadFrame:
+    """A frame that could not be decoded, in the place where it would have come."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its frames are read.
+
+    Attributes:
+        camera: the camera that took it; together with `name` it identifies the source.
+        name: its folder's name or its file's stem.
+        path: absolute path of the folder or the video.
+        fps: frames per second by which frame numbers become times.
+        start_s: epoch seconds of the first frame, or None when times count from zero.
+        first_number: number of the frame at the source's start.
+        digest: sha256 that tells this footage from another of the same name.
+    """
+
+    camera: str
+    name: str
+    path: str
+    fps: float
+    start_s: float | None
+    first_number: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.camera}/{self.name}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """`(camera, name)`, which no two sources of a database share."""
+        return self.camera, self.name
+
+    def time_of(self, number: int) -> float:
+        """Seconds of frame `number`: from the start, or since the epoch when the start is known."""
+        return (self.start_s or 0.0) + (number - self.first_number) / self.fps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """People found in one frame, by falling score.
+
+    Attributes:
+        xyxy: `(N, 4)` float32, pixels of the full frame.
+        score: `(N,)` float32 in `[0, 1]`.
+    """
+
+    xyxy: NDArray[np.float32]
+    score: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n = len(self.xyxy)
+        if (self.xyxy.shape, self.score.shape) != ((n, 4), (n,)):
+            raise ValueError(f"rows differ: {self.xyxy.shape}, {self.score.shape}")
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
+        """The given rows, by mask or by index."""
+        return Detections(self.xyxy[rows], self.score[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """People cut out of one frame.
+
+    Attributes:
+        images: N of `(h, w, 3)` uint8, RGB.
+        detections: where they were cut; row i is `images[i]`.
+    """
+
+    images: tuple[NDArray[np.uint8], ...]
+    detections: Detections
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.detections):
+            raise ValueError(f"rows differ: {len(self.images)}, {len(self.detections)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Vectors that can be compared with others of the same fingerprint, and with no others.
+
+    Attributes:
+        vectors: `(N, D)` float32, every row of length 1.
+        fingerprint: names the vector space; see `catalog.EmbedderCard.fingerprint`.
+    """
+
+    vectors: NDArray[np.float32]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2:
+            raise ValueError(f"vectors must be (N, D), not {self.vectors.shape}")
+        lengths = np.linalg.norm(self.vectors, axis=1)
+        if not np.allclose(lengths, 1.0, atol=1e-3):
+            raise ValueError("vectors are not L2-normalised")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One stored person in one frame.
+
+    Attributes:
+        id: `camera/source:frame:n`, n counting the frame's people from 1 by falling score.
+        frame: the frame's number in its source.
+        time_s: see `SourceInfo.time_of`.
+        box_xyxy: pixels of the full frame.
+        score: the detector's, in `[0, 1]`.
+        path: the frame's picture, or the video that it comes from.
+    """
+
+    id: str
+    camera: str
+    source: str
+    frame: int
+    time_s: float
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Sightings with their vectors, row by row.
+
+    Attributes:
+        sightings: N of them.
+        embeddings: their N vectors.
+    """
+
+    sightings: tuple[Sighting, ...]
+    embeddings: Embeddings
+
+    def __post_init__(self) -> None:
+        if len(self.sightings) != len(self.embeddings):
+            raise ValueError(f"rows differ: {len(self.sightings)}, {len(self.embeddings)}")
+
+    def __len__(self) -> int:
+        return len(self.sightings)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sightings count; all that is given must hold.
+
+    Attributes:
+        sources: `(camera, name)` of each source allowed, at least one, or None for all.
+        frame: exact frame number.
+        after_frame: frame numbers greater than this.
+        after_s: times greater than this; see `SourceInfo.time_of`.
+    """
+
+    sources: tuple[tuple[str, str], ...] | None = None
+    frame: int | None = None
+    after_frame: int | None = None
+    after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.sources == ():
+            raise ValueError("no source is allowed; None allows all")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stored person that resembles the query.
+
+    Attributes:
+        rank: 1-based, nearest first.
+        distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
+    """
+
+    rank: int
+    distance: float
+    sighting: Sighting
+
+
+def require_rgb(image: NDArray[np.uint8]) -> None:
+    """Raise ValueError unless `image` is `(H, W, 3)` uint8 with at least one pixel."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(f"not an (H, W, 3) uint8 picture: {image.shape} {image.dtype}")
