@@ -52,12 +52,14 @@ class DetectorCard(ModelCard):
     Attributes:
         person_class: the class id of "person".
         min_score: the score from which its boxes are trusted, in `[0, 1]`.
-        input_px: the side, in pixels, to which the graph shrinks or stretches what it is given.
+        input_px: the height, in pixels, to which the graph brings what it is given.
+        keeps_aspect: whether it does so without squashing the picture into a square.
     """
 
     person_class: int
     min_score: float
     input_px: int
+    keeps_aspect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from reidsearch.provenance import DetectionSettings
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store
-    from reidsearch.types import Crops, SourceInfo
+    from reidsearch.types import Crops, Frame, SourceInfo
 
+# Frames are looked at together, so that the detector can use all cores; large ones one by one.
+_CHUNK_FRAMES = 8
+_CHUNK_BYTES = 64 << 20
 # What is in memory and not yet stored: lost, and done again, when the process is killed.
 _GROUP_CROPS = 128
 _GROUP_FRAMES = 64
@@ -81,34 +84,81 @@ def ingest(
         SourceError: the store has other footage of that name, or read it with other options.
     """
     started = time.perf_counter()
-    record = _find_record(store, source.info, settings)
-    done = record.frames
-    skipped = failed = frames = people = 0
+    run = _Run(models, store, _find_record(store, source.info, settings), on_frame)
+    run.read(source)
+    return IngestReport(
+        run.frames, run.failed, run.skipped, run.people, time.perf_counter() - started
+    )
 
-    def is_new(number: int) -> bool:
-        nonlocal skipped
-        if number in done:
-            skipped += 1
-            on_frame(None)
-        return number not in done
 
-    group: list[_Seen] = []
-    for frame in source.frames(is_new):
-        if isinstance(frame, BadFrame):
-            failed += 1
-            on_frame(frame)
-            continue
-        crops = cut_crops(frame.image, models.detector.detect(frame.image))
-        group.append(_Seen(frame.number, frame.path, crops))
-        frames += 1
-        people += len(crops)
-        on_frame(None)
-        if len(group) >= _GROUP_FRAMES or sum(len(seen.crops) for seen in group) >= _GROUP_CROPS:
-            record = _write(group, record, models.embedder, store)
-            group = []
-    if group:
-        _write(group, record, models.embedder, store)
-    return IngestReport(frames, failed, skipped, people, time.perf_counter() - started)
+class _Run:
+    """One ingest under way: frames wait to be looked at, then people wait to be stored."""
+
+    def __init__(
+        self,
+        models: Models,
+        store: Store,
+        record: SourceRecord,
+        on_frame: Callable[[BadFrame | None], None],
+    ) -> None:
+        self._models = models
+        self._store = store
+        self._record = record
+        self._on_frame = on_frame
+        self._known = record.frames
+        self._chunk: list[Frame] = []
+        self._group: list[_Seen] = []
+        self.frames = self.failed = self.skipped = self.people = 0
+
+    def read(self, source: FrameSource) -> None:
+        """Bring all frames of the source that are not known yet into the store."""
+        for frame in source.frames(self._is_new):
+            if isinstance(frame, BadFrame):
+                self.failed += 1
+                self._on_frame(frame)
+                continue
+            self._chunk.append(frame)
+            waiting_bytes = sum(waiting.image.nbytes for waiting in self._chunk)
+            if len(self._chunk) >= _CHUNK_FRAMES or waiting_bytes >= _CHUNK_BYTES:
+                self._look()
+                if self._is_group_full():
+                    self._write()
+        self._look()
+        self._write()
+
+    def _is_new(self, number: int) -> bool:
+        if number in self._known:
+            self.skipped += 1
+            self._on_frame(None)
+        return number not in self._known
+
+    def _look(self) -> None:
+        """Find the people in the frames that wait; the frames themselves can go then."""
+        if not self._chunk:
+            return
+        found = self._models.detector.detect([frame.image for frame in self._chunk])
+        for frame, detections in zip(self._chunk, found, strict=True):
+            crops = cut_crops(frame.image, detections)
+            self._group.append(_Seen(frame.number, frame.path, crops))
+            self.frames += 1
+            self.people += len(crops)
+            self._on_frame(None)
+        self._chunk = []
+
+    def _is_group_full(self) -> bool:
+        people = sum(len(seen.crops) for seen in self._group)
+        return len(self._group) >= _GROUP_FRAMES or people >= _GROUP_CROPS
+
+    def _write(self) -> None:
+        """Embed and store the people that wait, and record their frames as known."""
+        if not self._group:
+            return
+        images = [image for seen in self._group for image in seen.crops.images]
+        embeddings = self._models.embedder.embed(images)
+        sightings = tuple(s for seen in self._group for s in _sightings(seen, self._record.info))
+        self._record = self._record.grown((s.number for s in self._group), len(sightings))
+        self._store.add(Records(sightings, embeddings), self._record)
+        self._group = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +176,6 @@ def _find_record(store: Store, info: SourceInfo, settings: DetectionSettings) ->
             require_same_source(record, info, settings)
             return record
     return SourceRecord(info, settings)
-
-
-def _write(
-    group: list[_Seen], record: SourceRecord, embedder: Embedder, store: Store
-) -> SourceRecord:
-    """Embed and store a group of frames; returns the source's new record."""
-    embeddings = embedder.embed([image for seen in group for image in seen.crops.images])
-    sightings = tuple(sighting for seen in group for sighting in _sightings(seen, record.info))
-    grown = record.grown((seen.number for seen in group), len(sightings))
-    store.add(Records(sightings, embeddings), grown)
-    return grown
 
 
 def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:

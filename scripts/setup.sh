@@ -16,5 +16,5 @@ install_project() { # install_project [EXTRA]
     echo "Installing reidsearch${extra:+ and its $extra tools} into .venv; the first time takes some minutes ..." >&2
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
-    echo "$wanted" >"$stamp"
+    echo "$wanted" | tee .venv/installed >"$stamp" # an extra brings the rest with it
 }

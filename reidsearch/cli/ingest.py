@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
@@ -20,8 +21,6 @@ from reidsearch.cli.output import print_json, say, talk, warn
 from reidsearch.errors import SourceError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reidsearch.ingest import IngestReport
     from reidsearch.sources import FrameSource
     from reidsearch.types import BadFrame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_writer
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +16,6 @@ from reidsearch.cli.output import match_fields, print_json, print_table, say, si
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reidsearch.search import SearchResult
 
 NOTHING_MATCHED = 3

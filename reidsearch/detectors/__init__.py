@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 class Detector(Protocol):
     """Finds people."""
 
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Find the people in one frame.
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Find the people in frames.
 
         Args:
-            image: `(H, W, 3)` uint8 RGB, of any size.
+            images: each `(H, W, 3)` uint8 RGB, of any size.
 
         Returns:
-            Their boxes, inside the frame, by falling score; there may be none.
+            For each frame its boxes, inside the frame, by falling score; there may be none.
         """
         ...
 

@@ -1,0 +1,25 @@
+"""Boxes as `(N, 4)` arrays of x1, y1, x2, y2 in pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def iou_matrix(a_xyxy: NDArray[np.float32], b_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of each box of A `(N, 4)` with each of B `(M, 4)`, as `(N, M)`."""
+    low = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
+    high = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    areas = [(xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1) for xyxy in (a_xyxy, b_xyxy)]
+    union = areas[0][:, None] + areas[1][None, :] - overlap
+    return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)
+
+
+def clip_to(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Cut boxes off at the borders of a picture."""
+    return np.clip(xyxy, 0, np.array([width, height, width, height], np.float32))

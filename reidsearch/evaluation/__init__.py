@@ -1,0 +1,1 @@
+"""How good detection and search are, against ground truth."""

@@ -1,0 +1,122 @@
+"""Detection and later-frame search on footage with ground truth, from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.boxes import iou_matrix
+from reidsearch.evaluation.metrics import detection_average_precision, ranking_average_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from reidsearch.evaluation.mot import FrameTruth
+    from reidsearch.types import Detections, Records
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionQuality:
+    """Fractions; recall and precision count the detections of at least a given score."""
+
+    ap50: float
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuality:
+    """Fractions over `queries` people: mean average precision, and how often rank 1 is right."""
+
+    mean_ap: float
+    rank1: float
+    queries: int
+
+
+def measure_detection(
+    found: Mapping[int, Detections], truth: Mapping[int, FrameTruth], min_score: float
+) -> DetectionQuality:
+    """Compare detections with ground truth in the frames of `found`.
+
+    A detection is true when it overlaps a ground-truth box by IoU >= 0.5 that no detection of a
+    higher score has taken.
+
+    Args:
+        found: for each frame looked at, all detections, also those of low scores.
+        truth: for each frame with people.
+        min_score: the score from which recall and precision count.
+    """
+    scores = [detections.score for detections in found.values()]
+    true = [_match(detections, truth.get(frame)) for frame, detections in found.items()]
+    score, is_true = np.concatenate(scores), np.concatenate(true)
+    truth_count = sum(len(truth[frame].people) for frame in found if frame in truth)
+    kept = score >= min_score
+    hits = int(is_true[kept].sum())
+    return DetectionQuality(
+        ap50=detection_average_precision(score, is_true, truth_count),
+        recall=hits / truth_count if truth_count else float("nan"),
+        precision=hits / int(kept.sum()) if kept.any() else float("nan"),
+    )
+
+
+def measure_search(records: Records, truth: Mapping[int, FrameTruth]) -> SearchQuality:
+    """Search for each person's first stored sighting in all later frames of the same source.
+
+    A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
+    People who are not stored again later are no queries. Distances are exact.
+
+    Args:
+        records: every sighting of one source.
+        truth: who is where.
+    """
+    frames = np.array([sighting.frame for sighting in records.sightings])
+    boxes = np.array([s.box_xyxy for s in records.sightings], np.float32).reshape(-1, 4)
+    overlaps = [
+        _overlap_by_person(box, truth.get(frame)) for box, frame in zip(boxes, frames, strict=True)
+    ]
+    average_precisions, first_right = [], []
+    for person in sorted({person for overlap in overlaps for person in overlap}):
+        shows = np.array([person in overlap for overlap in overlaps])
+        rows = np.flatnonzero(shows)
+        first = min(rows, key=lambda row: (frames[row], -overlaps[row][person]))
+        later = frames > frames[first]
+        if not (shows & later).any():
+            continue
+        vectors = records.embeddings.vectors
+        distance = np.linalg.norm(vectors[later] - vectors[first], axis=1)
+        is_right = shows[later][np.argsort(distance, kind="stable")]
+        average_precisions.append(ranking_average_precision(is_right))
+        first_right.append(bool(is_right[0]))
+    if not first_right:
+        return SearchQuality(float("nan"), float("nan"), 0)
+    return SearchQuality(
+        float(np.mean(average_precisions)), float(np.mean(first_right)), len(first_right)
+    )
+
+
+def _match(detections: Detections, truth: FrameTruth | None) -> NDArray[np.bool_]:
+    is_true = np.zeros(len(detections), bool)
+    if truth is None or not len(detections):
+        return is_true
+    iou = iou_matrix(detections.xyxy, truth.xyxy)
+    for row in np.argsort(-detections.score, kind="stable"):
+        best = int(iou[row].argmax())
+        if iou[row, best] >= MATCH_IOU:
+            is_true[row] = True
+            iou[:, best] = 0
+    return is_true
+
+
+def _overlap_by_person(box_xyxy: NDArray[np.float32], truth: FrameTruth | None) -> dict[str, float]:
+    """IoU with each person that the box may be said to show."""
+    if truth is None:
+        return {}
+    iou = iou_matrix(box_xyxy[np.newaxis], truth.xyxy)[0]
+    pairs = zip(truth.people, iou.tolist(), strict=True)
+    return {person: overlap for person, overlap in pairs if overlap >= MATCH_IOU}

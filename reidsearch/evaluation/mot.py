@@ -1,0 +1,66 @@
+"""Ground truth in the MOT challenge's format."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.errors import ReidsearchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTruth:
+    """Who is where in one frame; row i of both is the same person.
+
+    Attributes:
+        people: N names: track ids, or the names that a person map gives them.
+        xyxy: `(N, 4)` float32 pixels.
+    """
+
+    people: tuple[str, ...]
+    xyxy: NDArray[np.float32]
+
+
+def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth]:
+    """Read `frame,id,left,top,width,height,conf,...` rows; rows with conf 0 are to be ignored.
+
+    Args:
+        path: the ground truth, frames numbered from 1.
+        person_map: JSON with `track_to_person`, for tracks that are the same person.
+
+    Raises:
+        ReidsearchError: a file cannot be read, or has other columns.
+    """
+    rows: dict[int, list[tuple[str, list[float]]]] = defaultdict(list)
+    try:
+        names = json.loads(person_map.read_text("utf-8"))["track_to_person"] if person_map else {}
+        with path.open(newline="") as file:
+            for row in csv.reader(file):
+                left, top, width, height, conf = (float(cell) for cell in row[2:7])
+                if conf != 0:
+                    box = [left, top, left + width, top + height]
+                    rows[int(row[0])].append((names.get(row[1], row[1]), box))
+    except OSError as error:
+        raise ReidsearchError(f"cannot read {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, IndexError) as error:
+        raise ReidsearchError(
+            f"{path} is no MOT ground truth: {error}",
+            hint="its rows are frame,id,left,top,width,height,conf,...",
+        ) from error
+    return {
+        frame: FrameTruth(
+            tuple(person for person, _ in found),
+            np.array([box for _, box in found], np.float32),
+        )
+        for frame, found in rows.items()
+    }
