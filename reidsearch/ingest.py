@@ -187,11 +187,11 @@ def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:
             source=info.name,
             frame=seen.number,
             time_s=info.time_of(seen.number),
-            box_xyxy=(box[0], box[1], box[2], box[3]),
-            score=score,
+            box_xyxy=(round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)),
+            score=round(score, 4),
             path=seen.path,
         )
-        for person, (box, score) in enumerate(
+        for person, ((x1, y1, x2, y2), score) in enumerate(
             zip(detections.xyxy.tolist(), detections.score.tolist(), strict=True), start=1
         )
     ]

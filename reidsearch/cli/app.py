@@ -21,6 +21,10 @@ _CONFIG_FILE = Path("reidsearch.toml")
 class _Group(TyperGroup):
     """Turns our errors into a message, a hint and an exit code."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _hide_variables(self)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
@@ -35,9 +39,18 @@ class _Group(TyperGroup):
             raise typer.Exit(130) from None
 
 
+def _hide_variables(command: Any) -> None:
+    """Leave REIDSEARCH_* out of the help of each option: the epilog names them once for all."""
+    for param in command.params:
+        param.show_envvar = param.name == "db"
+    for sub in getattr(command, "commands", {}).values():
+        _hide_variables(sub)
+
+
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
+    epilog="Options can also be set in ./reidsearch.toml, or as REIDSEARCH_<COMMAND>_<OPTION>.",
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "REIDSEARCH", "help_option_names": ["-h", "--help"]},
 )

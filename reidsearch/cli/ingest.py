@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def ingest(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="Folders of frames, or video files."),
+        typer.Argument(metavar="SOURCE", help="Folders of frames, or video files."),
     ],
     db: Db = DEFAULT_DB,
     camera: Annotated[
@@ -69,7 +69,7 @@ def ingest(
 ) -> None:
     """Find, embed and store everyone in SOURCE.
 
-    Frames that the database already has are skipped, so an interrupted ingest goes on where it was.
+    Frames that are stored already are skipped: an interrupted ingest goes on where it was.
     """
     from reidsearch.build import open_gallery
     from reidsearch.search import parse_start

@@ -35,7 +35,7 @@ def inspect(
     ] = What.DATABASE,
     address: Annotated[
         str | None,
-        typer.Argument(metavar="[ADDRESS]", help="[CAMERA/]SOURCE:N of a frame, id of a crop."),
+        typer.Argument(metavar="ADDRESS", help="[CAMERA/]SOURCE:N of a frame, id of a crop."),
     ] = None,
     db: Db = DEFAULT_DB,
     json: Json = False,

@@ -60,4 +60,4 @@ def sighting_fields(sighting: Sighting) -> dict[str, Any]:
 def match_fields(match: Match) -> dict[str, Any]:
     """A match as JSON has it: its rank and distance, and the sighting's fields beside them."""
     fields = sighting_fields(match.sighting)
-    return {"rank": match.rank, "distance": match.distance, **fields}
+    return {"rank": match.rank, "distance": round(match.distance, 6), **fields}

@@ -24,7 +24,7 @@ NOTHING_MATCHED = 3
 def search(
     picture: Annotated[
         Path | None,
-        typer.Argument(metavar="[QUERY]", help="Picture of the person, or of a scene with --box."),
+        typer.Argument(metavar="QUERY", help="Picture of the person, or of a scene with --box."),
     ] = None,
     box: Annotated[
         str | None,
@@ -53,8 +53,7 @@ def search(
 ) -> None:
     """Rank the people of later frames by their distance to one person, nearest first.
 
-    The person is a picture, or a stored one: --frame or --id. Distances are L2, from 0 (the same
-    vector) to 2.
+    The person is a picture, or a stored one: --frame or --id. Distances are L2, 0 to 2.
     """
     if json and csv:
         raise UsageError("--json and --csv exclude each other")
