@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.images import cut_crops
-from reidsearch.provenance import SourceRecord, require_same_source
+from reidsearch.provenance import SourceRecord, require_same_footage, require_same_options
 from reidsearch.types import BadFrame, Records, Sighting
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class _Seen:
 def _find_record(store: Store, info: SourceInfo, settings: DetectionSettings) -> SourceRecord:
     for record in store.sources():
         if record.info.key == info.key:
-            require_same_source(record, info, settings)
+            require_same_footage(record, info)
+            require_same_options(record, info, settings)
             return record
     return SourceRecord(info, settings)
 

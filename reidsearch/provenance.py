@@ -119,17 +119,30 @@ def _mismatch(option: str, gallery: str, given: str) -> ModelMismatchError:
     )
 
 
-def require_same_source(known: SourceRecord, info: SourceInfo, settings: DetectionSettings) -> None:
-    """Check that frames of `info` may join those that the database has under that name.
+def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
+    """Check that `info` is the footage that the database knows under that name.
+
+    When frames were added before the first or taken away from the start, nothing can be said, and
+    nothing is.
 
     Raises:
-        SourceError: it is other footage, or it is read with other options.
+        SourceError: it is other footage.
     """
     if known.info.first_number == info.first_number and known.info.digest != info.digest:
         raise SourceError(
-            f"the database has other footage named {info}, from {known.info.path}",
-            hint="give this one a name of its own with --camera",
+            f"the database has other footage named {known.info}, from {known.info.path}",
+            hint="give that path, or ingest this footage under a name of its own with --camera",
         )
+
+
+def require_same_options(
+    known: SourceRecord, info: SourceInfo, settings: DetectionSettings
+) -> None:
+    """Check that a source is read as before, so that its old and new rows fit together.
+
+    Raises:
+        SourceError: it is read with other options.
+    """
     for option, ours, theirs in (
         ("--fps", known.info.fps, info.fps),
         ("--start", known.info.start_s, info.start_s),

@@ -60,17 +60,22 @@ app.command()(inspect.inspect)
 app.add_typer(render.app, name="render")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _shared(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
 ) -> None:
     """Search footage for people: ingest it once, then ask where someone is seen later."""
-    if version:
-        print(__version__)
-        raise typer.Exit
+    del version  # its callback has done the work
     if _CONFIG_FILE.is_file():
         ctx.default_map = _read_config(_CONFIG_FILE, ctx)
 

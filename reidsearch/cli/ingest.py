@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def ingest(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE", help="Folders of frames, or video files."),
+        typer.Argument(metavar="SOURCE", readable=False, help="Folders of frames, or video files."),
     ],
     db: Db = DEFAULT_DB,
     camera: Annotated[

@@ -24,7 +24,9 @@ NOTHING_MATCHED = 3
 def search(
     picture: Annotated[
         Path | None,
-        typer.Argument(metavar="QUERY", help="Picture of the person, or of a scene with --box."),
+        typer.Argument(
+            metavar="QUERY", readable=False, help="Picture of the person, or of a scene with --box."
+        ),
     ] = None,
     box: Annotated[
         str | None,

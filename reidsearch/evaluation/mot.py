@@ -32,7 +32,10 @@ class FrameTruth:
 
 
 def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth]:
-    """Read `frame,id,left,top,width,height,conf,...` rows; rows with conf 0 are to be ignored.
+    """Read `frame,id,left,top,width,height,...` rows.
+
+    All rows count, also those whose seventh column marks them as not to be considered: a person
+    that a tracker need not follow may still be found.
 
     Args:
         path: the ground truth, frames numbered from 1.
@@ -46,16 +49,15 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
         names = json.loads(person_map.read_text("utf-8"))["track_to_person"] if person_map else {}
         with path.open(newline="") as file:
             for row in csv.reader(file):
-                left, top, width, height, conf = (float(cell) for cell in row[2:7])
-                if conf != 0:
-                    box = [left, top, left + width, top + height]
-                    rows[int(row[0])].append((names.get(row[1], row[1]), box))
+                left, top, width, height = (float(cell) for cell in row[2:6])
+                box = [left, top, left + width, top + height]
+                rows[int(row[0])].append((names.get(row[1], row[1]), box))
     except OSError as error:
         raise ReidsearchError(f"cannot read {error.filename}: {error.strerror}") from error
     except (ValueError, KeyError, IndexError) as error:
         raise ReidsearchError(
             f"{path} is no MOT ground truth: {error}",
-            hint="its rows are frame,id,left,top,width,height,conf,...",
+            hint="its rows are frame,id,left,top,width,height,...",
         ) from error
     return {
         frame: FrameTruth(

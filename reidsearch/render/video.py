@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from reidsearch.errors import ReidsearchError
+from reidsearch.provenance import require_same_footage
 from reidsearch.types import BadFrame, Filter
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def render_video(
         on_frame: called after each picture.
 
     Raises:
+        SourceError: the footage is not that which the store knows.
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
+    require_same_footage(record, source.info)
     people = store.scan(Filter(sources=(record.info.key,)))
     by_frame: dict[int, list[int]] = defaultdict(list)
     for row, sighting in enumerate(people.sightings):
@@ -74,7 +77,7 @@ def render_video(
     # OpenCV tells the container by the ending, so the unfinished file keeps it.
     unfinished = out.with_name(f".{out.stem}.unfinished{out.suffix}")
     writer: cv2.VideoWriter | None = None
-    frames = 0
+    frames = matched = 0
     try:
         for frame in source.frames(record.frames.__contains__):
             if isinstance(frame, BadFrame):
@@ -89,6 +92,7 @@ def render_video(
             if frame.number in best:
                 distance, sighting = best[frame.number]
                 draw_person(picture, sighting, ORANGE_RGB, f"{distance:.3f}")
+                matched += 1
             elif query.sighting is not None and frame.number == query.sighting.frame:
                 draw_person(picture, query.sighting, ORANGE_RGB, "query")
             if (width, height) != size:
@@ -104,7 +108,7 @@ def render_video(
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
-    return VideoReport(frames, len(best))
+    return VideoReport(frames, matched)
 
 
 def draw_person(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 COLLECTION = "people"
 SCHEMA = 1
-LOCK_WAIT_S = 5.0
+LOCK_WAIT_S = 3.0
 
 _DATABASE_FILE = "chroma.sqlite3"
 _LOCK_FILE = "reidsearch.lock"

@@ -1,0 +1,302 @@
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import chromadb
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import COMMAND, SAMPLE, assert_refused, run
+
+
+def copy_frames(folder: Path, *numbers: int) -> Path:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        shutil.copy(SAMPLE / f"frame_{number:04}.jpg", folder)
+    return folder
+
+
+def ids(db: Path, cwd: Path) -> dict[str, list[float]]:
+    """Every stored id with its vector's first numbers, through plain chromadb."""
+    with chromadb.PersistentClient(db) as client:
+        rows = client.get_collection("people", embedding_function=None).get(include=["embeddings"])
+    return {i: v[:8].tolist() for i, v in zip(rows["ids"], rows["embeddings"], strict=True)}
+
+
+def test_same_source_twice_changes_nothing(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    before = ids(own_db, tmp_path)
+    ran = run("ingest", sample, "--fps", 10, "--json", cwd=tmp_path)
+    assert (ran.json["frames"], ran.json["frames_skipped"], ran.json["people"]) == (0, 40, 0)
+    assert ids(own_db, tmp_path) == before
+
+
+def test_new_source_touches_only_itself(own_db: Path, tmp_path: Path) -> None:
+    before = ids(own_db, tmp_path)
+    other = copy_frames(tmp_path / "zweite Kamera", 21, 41)
+    ran = run("ingest", other, "--fps", 10, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    after = ids(own_db, tmp_path)
+    assert before.items() <= after.items()
+    new = after.keys() - before.keys()
+    assert len(new) == ran.json["people"] > 0
+    assert all(crop_id.startswith("zweite Kamera/zweite Kamera:") for crop_id in new)
+    found = run(
+        "search", "--frame", "pets09-s2l1:1", "--camera", "zweite Kamera", "--json", cwd=tmp_path
+    )
+    # Frame 41 lies 2 s into this source and after frame 1 of the other; frame 21 is its start.
+    assert found.code == 0, found.err
+    assert {match["frame"] for match in found.json["matches"]} == {41}
+
+
+def test_several_sources_one_camera_every_and_limits(tmp_path: Path) -> None:
+    first = copy_frames(tmp_path / "a", 1, 21, 41, 61)
+    second = copy_frames(tmp_path / "b", 1, 21, 41)
+    options = ("--camera", "yard", "--every", 2, "--max-frames", 1, "--fps", 2, "--json")
+    ran = run(
+        *("ingest", first, second, *options, "--start", "2009-05-06T14:30:00+00:00"), cwd=tmp_path
+    )
+    assert ran.json["frames"] == 2
+    sources = run("inspect", "sources", "--json", cwd=tmp_path).json
+    assert [(s["camera"], s["source"], s["frames"]) for s in sources] == [
+        ("yard", "a", 1),
+        ("yard", "b", 1),
+    ]
+    assert sources[0]["from_s"] == 1241620200.0
+
+
+def test_later_call_goes_on_with_the_frames_that_are_missing(tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "frames", 1, 21)
+    assert run("ingest", frames, cwd=tmp_path).code == 0
+    shutil.copy(SAMPLE / "frame_0041.jpg", frames)
+    ran = run("ingest", frames, "--json", cwd=tmp_path)
+    assert (ran.json["frames"], ran.json["frames_skipped"]) == (1, 2)
+
+
+def test_bad_frames_are_named_skipped_and_counted(made_db: Path, tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "gemischt ä", 1, 21, 41, 61)
+    (frames / "frame_0002.jpg").write_bytes((frames / "frame_0021.jpg").read_bytes()[:20_000])
+    (frames / "frame_0003.jpg").write_bytes(b"")
+    (frames / "frame_0004.jpg").write_text("this is no picture")
+    grey = cv2.imread(str(frames / "frame_0061.jpg"), cv2.IMREAD_GRAYSCALE)
+    colour = cv2.imread(str(frames / "frame_0061.jpg"))
+    cv2.imwrite(str(frames / "frame_0101.png"), grey)
+    cv2.imwrite(str(frames / "frame_0102.png"), grey.astype(np.uint16) * 257)
+    cv2.imwrite(str(frames / "frame_0103.png"), np.dstack([colour, grey]))
+    cv2.imwrite(str(frames / "frame_0104.png"), np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite(str(frames / "frame_0105.jpg"), np.full((700, 12_000, 3), 90, np.uint8))
+    ran = run("ingest", frames, "--fps", 10, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert (ran.json["frames"], ran.json["frames_failed"]) == (9, 3)
+    named = [line for line in ran.err.splitlines() if line.startswith("warning:")]
+    assert [line[line.index("frame_") :][:10] for line in named] == [
+        "frame_0002",
+        "frame_0003",
+        "frame_0004",
+    ]
+    # The rows around the bad frames are those of the good run, picture by picture.
+    good, mixed = ids(made_db, tmp_path), ids(tmp_path / "db", tmp_path)
+    for number in (1, 21, 41, 61):
+        for crop_id, vector in good.items():
+            if crop_id.split(":")[1] == str(number):
+                other = crop_id.replace("pets09-s2l1", "gemischt ä")
+                assert mixed[other] == pytest.approx(vector, abs=1e-4)
+    for number in ("101", "102", "103"):
+        assert any(crop_id.split(":")[1] == number for crop_id in mixed)
+
+
+def test_nothing_but_bad_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "1.jpg").write_text("no picture")
+    assert_refused(run("ingest", folder, cwd=tmp_path), "1.jpg", "none of the 1 frames")
+
+
+def bad_folder(tmp_path: Path, kind: str) -> Path:
+    folder = tmp_path / "frames"
+    if kind == "missing":
+        return folder
+    folder.mkdir()
+    if kind == "no-pictures":
+        (folder / "notes.txt").write_text("no frames here")
+    if kind == "same-number":
+        for name in ("a_5.jpg", "b_05.jpg"):
+            shutil.copy(SAMPLE / "frame_0001.jpg", folder / name)
+    if kind == "broken-video":
+        (folder / "clip.avi").write_bytes(b"RIFF" + bytes(5_000))
+        return folder / "clip.avi"
+    if kind == "single-picture":
+        shutil.copy(SAMPLE / "frame_0001.jpg", folder)
+        return folder / "frame_0001.jpg"
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        pytest.param("missing", ("no footage at",), id="missing-folder"),
+        pytest.param("empty", ("is empty",), id="empty-folder"),
+        pytest.param("no-pictures", ("holds no picture", ".jpg"), id="no-pictures"),
+        pytest.param("same-number", ("a_5.jpg", "b_05.jpg", "frame 5"), id="same-number"),
+        pytest.param("broken-video", ("cannot decode", "clip.avi"), id="broken-video"),
+        pytest.param("single-picture", ("single picture", "search"), id="single-picture"),
+    ],
+)
+def test_footage_that_cannot_be_opened(
+    tmp_path: Path, sample: Path, kind: str, words: tuple[str, ...]
+) -> None:
+    # A good source before the bad one: nothing may have been written when the bad one is refused.
+    ran = run("ingest", sample, bad_folder(tmp_path, kind), cwd=tmp_path)
+    assert_refused(ran, *words)
+    assert not (tmp_path / "db").exists()
+
+
+def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> None:
+    folder = copy_frames(tmp_path / "frames", 1)
+    folder.chmod(0)
+    ran = run("ingest", folder, cwd=tmp_path, prefix=as_plain_user)
+    folder.chmod(0o700)
+    assert_refused(ran, "cannot read folder", "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        pytest.param(("--every", "0"), "--every", id="every-zero"),
+        pytest.param(("--max-frames", "0"), "--max-frames", id="max-frames-zero"),
+        pytest.param(("--fps", "0"), "--fps", id="fps-zero"),
+        pytest.param(("--fps", "nan"), "--fps", id="fps-nan"),
+        pytest.param(("--camera", "a/b"), "--camera", id="camera-with-slash"),
+        pytest.param(("--min-score", "2"), "--min-score", id="score-above-one"),
+        pytest.param(("--tiles", "0x3"), "says no tiles", id="no-columns"),
+        pytest.param(("--start", "yesterday"), "is no time", id="start-is-no-time"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path: Path, option: tuple[str, str], word: str) -> None:
+    assert_refused(run("ingest", SAMPLE, *option, cwd=tmp_path), word, code=2)
+    assert not (tmp_path / "db").exists()
+
+
+def test_two_folders_of_one_name(tmp_path: Path) -> None:
+    one, two = (copy_frames(tmp_path / camera / "img1", 1) for camera in "ab")
+    assert_refused(run("ingest", one, two, cwd=tmp_path), "img1/img1", "--camera")
+    assert run("ingest", one, cwd=tmp_path).code == 0
+    shutil.copy(SAMPLE / "frame_0021.jpg", two / "frame_0001.jpg")
+    assert_refused(run("ingest", two, cwd=tmp_path), "other footage", "--camera")
+
+
+def test_same_source_with_other_options(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    for option, value in (("--fps", "7"), ("--tiles", "off"), ("--min-height", "50")):
+        options = {"--fps": "10", option: value}
+        words = [word for pair in options.items() for word in pair]
+        assert_refused(run("ingest", sample, *words, cwd=tmp_path), option, value)
+
+
+def test_unknown_models_list_the_known(tmp_path: Path) -> None:
+    ran = run("ingest", SAMPLE, "--detector", "yolo", cwd=tmp_path)
+    assert_refused(ran, "yolo", "ssdlite_mobilenet_v2_pedestrian", "faster_rcnn_inception_v2_coco")
+    ran = run("ingest", SAMPLE, "--embedder", "vit", cwd=tmp_path)
+    assert_refused(ran, "vit", "osnet_ain_x0_5.first", "osnet_ain_x1_0=PATH")
+
+
+def test_model_that_must_be_fetched_says_how(tmp_path: Path) -> None:
+    ran = run("ingest", SAMPLE, "--detector", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
+    assert_refused(ran, "not on this machine", "sha256", "frozen_inference_graph.pb")
+    assert not (tmp_path / "db").exists()
+
+
+def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
+    text = tmp_path / "weights.pth"
+    text.write_text("no weights")
+    frames = copy_frames(tmp_path / "frames", 1)
+    ran = run("ingest", frames, "--embedder", f"osnet_ain_x1_0={text}", cwd=tmp_path)
+    assert_refused(ran, "weights.pth", "not a torch checkpoint")
+    small = Path(__file__).parents[2] / "models" / "osnet_ain_x0_5.first.pt"
+    ran = run(
+        *("ingest", frames, "--embedder", f"osnet_ain_x1_0={small}", "--db", "other"), cwd=tmp_path
+    )
+    assert_refused(ran, "not of the architecture osnet_ain_x1_0", "size mismatch")
+    ran = run(
+        *("ingest", frames, "--db", "third"),
+        *("--detector", f"faster_rcnn_inception_v2_coco={text}"),
+        cwd=tmp_path,
+    )
+    assert_refused(ran, "weights.pth", "frozen graph")
+
+
+def test_database_of_another_model(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "own.pt"
+    built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x0_5.first.pt"
+    state = torch.load(built_in, weights_only=True)
+    torch.save({name: tensor * 1 for name, tensor in reversed(state.items())}, weights)
+    own = f"osnet_ain_x0_5={weights}"
+    for arguments in (
+        ("ingest", sample, "--fps", 10),
+        ("search", sample / "frame_0001.jpg"),
+    ):
+        ran = run(*arguments, "--embedder", own, cwd=tmp_path)
+        assert_refused(ran, "osnet_ain_x0_5.first", str(weights), "drop --embedder")
+
+
+def test_database_of_a_newer_schema(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(own_db / "chroma.sqlite3") as database:
+        changed = database.execute(
+            "UPDATE collection_metadata SET int_value = 99 WHERE key = 'schema'"
+        )
+        assert changed.rowcount == 1
+    database.close()
+    assert_refused(run("ingest", sample, cwd=tmp_path), "newer reidsearch", "99")
+    assert_refused(run("inspect", cwd=tmp_path), "newer reidsearch", "99")
+
+
+def test_folder_that_is_no_database(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "thesis.tex").write_text("precious")
+    assert_refused(run("ingest", sample, cwd=tmp_path), "not a Chroma database", "thesis.tex")
+    assert [path.name for path in (tmp_path / "db").iterdir()] == ["thesis.tex"]
+    (tmp_path / "db" / "chroma.sqlite3").write_bytes(b"not sqlite" * 500)
+    for arguments in (("ingest", sample), ("inspect",), ("search", "--frame", "a:1")):
+        assert_refused(run(*arguments, cwd=tmp_path), "db", "not a database")
+
+
+def test_chroma_database_of_somebody_else(tmp_path: Path) -> None:
+    with chromadb.PersistentClient(tmp_path / "db") as client:
+        client.create_collection("recipes", embedding_function=None)
+    assert_refused(run("inspect", cwd=tmp_path), "not one of reidsearch's", "people")
+
+
+def test_read_only_database(
+    own_db: Path, sample: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
+) -> None:
+    for path in (own_db, *own_db.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for arguments in (("ingest", sample, "--fps", "10"), ("search", "--frame", "pets09-s2l1:1")):
+        assert_refused(run(*arguments, cwd=tmp_path, prefix=as_plain_user), "read-only")
+    for path in (own_db, *own_db.rglob("*")):
+        path.chmod(0o755)
+
+
+def test_second_process_is_told_to_wait(own_db: Path, tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "frames", *range(1, 200, 20))
+    slowly = [COMMAND, "ingest", frames, "--tiles", "8x8"]
+    with subprocess.Popen(slowly, cwd=tmp_path, stderr=subprocess.PIPE) as writer:
+        time.sleep(3)
+        assert writer.poll() is None
+        ran = run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
+        writer.send_signal(signal.SIGKILL)
+    assert_refused(ran, "another reidsearch", "wait")
+    assert run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path).code == 0
+
+
+def test_json_is_one_document(tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "frames", 1)
+    ran = run("ingest", frames, "--json", cwd=tmp_path)
+    assert set(json.loads(ran.out)) == {
+        *("frames", "frames_failed", "frames_skipped", "people"),
+        *("seconds", "frames_per_s", "db"),
+    }

@@ -1,0 +1,157 @@
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import assert_refused, run
+
+FRAME_1 = "pets09-s2l1:1"
+
+
+def test_ranks_later_frames_by_rising_distance(made_db: Path, tmp_path: Path) -> None:
+    ran = run("search", "--frame", FRAME_1, "--db", made_db, "--json", "--top", 1000, cwd=tmp_path)
+    matches = ran.json["matches"]
+    assert ran.code == 0
+    assert ran.json["query"]["id"] == "pets09-s2l1/pets09-s2l1:1:1"
+    assert [match["rank"] for match in matches] == list(range(1, len(matches) + 1))
+    distances = [match["distance"] for match in matches]
+    assert distances == sorted(distances)
+    assert 0 < distances[0] < distances[-1] <= 2
+    assert min(match["frame"] for match in matches) > 1
+    assert len(matches) > 200
+
+
+def test_distance_is_l2_between_the_stored_vectors(made_db: Path, tmp_path: Path) -> None:
+    def vector(crop_id: str) -> np.ndarray:
+        ran = run("inspect", "crop", crop_id, "--db", made_db, "--json", cwd=tmp_path)
+        return np.array(ran.json["embedding"])
+
+    found = run("search", "--frame", FRAME_1, "--db", made_db, "--json", "--top", 3, cwd=tmp_path)
+    query = vector(found.json["query"]["id"])
+    for match in found.json["matches"]:
+        expected = np.linalg.norm(query - vector(match["id"]))
+        assert match["distance"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_by_id_equals_by_frame_and_person(made_db: Path, tmp_path: Path) -> None:
+    crop_id = "pets09-s2l1/pets09-s2l1:21:2"
+    by_id = run("search", "--id", crop_id, "--db", made_db, "--json", cwd=tmp_path)
+    address = ("--frame", "pets09-s2l1/pets09-s2l1:21", "--person", 2)
+    by_frame = run("search", *address, "--db", made_db, "--json", cwd=tmp_path)
+    assert by_id.json == by_frame.json
+
+
+def test_picture_with_box_finds_that_very_crop_first(
+    made_db: Path, sample: Path, tmp_path: Path
+) -> None:
+    crop_id = "pets09-s2l1/pets09-s2l1:1:1"
+    crop = run("inspect", "crop", crop_id, "--db", made_db, "--json", cwd=tmp_path).json
+    box = ",".join(str(side) for side in crop["box_xyxy"])
+    picture = sample / "frame_0001.jpg"
+    ran = run("search", picture, "--box", box, "--db", made_db, "--json", cwd=tmp_path)
+    assert ran.json["query"]["searched"] == "all frames"
+    assert ran.json["matches"][0]["id"] == crop_id
+    assert ran.json["matches"][0]["distance"] < 0.01
+
+
+def test_crop_of_its_own_and_after(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    frame = cv2.imread(str(sample / "frame_0001.jpg"))
+    path = tmp_path / "jemand in grün.png"
+    cv2.imwrite(str(path), frame[218:309, 250:283])
+    ran = run("search", path, "--after", 500, "--db", made_db, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert min(match["frame"] for match in ran.json["matches"]) > 500
+    said = run("search", path, "--db", made_db, cwd=tmp_path)
+    assert "all frames" in said.err
+
+
+def test_after_takes_times_too(made_db: Path, tmp_path: Path) -> None:
+    for after in ("60s", "1:00"):
+        ran = run(
+            *("search", "--frame", FRAME_1, "--after", after, "--db", made_db, "--json"),
+            cwd=tmp_path,
+        )
+        assert min(match["time_s"] for match in ran.json["matches"]) > 60
+
+
+def test_table_and_csv_tell_the_same(made_db: Path, tmp_path: Path) -> None:
+    table = run("search", "--frame", FRAME_1, "--db", made_db, "--top", 3, cwd=tmp_path)
+    assert table.code == 0
+    assert table.out.splitlines()[0].split()[:2] == ["rank", "distance"]
+    text = run("search", "--frame", FRAME_1, "--db", made_db, "--top", 3, "--csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(text.out)))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    for row, line in zip(rows, table.out.splitlines()[1:], strict=True):
+        assert line.split()[1] == f"{float(row['distance']):.4f}"
+        assert row["frame"] in line.split()
+
+
+def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Path) -> None:
+    last = ("search", "--frame", "pets09-s2l1:781", "--db", made_db)
+    ran = run(*last, cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert "nobody was found in later frames" in ran.err
+    assert run(*last, "--json", cwd=tmp_path).json["matches"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(("--frame", "pets09-s2l1:2"), ("frame 2", "nearest is 1"), id="no-such-frame"),
+        pytest.param(("--frame", "elsewhere:1"), ("elsewhere", "pets09-s2l1"), id="no-such-source"),
+        pytest.param(
+            ("--frame", FRAME_1, "--person", "99"), ("no person 99",), id="no-such-person"
+        ),
+        pytest.param(("--id", "pets09-s2l1/pets09-s2l1:1:99"), ("99",), id="no-such-crop"),
+        pytest.param(("--frame", FRAME_1, "--camera", "x"), ("no camera x",), id="no-such-camera"),
+        pytest.param(("absent.jpg",), ("absent.jpg", "No such file"), id="no-such-picture"),
+    ],
+)
+def test_what_is_not_there(
+    made_db: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(run("search", *arguments, "--db", made_db, cwd=tmp_path), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param((), ("one person",), id="nobody-named"),
+        pytest.param(("a.jpg", "--frame", FRAME_1), ("one person",), id="two-people-named"),
+        pytest.param(("--frame", "1"), ("is no frame",), id="frame-without-source"),
+        pytest.param(("--id", "pets:1"), ("is no crop id",), id="short-id"),
+        pytest.param(("--frame", FRAME_1, "--after", "soon"), ("'soon'",), id="after-is-no-time"),
+        pytest.param(("a.jpg", "--box", "1,2,3"), ("is no box",), id="box-of-three"),
+        pytest.param(
+            ("--frame", FRAME_1, "--box", "1,2,3,4"), ("--box",), id="box-without-picture"
+        ),
+        pytest.param(("--frame", FRAME_1, "--json", "--csv"), ("exclude",), id="json-and-csv"),
+        pytest.param(("--frame", FRAME_1, "--top", "0"), ("--top",), id="top-zero"),
+    ],
+)
+def test_what_cannot_be_read(
+    made_db: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(run("search", *arguments, "--db", made_db, cwd=tmp_path), *words, code=2)
+
+
+@pytest.mark.parametrize(
+    "box", ["700,500,800,570", "-5,0,20,20", "30,30,30,60", "50,50,20,80", "0,0,nan,10"]
+)
+def test_box_outside_the_picture(made_db: Path, sample: Path, tmp_path: Path, box: str) -> None:
+    arguments = ("search", sample / "frame_0001.jpg", f"--box={box}", "--db", made_db)
+    assert_refused(run(*arguments, cwd=tmp_path), "does not fit", "768 x 576")
+
+
+def test_picture_that_does_not_decode(made_db: Path, tmp_path: Path) -> None:
+    text = tmp_path / "query.jpg"
+    text.write_text("this is no picture")
+    assert_refused(run("search", text, "--db", made_db, cwd=tmp_path), "query.jpg")
+
+
+def test_no_database_is_not_made_by_a_search(tmp_path: Path) -> None:
+    assert_refused(run("search", "--frame", FRAME_1, cwd=tmp_path), "no database", "ingest")
+    assert not (tmp_path / "db").exists()

@@ -1,0 +1,96 @@
+"""What many tests share: the sample frames, a database made from them, and the command itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("reidsearch")
+SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
+
+
+class Ran(NamedTuple):
+    """What a run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run(*arguments: object, cwd: Path, prefix: tuple[str, ...] = (), **variables: str) -> Ran:
+    """Run the installed command as a user would, in a folder of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("REIDSEARCH_")}
+    done = subprocess.run(
+        [*prefix, COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def assert_refused(ran: Ran, *words: str, code: int = 1) -> None:
+    """Check that a run ended with our message about `words`, and with no traceback or data."""
+    assert ran.code == code, ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+    if code == 1:
+        assert ran.err.splitlines()[-1].startswith(("error:", "hint:")), ran.err
+    for word in words:
+        assert word in ran.err
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """40 real frames; see the README beside them."""
+    return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def made_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the sample frames, made once by the command. Only to be read."""
+    folder = tmp_path_factory.mktemp("made")
+    ran = run("ingest", SAMPLE, "--fps", "10", "--json", cwd=folder)
+    assert ran.code == 0, ran.err
+    assert ran.json["frames"] == 40
+    return folder / "db"
+
+
+@pytest.fixture
+def own_db(made_db: Path, tmp_path: Path) -> Path:
+    """A copy of that database to change."""
+    return Path(shutil.copytree(made_db, tmp_path / "db"))
+
+
+@pytest.fixture(scope="session")
+def pets() -> Path:
+    """The whole of PETS09-S2L1, where it is at hand."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "pets09-s2l1"
+    if not (folder / "vtest.avi").is_file():
+        pytest.skip("the full PETS09-S2L1 video is not at hand")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def as_plain_user() -> tuple[str, ...]:
+    """What to put before a command so that file permissions hold, also when root runs the tests."""
+    if os.geteuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root ignores file permissions, and there is no setpriv")
+    return (setpriv, "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", "--")

@@ -1,0 +1,73 @@
+"""A store in memory, with exact distances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.errors import ModelMismatchError
+from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reidsearch.provenance import Provenance, SourceRecord
+
+
+class MemoryStore:
+    """See `reidsearch.store.Store`."""
+
+    def __init__(self, provenance: Provenance) -> None:
+        self.provenance = provenance
+        self._sources: dict[tuple[str, str], SourceRecord] = {}
+        self._rows: dict[str, tuple[Sighting, NDArray[np.float32]]] = {}
+
+    def sources(self) -> tuple[SourceRecord, ...]:
+        return tuple(self._sources[key] for key in sorted(self._sources))
+
+    def add(self, records: Records, source: SourceRecord) -> None:
+        if records.embeddings.fingerprint != self.provenance.fingerprint:
+            raise ModelMismatchError(
+                gallery=self.provenance.embedder, query="these vectors", hint="use another store"
+            )
+        for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
+            self._rows[sighting.id] = sighting, np.array(vector, np.float32)
+        self._sources[source.info.key] = source
+
+    def query(self, vector: NDArray[np.float32], wanted: Filter, top: int) -> list[Match]:
+        records = self.scan(wanted)
+        distances = np.linalg.norm(records.embeddings.vectors - vector, axis=1)
+        nearest = np.argsort(distances, kind="stable")[:top]
+        return [
+            Match(rank, float(distances[row]), records.sightings[row])
+            for rank, row in enumerate(nearest, start=1)
+        ]
+
+    def sightings(self, wanted: Filter) -> list[Sighting]:
+        rows = [sighting for sighting, _ in self._rows.values() if _is_wanted(sighting, wanted)]
+        return sorted(rows, key=_footage_order)
+
+    def scan(self, wanted: Filter) -> Records:
+        sightings = tuple(self.sightings(wanted))
+        vectors = np.empty((len(sightings), self.provenance.dimension), np.float32)
+        for row, sighting in enumerate(sightings):
+            vectors[row] = self._rows[sighting.id][1]
+        return Records(sightings, Embeddings(vectors, self.provenance.fingerprint))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
+    key = sighting.camera, sighting.source
+    return (
+        (wanted.sources is None or key in wanted.sources)
+        and (wanted.frame is None or sighting.frame == wanted.frame)
+        and (wanted.after_frame is None or sighting.frame > wanted.after_frame)
+        and (wanted.after_s is None or sighting.time_s > wanted.after_s)
+    )
+
+
+def _footage_order(sighting: Sighting) -> tuple[str, str, int, float, str]:
+    return sighting.camera, sighting.source, sighting.frame, -sighting.score, sighting.id

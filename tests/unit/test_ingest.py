@@ -1,0 +1,331 @@
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidsearch import ingest as ingest_module
+from reidsearch.errors import SourceError
+from reidsearch.ingest import ingest
+from reidsearch.types import BadFrame, Embeddings, Filter, Frame
+from tests.unit.builders import (
+    FINGERPRINT,
+    PROVENANCE,
+    SETTINGS,
+    make_detections,
+    make_info,
+    make_source_record,
+    make_vectors,
+)
+from tests.unit.memory_store import MemoryStore
+
+INFO = make_info("gate", "monday")
+NOWHERE = (500, 0, 540, 30, 0.99)
+
+
+class Footage:
+    """Frames of one colour each: frame n has the grey value n, and everyone in it looks so.
+
+    Args:
+        people: for each number from 1, how many are in that frame, or None when it is bad.
+    """
+
+    def __init__(self, people, info=INFO):
+        self.info = info
+        self.people = people
+        self.alive = self.most_alive = self.read = 0
+
+    def __len__(self):
+        return len(self.people)
+
+    def frames(self, wanted):
+        for number, people in enumerate(self.people, start=1):
+            if not wanted(number):
+                continue
+            self.read += 1
+            if people is None:
+                yield BadFrame(number, f"frame {number} is bad")
+            else:
+                yield Frame(self._paint(number, people), number, f"/f/{number}.png")
+
+    def _paint(self, number, people):
+        image = np.full((40, 80, 3), number, np.uint8)
+        image[0, -1] = people
+        self.alive += 1
+        self.most_alive = max(self.alive, self.most_alive)
+        weakref.finalize(image, self._forget)
+        return image
+
+    def _forget(self):
+        self.alive -= 1
+
+
+class CornerDetector:
+    """Finds as many people as the frame's corner says, and before them one outside the frame."""
+
+    def __init__(self):
+        self.batches = []
+
+    def detect(self, images):
+        self.batches.append(len(images))
+        return [self._look(image) for image in images]
+
+    def _look(self, image):
+        people = [(10 * n, 1, 10 * n + 5, 30, 0.9 - n / 100) for n in range(int(image[0, -1, 0]))]
+        return make_detections(NOWHERE, *people)
+
+
+class GreyEmbedder:
+    """Turns a grey value into an angle, so that a vector says which frame it comes from."""
+
+    def __init__(self):
+        self.batches = []
+
+    def embed(self, images):
+        self.batches.append(len(images))
+        return Embeddings(make_vectors(*(image.mean() for image in images)), FINGERPRINT)
+
+
+class Models:
+    def __init__(self):
+        self.detector, self.embedder = CornerDetector(), GreyEmbedder()
+
+
+class NoModels:
+    """Fails when either network is asked for."""
+
+
+class RecordingStore(MemoryStore):
+    """Keeps what each `add` was given; the n-th can be made to fail before or after its rows."""
+
+    def __init__(self, fail_at=None, rows_first=False):
+        super().__init__(PROVENANCE)
+        self.adds = []
+        self._fail_at, self._rows_first = fail_at, rows_first
+
+    def add(self, records, source):
+        self.adds.append((records, source))
+        fails = len(self.adds) == self._fail_at
+        sources = dict(self._sources)
+        if self._rows_first or not fails:
+            super().add(records, source)
+        if fails:
+            self._sources = sources
+            raise OSError("the disk is full")
+
+
+def run(footage, store, models=None, on_frame=lambda _bad: None):
+    return ingest(footage, models or Models(), store, SETTINGS, on_frame)
+
+
+def counts(report):
+    return report.frames, report.frames_failed, report.frames_skipped, report.people
+
+
+def require_same_rows(store, expected):
+    ours, theirs = store.scan(Filter()), expected.scan(Filter())
+    assert ours.sightings == theirs.sightings
+    np.testing.assert_array_equal(ours.embeddings.vectors, theirs.embeddings.vectors)
+    assert store.sources() == expected.sources()
+
+
+def require_vectors_of_their_frames(store):
+    records = store.scan(Filter())
+    frames = [sighting.frame for sighting in records.sightings]
+    np.testing.assert_allclose(records.embeddings.vectors, make_vectors(*frames), atol=1e-5)
+
+
+def test_footage_without_frames_leaves_the_store_alone():
+    store = RecordingStore()
+    assert counts(run(Footage([]), store, NoModels())) == (0, 0, 0, 0)
+    assert store.adds == []
+
+
+def test_frames_without_people_are_known_afterwards():
+    store, models = RecordingStore(), Models()
+    assert counts(run(Footage([0, 0, 0]), store, models)) == (3, 0, 0, 0)
+    assert len(store) == 0
+    assert store.sources() == (make_source_record(INFO, [1, 2, 3], 0),)
+    assert counts(run(Footage([0, 0, 0]), store, NoModels())) == (0, 0, 3, 0)
+
+
+def test_everyone_is_stored_with_their_frame():
+    store = RecordingStore()
+    report = run(Footage([2, 0, 1]), store)
+    assert counts(report) == (3, 0, 0, 3)
+    assert report.seconds > 0
+    assert store.sources() == (make_source_record(INFO, [1, 2, 3], 3),)
+    first, second, third = store.sightings(Filter())
+    assert [s.id for s in (first, second, third)] == [
+        f"gate/monday:{n}" for n in ("1:1", "1:2", "3:1")
+    ]
+    assert (third.camera, third.source, third.frame, third.path) == (
+        "gate",
+        "monday",
+        3,
+        "/f/3.png",
+    )
+    assert third.time_s == INFO.time_of(3)
+    assert second.box_xyxy == (10, 1, 15, 30)
+    assert [first.score, second.score] == [0.9, 0.89]
+
+
+def test_person_without_a_pixel_takes_no_number():
+    store = RecordingStore()
+    assert run(Footage([1]), store).people == 1
+    (sighting,) = store.sightings(Filter())
+    assert (sighting.id, sighting.score) == ("gate/monday:1:1", 0.9)
+
+
+def test_rows_stay_aligned_around_bad_frames_and_across_groups():
+    people = [None if n % 7 == 3 else n % 5 for n in range(100)]
+    store, bad = RecordingStore(), people.count(None)
+    report = run(Footage(people), store)
+    expected = sum(filter(None, people))
+    assert counts(report) == (100 - bad, bad, 0, expected)
+    assert len(store) == expected
+    assert len(store.adds) > 1
+    require_vectors_of_their_frames(store)
+
+
+def test_each_frame_is_reported_once_and_bad_ones_by_name():
+    said = []
+    store = RecordingStore()
+    run(Footage([1, None, 0]), store, on_frame=said.append)
+    assert said.count(None) == 2
+    assert [bad.number for bad in said if bad] == [2]
+    said.clear()
+    run(Footage([1, None, 0, 1]), store, on_frame=said.append)
+    assert said.count(None) == 3
+    assert [bad.number for bad in said if bad] == [2]
+
+
+def test_footage_of_bad_frames_only_leaves_the_store_alone():
+    store = RecordingStore()
+    assert counts(run(Footage([None, None]), store, NoModels())) == (0, 2, 0, 0)
+    assert store.adds == []
+
+
+def test_bad_frame_that_was_mended_is_ingested():
+    store = RecordingStore()
+    run(Footage([1, None, 1]), store)
+    assert counts(run(Footage([1, 2, 1]), store)) == (1, 0, 2, 2)
+    assert store.sources() == (make_source_record(INFO, [1, 2, 3], 4),)
+    require_vectors_of_their_frames(store)
+
+
+def test_known_frames_are_skipped_before_they_are_read():
+    store = RecordingStore()
+    run(Footage([1, 2, 3]), store)
+    again, models = Footage([1, 2, 3, 4, 0]), Models()
+    assert counts(run(again, store, models)) == (2, 0, 3, 4)
+    assert again.read == 2
+    assert models.detector.batches == [2]
+    assert store.sources() == (make_source_record(INFO, [1, 2, 3, 4, 5], 10),)
+
+
+def test_no_model_is_loaded_when_nothing_is_new():
+    store = RecordingStore()
+    run(Footage([1, 2, 3]), store)
+    assert counts(run(Footage([1, 2, 3]), store, NoModels())) == (0, 0, 3, 0)
+    assert len(store.adds) == 1
+
+
+@pytest.mark.parametrize(
+    ("people", "groups"),
+    [
+        pytest.param([0] * 64, [64], id="empty-frames"),
+        pytest.param([0] * 150, [64, 64, 22], id="many-empty-frames"),
+        pytest.param([4] * 70, [32, 32, 6], id="some-people"),
+        pytest.param([7] * 30, [24, 6], id="many-people"),
+    ],
+)
+def test_frames_are_stored_in_groups(people, groups):
+    store, models = RecordingStore(), Models()
+    run(Footage(people), store, models)
+    known = [len(source.frames) for _, source in store.adds]
+    assert known == np.cumsum(groups).tolist()
+    assert models.embedder.batches == [frames * people[0] for frames in groups]
+
+
+def test_each_group_has_everyone_of_its_frames_and_nobody_else():
+    store = RecordingStore()
+    run(Footage([n % 4 for n in range(150)]), store)
+    stored = 0
+    for records, source in store.adds:
+        stored += len(records)
+        assert {sighting.frame for sighting in records.sightings} <= source.frames
+        assert source.people == stored == sum((n - 1) % 4 for n in source.frames)
+
+
+def test_detector_gets_a_few_frames_at_a_time():
+    models = Models()
+    run(Footage([1] * 20), RecordingStore(), models)
+    assert models.detector.batches == [8, 8, 4]
+
+
+def test_detector_gets_large_frames_one_by_one(monkeypatch):
+    monkeypatch.setattr(ingest_module, "_CHUNK_BYTES", 40 * 80 * 3)
+    models = Models()
+    run(Footage([1] * 3), RecordingStore(), models)
+    assert models.detector.batches == [1, 1, 1]
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+@pytest.mark.parametrize("rows_first", [False, True], ids=["before-the-rows", "after-the-rows"])
+def test_ingest_goes_on_where_the_store_failed(fail_at, rows_first):
+    people = [None if n == 40 else n % 3 for n in range(150)]
+    whole, store = RecordingStore(), RecordingStore(fail_at, rows_first)
+    run(Footage(people), whole)
+    with pytest.raises(OSError, match="disk is full"):
+        run(Footage(people), store)
+    known = store.sources()[0].frames if store.sources() else frozenset()
+    assert len(known) == 64 * (fail_at - 1)
+    report = run(Footage(people), store)
+    assert (report.frames, report.frames_skipped) == (149 - len(known), len(known))
+    require_same_rows(store, whole)
+
+
+def test_other_footage_of_the_same_name_is_refused_unread():
+    store = RecordingStore()
+    run(Footage([1, 1]), store)
+    other = Footage([1, 1, 1], replace(INFO, digest="another", path="/elsewhere/monday"))
+    with pytest.raises(SourceError, match="other footage named gate/monday"):
+        run(other, store, NoModels())
+    assert other.read == 0
+    assert len(store) == 2
+
+
+def test_same_name_of_another_camera_is_another_source():
+    store = RecordingStore()
+    run(Footage([1, 1]), store)
+    report = run(Footage([2], make_info("yard", "monday")), store)
+    assert counts(report) == (1, 0, 0, 2)
+    assert [str(record.info) for record in store.sources()] == ["gate/monday", "yard/monday"]
+    assert [record.people for record in store.sources()] == [2, 2]
+
+
+def test_other_settings_for_the_same_source_are_refused():
+    store = RecordingStore()
+    run(Footage([1, 1]), store)
+    with pytest.raises(SourceError, match="--min-height"):
+        ingest(Footage([1, 1, 1]), NoModels(), store, replace(SETTINGS, min_height_px=99))
+    assert len(store) == 2
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        pytest.param(0, id="nobody"),
+        pytest.param(
+            1,
+            id="someone",
+            marks=pytest.mark.xfail(reason="crops that wait are views, which keep their frames"),
+        ),
+    ],
+)
+def test_no_more_frames_are_in_memory_than_are_looked_at(people):
+    footage = Footage([people] * 100)
+    run(footage, RecordingStore())
+    assert 0 < footage.most_alive <= ingest_module._CHUNK_FRAMES
+    assert footage.alive == 0

@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import pytest
+
+from reidsearch.catalog import DetectorCard, EmbedderCard
+from reidsearch.errors import ModelMismatchError, SourceError
+from reidsearch.provenance import (
+    Provenance,
+    SourceRecord,
+    require_detector,
+    require_embedder,
+    require_same_source,
+)
+from tests.unit.builders import SETTINGS, make_info, make_source_record
+
+EMBEDDER = EmbedderCard(
+    name="osnet.ours", sha256="e" * 64, architecture="osnet", dimension=4, input_hw=(8, 4)
+)
+DETECTOR = DetectorCard(
+    name="ssd.ours", sha256="d" * 64, person_class=1, min_score=0.5, input_px=300
+)
+GALLERY = Provenance(
+    embedder=EMBEDDER.name,
+    fingerprint=EMBEDDER.fingerprint,
+    dimension=4,
+    detector=DETECTOR.name,
+    detector_sha256=DETECTOR.sha256,
+    package_version="0.0",
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(make_source_record(make_info()), id="no-frames"),
+        pytest.param(make_source_record(make_info(), [7], 0), id="nobody-in-one-frame"),
+        pytest.param(make_source_record(make_info(fps=29.97), range(1, 99, 7), 5), id="odd-fps"),
+        pytest.param(make_source_record(make_info(start_s=1241620200.125), [1], 1), id="start"),
+        pytest.param(make_source_record(make_info(start_s=0.0), [1], 1), id="start-of-the-epoch"),
+        pytest.param(make_source_record(make_info("Tür 2", 'a "b"\n\\'), [1], 1), id="odd-names"),
+    ],
+)
+def test_record_comes_back_from_one_line_of_json(record):
+    text = record.to_json()
+    assert "\n" not in text
+    assert SourceRecord.from_json(text) == record
+
+
+def test_record_grows_by_frames_and_people():
+    record = make_source_record(make_info(), [1, 3], 2)
+    grown = record.grown((number for number in (3, 5)), 4)
+    assert (grown.frames, grown.people) == ({1, 3, 5}, 6)
+    assert (record.frames, record.people) == ({1, 3}, 2)
+    assert grown.info is record.info
+
+
+def test_record_grows_by_nothing():
+    record = make_source_record(make_info(), [1], 2)
+    assert record.grown([], 0) == record
+
+
+@pytest.mark.parametrize(
+    ("require", "card"),
+    [
+        pytest.param(require_embedder, EMBEDDER, id="embedder"),
+        pytest.param(require_detector, DETECTOR, id="detector"),
+    ],
+)
+def test_model_of_another_name_and_the_same_weights_is_accepted(require, card):
+    require(GALLERY, card)
+    require(GALLERY, replace(card, name="same.weights=/elsewhere.pt"))
+
+
+@pytest.mark.parametrize(
+    ("require", "card", "option"),
+    [
+        pytest.param(require_embedder, EMBEDDER, "embedder", id="embedder"),
+        pytest.param(require_detector, DETECTOR, "detector", id="detector"),
+    ],
+)
+def test_other_model_is_refused_by_both_names(require, card, option):
+    with pytest.raises(ModelMismatchError) as caught:
+        require(GALLERY, replace(card, name="another", sha256="f" * 64))
+    assert f"{option} {card.name}" in str(caught.value)
+    assert "another" in str(caught.value)
+    assert f"--{option}" in caught.value.hint
+    assert "--db" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("require", "card"),
+    [
+        pytest.param(require_embedder, EMBEDDER, id="embedder"),
+        pytest.param(require_detector, DETECTOR, id="detector"),
+    ],
+)
+def test_other_weights_of_the_same_name_are_refused(require, card):
+    with pytest.raises(ModelMismatchError, match="weights of that name today") as caught:
+        require(GALLERY, replace(card, sha256="f" * 64))
+    assert card.name in str(caught.value)
+    assert "old weights" in caught.value.hint
+
+
+def test_embedder_with_another_input_is_refused():
+    with pytest.raises(ModelMismatchError):
+        require_embedder(GALLERY, replace(EMBEDDER, input_hw=(16, 8)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        pytest.param({}, {}, id="nothing-changed"),
+        pytest.param({"path": "/moved/elsewhere"}, {}, id="moved"),
+        pytest.param({"first_number": 0, "digest": "of frame 0"}, {}, id="earlier-frames-added"),
+    ],
+)
+def test_same_footage_is_accepted(changes, settings):
+    known = make_source_record(make_info(), [1, 2], 3)
+    require_same_source(known, replace(known.info, **changes), replace(SETTINGS, **settings))
+
+
+def test_other_footage_of_the_same_name_is_refused():
+    known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
+    with pytest.raises(SourceError, match="other footage named gate/monday") as caught:
+        require_same_source(known, replace(known.info, digest="another"), SETTINGS)
+    assert known.info.path in str(caught.value)
+    assert "--camera" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "info", "settings", "said"),
+    [
+        pytest.param("--fps", {"fps": 5.0}, {}, ("10.0", "5.0"), id="fps"),
+        pytest.param("--start", {"start_s": 9.5}, {}, ("None", "9.5"), id="start"),
+        pytest.param("--start", {"start_s": 0.0}, {}, ("None", "0.0"), id="start-of-the-epoch"),
+        pytest.param("--min-score", {}, {"min_score": 0.5}, ("0.25", "0.5"), id="min-score"),
+        pytest.param("--min-height", {}, {"min_height_px": 9}, ("24", "9"), id="min-height"),
+        pytest.param("--tiles", {}, {"tiles": "3x2"}, ("auto", "3x2"), id="tiles"),
+    ],
+)
+def test_other_options_are_refused_with_both_values(option, info, settings, said):
+    known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
+    with pytest.raises(SourceError, match="gate/monday") as caught:
+        require_same_source(known, replace(known.info, **info), replace(SETTINGS, **settings))
+    assert all(value in str(caught.value) for value in (option, *said))
+    assert option in caught.value.hint
