@@ -119,7 +119,7 @@ def draw_person(
 ) -> None:
     """Draw a box, and a label above it, onto an RGB picture in place."""
     x1, y1, x2, y2 = (round(v) for v in sighting.box_xyxy)
-    thickness = max(1, picture.shape[0] // 300)
+    thickness = max(2, picture.shape[0] // 300)
     cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour_rgb, thickness)
     if label:
         font, scale = cv2.FONT_HERSHEY_SIMPLEX, picture.shape[0] / 1200

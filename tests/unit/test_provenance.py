@@ -9,7 +9,8 @@ from reidsearch.provenance import (
     SourceRecord,
     require_detector,
     require_embedder,
-    require_same_source,
+    require_same_footage,
+    require_same_options,
 )
 from tests.unit.builders import SETTINGS, make_info, make_source_record
 
@@ -107,24 +108,30 @@ def test_embedder_with_another_input_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("changes", "settings"),
+    "changes",
     [
-        pytest.param({}, {}, id="nothing-changed"),
-        pytest.param({"path": "/moved/elsewhere"}, {}, id="moved"),
-        pytest.param({"first_number": 0, "digest": "of frame 0"}, {}, id="earlier-frames-added"),
+        pytest.param({}, id="nothing-changed"),
+        pytest.param({"path": "/moved/elsewhere"}, id="moved"),
+        pytest.param({"first_number": 0, "digest": "of frame 0"}, id="earlier-frames-added"),
+        pytest.param({"first_number": 2, "digest": "of frame 2"}, id="first-frame-taken-away"),
     ],
 )
-def test_same_footage_is_accepted(changes, settings):
+def test_same_footage_is_accepted(changes):
     known = make_source_record(make_info(), [1, 2], 3)
-    require_same_source(known, replace(known.info, **changes), replace(SETTINGS, **settings))
+    require_same_footage(known, replace(known.info, **changes))
 
 
 def test_other_footage_of_the_same_name_is_refused():
     known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
     with pytest.raises(SourceError, match="other footage named gate/monday") as caught:
-        require_same_source(known, replace(known.info, digest="another"), SETTINGS)
+        require_same_footage(known, replace(known.info, digest="another"))
     assert known.info.path in str(caught.value)
     assert "--camera" in caught.value.hint
+
+
+def test_same_options_are_accepted_for_footage_that_moved():
+    known = make_source_record(make_info(), [1, 2], 3)
+    require_same_options(known, replace(known.info, path="/moved/elsewhere"), SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,6 @@ def test_other_footage_of_the_same_name_is_refused():
 def test_other_options_are_refused_with_both_values(option, info, settings, said):
     known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
     with pytest.raises(SourceError, match="gate/monday") as caught:
-        require_same_source(known, replace(known.info, **info), replace(SETTINGS, **settings))
+        require_same_options(known, replace(known.info, **info), replace(SETTINGS, **settings))
     assert all(value in str(caught.value) for value in (option, *said))
     assert option in caught.value.hint

@@ -1,0 +1,112 @@
+"""What every detector does, over the built-in graph and one of another making."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch.boxes import iou_matrix
+from reidsearch.catalog import default_detector, find_detector
+from reidsearch.detectors import Detector, load_detector
+from reidsearch.errors import ModelError
+from reidsearch.images import read_image
+from reidsearch.provenance import DetectionSettings
+
+SETTINGS = DetectionSettings(0.25, 24, "auto")
+
+
+@pytest.fixture(scope="module")
+def built_in() -> Detector:
+    return load_detector(find_detector(default_detector()), SETTINGS)
+
+
+def write_graph(
+    path: Path, boxes: list[list[float]], scores: list[float], classes: list[int]
+) -> Path:
+    """Write a frozen graph that looks at nothing and always finds the same."""
+    from reidsearch.detectors.tensorflow_graph import tf
+
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.compat.v1.placeholder(tf.uint8, (1, None, None, 3), name="image_tensor")
+        nothing = tf.cast(tf.reduce_sum(image) * 0, tf.float32)
+        for name, values in (("boxes", boxes), ("scores", scores), ("classes", classes)):
+            tf.add(tf.constant([values], tf.float32), nothing, name=f"detection_{name}")
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return path
+
+
+def test_no_frames(built_in: Detector) -> None:
+    assert built_in.detect([]) == []
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 300), (300, 2), (576, 768), (200, 12_000), (97, 41)], ids=str
+)
+def test_nobody_in_an_even_picture_of_any_size(built_in: Detector, shape: tuple[int, int]) -> None:
+    [found] = built_in.detect([np.full((*shape, 3), 120, np.uint8)])
+    assert found.xyxy.shape == (0, 4)
+
+
+def test_people_of_a_real_frame(built_in: Detector, sample: Path) -> None:
+    image = read_image(sample / "frame_0001.jpg")
+    [found] = built_in.detect([image])
+    assert len(found) == 3
+    assert (np.diff(found.score) <= 0).all()
+    assert (found.score >= 0.25).all()
+    assert (found.xyxy >= 0).all()
+    assert (found.xyxy <= [768, 576, 768, 576]).all()
+    truth = np.array([[499, 158, 530, 233], [258, 219, 291, 308], [633, 242, 675, 323]], np.float32)
+    assert (iou_matrix(truth, found.xyxy).max(axis=1) > 0.5).all()
+
+
+def test_colour_order_matters(built_in: Detector, sample: Path) -> None:
+    images = [read_image(path) for path in sorted(sample.glob("*.jpg"))[::8]]
+    right = built_in.detect(images)
+    swapped = built_in.detect([np.ascontiguousarray(image[..., ::-1]) for image in images])
+    assert sum(d.score.sum() for d in right) > sum(d.score.sum() for d in swapped)
+
+
+def test_frames_together_equal_frames_alone(built_in: Detector, sample: Path) -> None:
+    images = [read_image(sample / f"frame_{n:04}.jpg") for n in (1, 201, 401)]
+    images.append(images[0][100:400, 200:500])
+    for image, together in zip(images, built_in.detect(images), strict=True):
+        [alone] = built_in.detect([image])
+        assert together.xyxy == pytest.approx(alone.xyxy, abs=0.01)
+        assert together.score == pytest.approx(alone.score, abs=1e-4)
+
+
+def test_tiles_find_more_small_people(built_in: Detector, sample: Path) -> None:
+    whole = load_detector(find_detector(default_detector()), DetectionSettings(0.25, 24, "off"))
+    images = [read_image(path) for path in sorted(sample.glob("*.jpg"))[::5]]
+    in_tiles = sum(map(len, built_in.detect(images)))
+    assert in_tiles > 1.1 * sum(map(len, whole.detect(images)))
+
+
+def test_any_object_detection_graph(tmp_path: Path) -> None:
+    path = write_graph(
+        tmp_path / "graph.pb",
+        boxes=[[0.1, 0.2, 0.6, 0.4], [0.5, 0.5, 0.9, 0.9], [-0.2, 0.8, 0.5, 1.3], [0, 0, 0.01, 1]],
+        scores=[0.9, 0.95, 0.6, 0.8],
+        classes=[1, 3, 1, 1],
+    )
+    card = find_detector(f"faster_rcnn_inception_v2_coco={path}")
+    [found] = load_detector(card, DetectionSettings(0.5, 24, "auto")).detect(
+        [np.zeros((200, 100, 3), np.uint8)]
+    )
+    # Class 3 is a car; the last box is 2 pixels high; the third is clipped to the frame.
+    assert found.xyxy.tolist() == pytest.approx(np.array([[20, 20, 40, 120], [80, 0, 100, 100]]))
+    assert found.score.tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_a_graph_of_something_else(tmp_path: Path) -> None:
+    from reidsearch.detectors.tensorflow_graph import tf
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.constant(1.0, name="answer")
+    path = tmp_path / "other.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(ModelError, match="Object Detection") as caught:
+        load_detector(find_detector(f"faster_rcnn_inception_v2_coco={path}"), SETTINGS)
+    assert "image_tensor" in caught.value.hint

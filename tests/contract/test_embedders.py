@@ -1,0 +1,143 @@
+"""What every embedder does, and how torchreid checkpoints of all kinds are read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from reidsearch.catalog import default_embedder, find_embedder
+from reidsearch.embedders import Embedder, load_embedder
+from reidsearch.embedders.torchreid_models import build_network
+from reidsearch.embedders.torchreid_network import read_state_dict
+from reidsearch.errors import ModelError
+from reidsearch.images import cut_crops, read_image, to_batch
+from reidsearch.types import Detections
+
+ARCHITECTURES = ["osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x1_0"]
+
+
+@pytest.fixture(scope="module")
+def built_in() -> Embedder:
+    return load_embedder(find_embedder(default_embedder()))
+
+
+@pytest.fixture(scope="module")
+def people(sample: Path) -> list[np.ndarray]:
+    """Man, man 2 s later, woman."""
+    boxes = {1: (500, 159, 531, 235), 21: (496, 164, 527, 238)}
+    return [
+        cut_crops(
+            read_image(sample / f"frame_{number:04}.jpg"),
+            Detections(np.array([box], np.float32), np.ones(1, np.float32)),
+        ).images[0]
+        for number, box in boxes.items()
+    ]
+
+
+def noise(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 200, size=(count, 2))
+    return [rng.integers(0, 256, size=(h, w, 3)).astype(np.uint8) for h, w in sizes]
+
+
+def test_no_crops(built_in: Embedder) -> None:
+    embeddings = built_in.embed([])
+    assert embeddings.vectors.shape == (0, built_in.card.dimension)
+
+
+def test_vectors_are_of_length_one_in_the_cards_space(built_in: Embedder) -> None:
+    embeddings = built_in.embed(noise(3))
+    assert embeddings.vectors.dtype == np.float32
+    assert np.linalg.norm(embeddings.vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert embeddings.fingerprint == built_in.card.fingerprint
+
+
+def test_batches_change_nothing(built_in: Embedder) -> None:
+    images = noise(70)
+    together = built_in.embed(images).vectors
+    alone = np.concatenate([built_in.embed([image]).vectors for image in images])
+    assert (together * alone).sum(axis=1).min() > 0.9999
+
+
+def test_equals_the_network_run_by_hand(built_in: Embedder) -> None:
+    card = built_in.card
+    network = build_network(card.architecture)
+    network.classifier = nn.Identity()
+    weights = Path(__file__).parents[2] / "models" / card.file
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    images = noise(4)
+    batch = to_batch(images, size_hw=card.input_hw, mean=card.mean, std=card.std)
+    with torch.inference_mode():
+        expected = network.eval()(torch.from_numpy(batch.copy())).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert built_in.embed(images).vectors == pytest.approx(expected, abs=1e-4)
+
+
+def save_checkpoint(path: Path, architecture: str, **changes: Any) -> Path:
+    """Save random weights as torchreid's `save_checkpoint` does."""
+    torch.manual_seed(0)
+    state = dict(build_network(architecture).state_dict())
+    state["classifier.weight"] = torch.zeros(4101, 512)
+    state["classifier.bias"] = torch.zeros(4101)
+    state = {f"module.{name}": tensor for name, tensor in state.items()}
+    extra = {"epoch": 3, "rank1": np.float64(0.7), "optimizer": {"lr": 0.1}}
+    torch.save({"state_dict": state, **extra, **changes}, path)
+    return path
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_own_torchreid_checkpoint(tmp_path: Path, architecture: str) -> None:
+    path = save_checkpoint(tmp_path / "model.pth.tar-60", architecture)
+    embedder = load_embedder(find_embedder(f"{architecture}={path}"))
+    assert embedder.card.input_hw == (256, 128)
+    assert embedder.embed(noise(2)).vectors.shape == (2, 512)
+
+
+def test_classifier_and_prefixes_are_dropped(tmp_path: Path) -> None:
+    names = read_state_dict(save_checkpoint(tmp_path / "model.pth", "osnet_x0_25"))
+    assert not [name for name in names if name.startswith(("classifier", "module"))]
+    assert "conv1.conv.weight" in names
+
+
+def test_missing_and_surplus_weights_are_refused(tmp_path: Path) -> None:
+    whole = read_state_dict(save_checkpoint(tmp_path / "model.pth", "osnet_x0_25"))
+    for name, state in {
+        "missing": {k: v for k, v in whole.items() if k != "conv1.conv.weight"},
+        "surplus": whole | {"conv9.weight": torch.zeros(1)},
+    }.items():
+        path = tmp_path / f"{name}.pth"
+        torch.save(state, path)
+        with pytest.raises(ModelError, match="not of the architecture osnet_x0_25"):
+            load_embedder(find_embedder(f"osnet_x0_25={path}"))
+
+
+class Code:
+    """A pickle that would run code when it is loaded."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("was-run"),))
+
+
+def test_a_checkpoint_never_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = save_checkpoint(tmp_path / "evil.pth", "osnet_x0_25", extra=Code())
+    with pytest.raises(ModelError, match="plain data"):
+        read_state_dict(path)
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"state_dict": {"a": 1}}], ids=str)
+def test_files_without_a_state_dict(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ModelError, match="no state dict"):
+        read_state_dict(tmp_path / "odd.pth")
+
+
+def test_same_person_is_nearer_than_another(built_in: Embedder, people: list[np.ndarray]) -> None:
+    man, man_later = built_in.embed(people).vectors
+    others = built_in.embed(noise(5)).vectors
+    same = np.linalg.norm(man - man_later)
+    assert same < np.linalg.norm(others - man, axis=1).min()

@@ -1,0 +1,149 @@
+"""What every store does, over Chroma and over the plain one that other tests use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch.errors import ModelMismatchError
+from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
+from reidsearch.store import Store
+from reidsearch.store.chroma_store import open_chroma
+from reidsearch.types import Embeddings, Filter, Records, Sighting, SourceInfo
+from tests.unit.memory_store import MemoryStore
+
+DIMENSION = 8
+PROVENANCE = Provenance("embedder", "space", DIMENSION, "detector", "hash", "0")
+
+
+def source(name: str) -> SourceRecord:
+    info = SourceInfo("cam", name, f"videos/{name}", 10.0, None, 1, "digest")
+    return SourceRecord(info, DetectionSettings(0.3, 24, "auto"))
+
+
+def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records:
+    vectors = np.random.default_rng(seed).normal(size=(len(frames) * people, DIMENSION))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sightings = tuple(
+        Sighting(
+            f"cam/{name}:{frame}:{person}",
+            *("cam", name, frame, (frame - 1) / 10),
+            (1.5, 2.5, 30.0, 80.0),
+            1 - person / 10,
+            f"{name}.avi",
+        )
+        for frame in frames
+        for person in range(1, people + 1)
+    )
+    return Records(sightings, Embeddings(vectors.astype(np.float32), "space"))
+
+
+@pytest.fixture(params=["chroma", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore(PROVENANCE)
+    else:
+        with open_chroma(tmp_path, PROVENANCE) as opened:
+            yield opened
+
+
+def filled(store: Store) -> Records:
+    rows = records("a", range(1, 21))
+    store.add(rows, source("a").grown(range(1, 21), len(rows)))
+    more = records("b", range(5, 8), people=1, seed=1)
+    store.add(more, source("b").grown(range(5, 8), len(more)))
+    return rows
+
+
+def test_empty(store: Store) -> None:
+    assert len(store) == 0
+    assert store.sources() == ()
+    assert store.provenance == PROVENANCE
+    assert store.sightings(Filter()) == []
+    assert len(store.scan(Filter())) == 0
+    assert store.query(np.eye(1, DIMENSION, dtype=np.float32)[0], Filter(), 5) == []
+
+
+def test_source_without_people(store: Store) -> None:
+    store.add(records("a", range(0)), source("a").grown([1, 2], 0))
+    assert store.sources()[0].frames == {1, 2}
+    assert len(store) == 0
+
+
+def test_rows_come_back_as_they_were(store: Store) -> None:
+    rows = filled(store)
+    back = store.scan(Filter(sources=(("cam", "a"),)))
+    assert back.sightings == rows.sightings
+    assert back.embeddings.vectors == pytest.approx(rows.embeddings.vectors, abs=1e-6)
+    assert back.embeddings.fingerprint == "space"
+    assert store.sightings(Filter(sources=(("cam", "a"),))) == list(rows.sightings)
+    assert [str(record.info) for record in store.sources()] == ["cam/a", "cam/b"]
+
+
+def test_same_rows_again_change_nothing(store: Store) -> None:
+    filled(store)
+    before = store.scan(Filter()).sightings
+    filled(store)
+    assert store.scan(Filter()).sightings == before
+    assert len(store) == len(before) == 43
+
+
+def test_query_is_exact_l2_in_rising_order(store: Store) -> None:
+    rows = filled(store)
+    vector = rows.embeddings.vectors[7]
+    matches = store.query(vector, Filter(), 1000)
+    assert [match.rank for match in matches] == list(range(1, 44))
+    assert matches[0].sighting == rows.sightings[7]
+    assert matches[0].distance == pytest.approx(0, abs=1e-3)
+    everything = store.scan(Filter())
+    expected = np.sort(np.linalg.norm(everything.embeddings.vectors - vector, axis=1))
+    assert [match.distance for match in matches] == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "frames"),
+    [
+        pytest.param(Filter(), {*range(1, 21)}, id="all"),
+        pytest.param(Filter(sources=(("cam", "b"),)), {5, 6, 7}, id="one-source"),
+        pytest.param(
+            Filter(sources=(("cam", "a"), ("cam", "b")), frame=6), {6}, id="frame-of-two-sources"
+        ),
+        pytest.param(Filter(sources=(("other", "a"),)), set(), id="other-camera"),
+        pytest.param(Filter(after_frame=18), {19, 20}, id="after-frame"),
+        pytest.param(Filter(after_s=1.8), {20}, id="after-time-is-strict"),
+        pytest.param(Filter(after_frame=3, after_s=1.7), {19, 20}, id="both"),
+        pytest.param(Filter(after_frame=20), set(), id="after-the-last"),
+    ],
+)
+def test_filters(store: Store, wanted: Filter, frames: set[int]) -> None:
+    rows = filled(store)
+    assert {sighting.frame for sighting in store.sightings(wanted)} == frames
+    assert {sighting.frame for sighting in store.scan(wanted).sightings} == frames
+    found = store.query(rows.embeddings.vectors[0], wanted, 1000)
+    assert {match.sighting.frame for match in found} == frames
+
+
+def test_top_limits(store: Store) -> None:
+    rows = filled(store)
+    assert len(store.query(rows.embeddings.vectors[0], Filter(), 3)) == 3
+
+
+def test_vectors_of_another_space_are_refused(store: Store) -> None:
+    rows = records("a", range(1, 2))
+    strange = Records(rows.sightings, Embeddings(rows.embeddings.vectors, "another space"))
+    with pytest.raises(ModelMismatchError):
+        store.add(strange, source("a"))
+    assert len(store) == 0
+    assert store.sources() == ()
+
+
+def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
+    rows = records("a", range(1, 3001))
+    with open_chroma(tmp_path, PROVENANCE) as store:
+        store.add(rows, source("a").grown(range(1, 3001), len(rows)))
+    with open_chroma(tmp_path) as store:
+        assert len(store) == 6000
+        nearest = store.query(rows.embeddings.vectors[-1], Filter(after_frame=2990), 1)
+        assert nearest[0].sighting == rows.sightings[-1]
+        assert store.sources()[0].frames == frozenset(range(1, 3001))

@@ -1,0 +1,55 @@
+"""What users install and what the README promises them."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_wheel_carries_the_weights_and_the_catalogue(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", tmp_path, PROJECT]
+    subprocess.run(build, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "reidsearch/catalog.toml" in names
+    assert "reidsearch/py.typed" in names
+    built_in = PROJECT / "models" / "osnet_ain_x0_5.first.pt"
+    assert zipfile.ZipFile(wheel).read(f"reidsearch/models/{built_in.name}") == (
+        built_in.read_bytes()
+    )
+    assert not [name for name in names if not name.startswith(("reidsearch/", "reidsearch-"))]
+    # Unpacked elsewhere, the package finds its weights in itself.
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "from reidsearch.catalog import *\nprint(weights_path(find_embedder(default_embedder())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "site",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(tmp_path / "site" / "reidsearch" / "models" / built_in.name)
+
+
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    text = (PROJECT / "README.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "tests").symlink_to(PROJECT / "tests")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    distances = [float(line.split()[1]) for line in done.stdout.splitlines()]
+    assert distances == sorted(distances)
+    assert len(distances) == 5
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    for page in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), link
