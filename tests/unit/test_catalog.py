@@ -69,6 +69,11 @@ def test_every_embedder_is_complete(name):
     assert len(bytes.fromhex(card.fingerprint)) == 32
 
 
+def test_input_is_normalised_as_imagenet_is_unless_a_card_says_otherwise():
+    assert CARD.mean == (0.485, 0.456, 0.406)
+    assert CARD.std == (0.229, 0.224, 0.225)
+
+
 def test_defaults_are_in_the_catalogue():
     assert default_detector() in DETECTORS
     assert default_embedder() in EMBEDDERS

@@ -10,6 +10,7 @@ from tests.unit.builders import make_detections, make_records
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 30), (50, 0, 60, 30), (100, 0, 110, 30)
 NEARLY_LEFT, BARELY_LEFT = (2, 0, 12, 30), (5, 0, 15, 30)  # IoU 2/3 and 1/3 with LEFT
+HALF_LEFT = (0, 0, 10, 15)
 
 
 def make_truth(**people):
@@ -42,6 +43,7 @@ def test_detection_by_hand():
     ("found", "precision", "recall"),
     [
         pytest.param([(*BARELY_LEFT, 0.9)], 0, 0, id="too-little-overlap"),
+        pytest.param([(*HALF_LEFT, 0.9)], 1, 1 / 2, id="just-enough-overlap"),
         pytest.param([(*LEFT, 0.9), (*LEFT, 0.8)], 1 / 2, 1 / 2, id="one-person-twice"),
         pytest.param([(*NEARLY_LEFT, 0.8), (*LEFT, 0.9)], 1 / 2, 1 / 2, id="lower-score-first"),
         pytest.param([(*LEFT, 0.9), (*RIGHT, 0.8)], 1, 1, id="all-right"),
@@ -128,3 +130,8 @@ def test_first_sighting_is_the_box_that_fits_best():
     truth = {frame: make_truth(ana=LEFT) for frame in (1, 2)}
     rows = (1, NEARLY_LEFT, 90), (1, LEFT, 0), (2, LEFT, 10), (2, MIDDLE, 80)
     assert search(truth, *rows).rank1 == 1
+
+
+def test_box_that_overlaps_by_half_shows_the_person():
+    truth = {frame: make_truth(ana=LEFT) for frame in (1, 2)}
+    assert search(truth, (1, HALF_LEFT, 0), (2, HALF_LEFT, 10)).queries == 1

@@ -55,6 +55,10 @@ def test_record_grows_by_frames_and_people():
     assert grown.info is record.info
 
 
+def test_new_record_knows_no_frames_and_no_people():
+    assert SourceRecord(make_info(), SETTINGS) == make_source_record(make_info(), [], 0)
+
+
 def test_record_grows_by_nothing():
     record = make_source_record(make_info(), [1], 2)
     assert record.grown([], 0) == record

@@ -260,6 +260,20 @@ def test_video_takes_speed_start_and_camera_from_the_options(film):
     assert info.time_of(4) == 1.5e9 + 1.5
 
 
+@pytest.mark.parametrize("fps", [-1.0, float("nan"), float("inf")])
+def test_video_needs_a_speed_that_makes_times_rise(film, fps):
+    with pytest.raises(SourceError, match="frame rate") as caught:
+        open_source(film, SourceOptions(fps=fps))
+    assert "--fps" in caught.value.hint
+
+
+@pytest.mark.xfail(reason="only videos are checked")
+@pytest.mark.parametrize("fps", [-1.0, float("nan"), float("inf")])
+def test_folder_needs_a_speed_that_makes_times_rise(tmp_path, fps):
+    with pytest.raises(SourceError):
+        open_source(write_folder(tmp_path, "1.png"), SourceOptions(fps=fps))
+
+
 def test_video_colours_come_as_red_green_blue(tmp_path):
     frame = read(write_film(tmp_path / "a.avi", count=1, bgr=(10, 30, 200)))[0]
     np.testing.assert_allclose(frame.image.mean(axis=(0, 1)), (200, 30, 10), atol=4)
@@ -328,6 +342,7 @@ def test_cut_video_gives_what_it_has_and_says_so(film, tmp_path, part):
     assert numbers(whole) == list(range(1, len(whole) + 1))
     assert all(isinstance(frame, Frame) for frame in whole)
     assert isinstance(last, BadFrame)
+    assert last.number == len(whole) + 1
     assert "cut short" in last.reason
     assert str(path) in last.reason
 

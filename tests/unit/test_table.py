@@ -41,6 +41,7 @@ def print_lines(table):
         pytest.param(59.96, "0:01:00.0", id="rounded-up-to-a-minute"),
         pytest.param(3599.96, "1:00:00.0", id="rounded-up-to-an-hour"),
         pytest.param(36000, "10:00:00.0", id="ten-hours"),
+        pytest.param(99_999_999, "27777:46:39.0", id="three-years"),
         pytest.param(
             -5,
             "-0:00:05.0",
@@ -56,6 +57,7 @@ def test_seconds_are_written_as_a_clock(time_s, expected):
 @pytest.mark.usefixtures("three_hours_east")
 def test_epoch_seconds_are_written_as_local_date_and_time():
     assert format_time(1241620200.25) == "2009-05-06 17:30:00.250"
+    assert format_time(100_000_000) == "1973-03-03 12:46:40.000"
 
 
 @pytest.mark.xfail(raises=ValueError, reason="datetime ends with the year 9999")

@@ -56,6 +56,7 @@ def test_tiles_are_read(text, expected):
         "3x2 ",
         "AUTO",
         "9x8",
+        "13x5",
     ],
 )
 def test_what_says_no_tiles_is_refused(text):
@@ -71,6 +72,8 @@ def test_what_says_no_tiles_is_refused(text):
         pytest.param(300, 300, 300, (1, 1), id="as-large-as-the-input"),
         pytest.param(320, 240, 300, (1, 1), id="small"),
         pytest.param(240, 5000, 300, (1, 1), id="narrow"),
+        pytest.param(5000, 240, 300, (1, 1), id="low"),
+        pytest.param(5000, 250, 300, (4, 2), id="not-so-low"),
         pytest.param(640, 480, 300, (3, 2), id="vga"),
         pytest.param(768, 576, 300, (3, 2), id="4-to-3"),
         pytest.param(1920, 1080, 300, (4, 2), id="16-to-9"),
@@ -131,18 +134,26 @@ def test_cut_person_is_dropped_and_the_whole_one_stays():
 
 
 @pytest.mark.parametrize(
-    ("box", "is_kept"),
+    ("view", "box", "is_kept"),
     [
-        pytest.param((0, 0, 30, 90), True, id="at-the-frame's-corner"),
-        pytest.param((100, 100, 130, 190), True, id="inside"),
-        pytest.param((370, 100, 400, 190), False, id="at-the-inner-right"),
-        pytest.param((100, 160, 130, 242), False, id="at-the-inner-bottom"),
-        pytest.param((0, 160, 30, 242), False, id="at-the-frame-and-an-inner-border"),
+        pytest.param(1, (100, 100, 130, 190), True, id="inside"),
+        pytest.param(1, (0, 0, 30, 90), True, id="at-the-frame's-top-left"),
+        pytest.param(1, (370, 100, 400, 190), False, id="at-the-inner-right"),
+        pytest.param(1, (100, 160, 130, 242), False, id="at-the-inner-bottom"),
+        pytest.param(1, (0, 160, 30, 242), False, id="at-the-frame-and-an-inner-border"),
+        pytest.param(1, (370, 100, 399, 190), False, id="a-pixel-from-the-inner-right"),
+        pytest.param(1, (370, 100, 397, 190), True, id="three-pixels-from-the-inner-right"),
+        pytest.param(4, (660, 300, 700, 400), True, id="at-the-frame's-bottom-right"),
+        pytest.param(4, (300, 300, 330, 390), False, id="at-the-inner-left"),
+        pytest.param(4, (500, 158, 530, 240), False, id="at-the-inner-top"),
+        pytest.param(4, (500, 159, 530, 240), False, id="a-pixel-from-the-inner-top"),
+        pytest.param(4, (500, 161, 530, 240), True, id="three-pixels-from-the-inner-top"),
     ],
 )
-def test_only_inner_borders_cut_people(box, is_kept):
-    assert lay_tiles(700, 400, (2, 2))[1] == (0, 0, 400, 242)
-    joined = join(700, 400, (2, 2), v1=make_detections((*box, 0.8)))
+def test_only_inner_borders_cut_people(view, box, is_kept):
+    _, first, *_, last = lay_tiles(700, 400, (2, 2))
+    assert (first, last) == ((0, 0, 400, 242), (300, 158, 700, 400))
+    joined = join(700, 400, (2, 2), **{f"v{view}": make_detections((*box, 0.8))})
     assert len(joined) == is_kept
 
 
