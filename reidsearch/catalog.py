@@ -117,7 +117,7 @@ def find_detector(spec: str) -> DetectorCard:
     if name not in known:
         raise _unknown("detector", name, known)
     card = DetectorCard(name=name, **known[name])
-    return replace(card, **_own_weights(name, path)) if path else card
+    return replace(card, **_own_weights(name, path)) if path is not None else card
 
 
 def find_embedder(spec: str) -> EmbedderCard:
@@ -136,7 +136,7 @@ def find_embedder(spec: str) -> EmbedderCard:
     if name in known:
         fields = known[name] | {"input_hw": tuple(known[name]["input_hw"])}
         card = EmbedderCard(name=name, **fields)
-        return replace(card, **_own_weights(name, path)) if path else card
+        return replace(card, **_own_weights(name, path)) if path is not None else card
     if name not in architectures["names"]:
         raise _unknown("embedder", name, [*known, *(f"{a}=PATH" for a in architectures["names"])])
     if path is None:
@@ -166,12 +166,13 @@ def weights_path(card: ModelCard) -> Path:
             f"{name}=/path/to/{Path(card.member).name}",
         )
     path = Path(card.path) if card.path else _packaged_path(card)
+    hint = "" if card.path else "reinstall the package that holds them"
     if not path.is_file():
-        raise ModelError(f"the weights of {card.name} are missing: {path}", hint="reinstall")
+        raise ModelError(f"the weights of {card.name} are missing: {path}", hint=hint)
     if hash_file(path) != card.sha256:
         raise ModelError(
             f"the weights of {card.name} in {path} are damaged: their sha256 is not {card.sha256}",
-            hint="reinstall the package that holds them",
+            hint=hint,
         )
     return path
 
@@ -196,13 +197,15 @@ def _own_weights(name: str, path: str) -> dict[str, Any]:
     """Fields of a card whose weights are the user's own file."""
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise ModelError(f"there is no weights file at {path}")
+        raise ModelError(f"there is no weights file at {path!r}")
     return {
         "name": f"{name}={file}",
         "path": str(file),
         "sha256": hash_file(file),
         "bytes": file.stat().st_size,
         "url": "",
+        "license": "",
+        "data_license": "",
     }
 
 

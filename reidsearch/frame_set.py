@@ -43,5 +43,8 @@ def unpack_numbers(text: str) -> frozenset[int]:
     for run in filter(None, text.split(",")):
         span, _, step = run.partition(":")
         first, _, last = span.partition("-")
-        numbers.update(range(int(first), int(last or first) + 1, int(step or 1)))
+        found = range(int(first), int(last or first) + 1, int(step or 1))
+        if not found:
+            raise ValueError(f"{run!r} is an empty run")
+        numbers.update(found)
     return frozenset(numbers)

@@ -29,7 +29,8 @@ cv2.utils.logging.setLogLevel(
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture as `(H, W, 3)` uint8 RGB, whatever its depth and channels.
 
-    Grey is repeated, alpha is dropped, 16 bits become 8, EXIF orientation is applied.
+    Grey is repeated, alpha is dropped (a TIFF's is multiplied in), 16 bits become 8, EXIF
+    orientation is applied.
 
     Raises:
         ImageError: the file is missing, empty, truncated or not a picture.
@@ -54,10 +55,20 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def _is_cut_jpeg(data: bytes) -> bool:
     """Whether a JPEG ends before its end-of-image marker; OpenCV would fill the rest with grey.
 
-    No entropy-coded data holds FF D9, and thumbnails lie before the last start-of-scan marker
-    (ITU-T T.81, B.1.1.2), so a whole file has the end marker after it.
+    Segments (ITU-T T.81, B.1.1) are stepped over up to the first scan, since a thumbnail in one of
+    them has markers of its own. Compressed data holds no FF D9, so the first one from there on
+    is the end, whatever a camera has written after it.
     """
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while data[at : at + 1] == b"\xff":
+        if data[at + 1 : at + 2] == b"\xda":
+            return data.find(b"\xff\xd9", at) < 0
+        # A marker and its segment's length, or an FF that only fills up.
+        fills = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if fills else 2 + int.from_bytes(data[at + 2 : at + 4])
+    return at >= len(data)
 
 
 def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
@@ -68,14 +79,14 @@ def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
         detections: boxes in pixels of `image`.
 
     Returns:
-        The crops (views, not copies) and the detections kept, row by row.
+        Copies, so that the frame itself can go, and the detections kept, row by row.
     """
     height, width = image.shape[:2]
     low = np.floor(detections.xyxy[:, :2]).astype(int).clip(0)
     high = np.ceil(detections.xyxy[:, 2:]).astype(int).clip(None, (width, height))
     kept = np.flatnonzero((high > low).all(axis=1))
-    images = tuple(image[low[i, 1] : high[i, 1], low[i, 0] : high[i, 0]] for i in kept)
-    return Crops(images, detections[kept])
+    views = (image[low[i, 1] : high[i, 1], low[i, 0] : high[i, 0]] for i in kept)
+    return Crops(tuple(view.copy() for view in views), detections[kept])
 
 
 def to_batch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import ModelMismatchError, SourceError
@@ -128,7 +129,8 @@ def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
     Raises:
         SourceError: it is other footage.
     """
-    if known.info.first_number == info.first_number and known.info.digest != info.digest:
+    digests = {known.info.digest, info.digest} - {""}
+    if known.info.first_number == info.first_number and len(digests) > 1:
         raise SourceError(
             f"the database has other footage named {known.info}, from {known.info.path}",
             hint="give that path, or ingest this footage under a name of its own with --camera",
@@ -145,7 +147,7 @@ def require_same_options(
     """
     for option, ours, theirs in (
         ("--fps", known.info.fps, info.fps),
-        ("--start", known.info.start_s, info.start_s),
+        ("--start", _format_start(known.info), _format_start(info)),
         ("--min-score", known.settings.min_score, settings.min_score),
         ("--min-height", known.settings.min_height_px, settings.min_height_px),
         ("--tiles", known.settings.tiles, settings.tiles),
@@ -155,3 +157,9 @@ def require_same_options(
                 f"{info} was ingested with {option} {ours}, not {theirs}",
                 hint=f"use the same {option} again, or another --db or --camera",
             )
+
+
+def _format_start(info: SourceInfo) -> str:
+    if info.start_s is None:
+        return "not given"
+    return datetime.fromtimestamp(info.start_s, UTC).isoformat()

@@ -22,6 +22,8 @@ from reidsearch.images import cut_crops
 from reidsearch.types import Detections, Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from reidsearch.embedders import Embedder
@@ -45,15 +47,24 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """A moment after which matches must lie; one of the two is given.
+    """A moment after which matches must lie: a frame number or a time.
 
     Attributes:
         frame: a frame number, compared within every source.
         time_s: seconds, compared with `SourceInfo.time_of`.
+        is_date: whether `time_s` counts from the epoch, not from a source's start.
     """
 
     frame: int | None = None
     time_s: float | None = None
+    is_date: bool = False
+
+    def __str__(self) -> str:
+        if self.time_s is None:
+            return f"frame {self.frame}"
+        if self.is_date:
+            return datetime.fromtimestamp(self.time_s).astimezone().isoformat()
+        return f"{self.time_s:g} s"
 
     @classmethod
     def parse(cls, text: str) -> After:
@@ -62,16 +73,15 @@ class After:
         Raises:
             UsageError: it is none of these.
         """
-        if re.fullmatch(r"\d+", text):
+        if re.fullmatch(r"\d{1,18}", text):
             return cls(frame=int(text))
-        if re.fullmatch(r"\d+(\.\d+)?s", text):
+        if re.fullmatch(r"\d{1,12}(\.\d+)?s", text):
             return cls(time_s=float(text[:-1]))
-        if re.fullmatch(r"(\d+:)?\d+:\d{2}(\.\d+)?", text):
-            seconds = 0.0
-            for part in text.split(":"):
-                seconds = 60 * seconds + float(part)
-            return cls(time_s=seconds)
-        return cls(time_s=parse_start(text))
+        clock = re.fullmatch(r"(?:(\d{1,6}):(?=[0-5]\d:))?(\d{1,6}):([0-5]\d(?:\.\d+)?)", text)
+        if clock:
+            hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+            return cls(time_s=3600 * hours + 60 * minutes + seconds)
+        return cls(time_s=parse_start(text), is_date=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,41 +247,52 @@ def find_later(
         after: matches must also lie after this moment.
 
     Raises:
+        UsageError: `top` is less than 1.
         QueryError: no source has that camera.
     """
-    after = after or After()
+    if top < 1:
+        raise UsageError(f"{top} matches cannot be shown")
     sources = store.sources()
     chosen = [r for r in sources if camera in (None, r.info.camera)]
-    if not chosen:
+    if camera is not None and not chosen:
         cameras = sorted({r.info.camera for r in sources})
         raise QueryError(
             f"the database has no camera {camera}", hint=f"it has {', '.join(cameras) or 'none'}"
         )
-    left_out: tuple[str, ...] = ()
-    after_s = after.time_s
-    if query.sighting is not None:
-        own = find_source(store, f"{query.sighting.camera}/{query.sighting.source}")
-        left_out = tuple(str(r.info) for r in chosen if not _same_clock(r, own))
-        chosen = [r for r in chosen if _same_clock(r, own)]
-        after_s = max(query.sighting.time_s, after_s if after_s is not None else -np.inf)
+    comparable = [r for r in chosen if _has_clock_of(r, query, after, sources)]
+    left_out = tuple(str(r.info) for r in chosen if r not in comparable)
+    moments = [query.sighting.time_s] if query.sighting is not None else []
+    if after is not None and after.time_s is not None:
+        moments.append(after.time_s)
     matches: list[Match] = []
-    if chosen:
-        keys = tuple(r.info.key for r in chosen) if len(chosen) < len(sources) else None
-        wanted = Filter(sources=keys, after_frame=after.frame, after_s=after_s)
+    if comparable:
+        wanted = Filter(
+            sources=tuple(r.info.key for r in comparable) if comparable != [*sources] else None,
+            after_frame=after.frame if after is not None else None,
+            after_s=max(moments, default=None),
+        )
         matches = store.query(query.vector, wanted, top)
     return SearchResult(query, matches, _describe_scope(query, camera, after), left_out)
 
 
-def _same_clock(one: SourceRecord, other: SourceRecord) -> bool:
-    return (one.info.start_s is None) == (other.info.start_s is None)
+def _has_clock_of(
+    record: SourceRecord, query: Query, after: After | None, sources: Sequence[SourceRecord]
+) -> bool:
+    """Whether a source's times can be compared with all moments that a search names."""
+    is_dated = record.info.start_s is not None
+    if after is not None and after.time_s is not None and after.is_date != is_dated:
+        return False
+    if query.sighting is None:
+        return True
+    own_key = query.sighting.camera, query.sighting.source
+    own = next(r for r in sources if r.info.key == own_key)
+    return is_dated == (own.info.start_s is not None)
 
 
-def _describe_scope(query: Query, camera: str | None, after: After) -> str:
+def _describe_scope(query: Query, camera: str | None, after: After | None) -> str:
     scope = "all frames" if query.sighting is None else "later frames"
     if camera is not None:
         scope += f" of camera {camera}"
-    if after.frame is not None:
-        scope += f" after frame {after.frame}"
-    if after.time_s is not None:
-        scope += f" after {after.time_s:g} s"
+    if after is not None:
+        scope += f" after {after}"
     return scope

@@ -35,9 +35,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class BadFrame:
-    """A frame that could not be decoded, in the place where it would have come."""
+    """A frame that could not be read, in the place where it would have come.
 
-    number: int
+    Attributes:
+        reason: one sentence that names it.
+    """
+
     reason: str
 
 
@@ -52,7 +55,7 @@ class SourceInfo:
         fps: frames per second by which frame numbers become times.
         start_s: epoch seconds of the first frame, or None when times count from zero.
         first_number: number of the frame at the source's start.
-        digest: sha256 that tells this footage from another of the same name.
+        digest: sha256 that tells this footage from another of the same name, or empty.
     """
 
     camera: str

@@ -91,7 +91,7 @@ def _print(result: SearchResult, picture: Path | None, *, json: bool, csv: bool)
     sighting = result.query.sighting
     who = sighting.id if sighting is not None else str(picture)
     for name in result.left_out:
-        warn(f"{name} was not searched: only one of it and the query's source has a --start time")
+        warn(f"{name} was not searched: times with and without --start cannot be compared")
     if json:
         query = {"path": str(picture)} if sighting is None else sighting_fields(sighting)
         query["searched"] = result.scope

@@ -83,7 +83,8 @@ def lay_tiles(width: int, height: int, grid: tuple[int, int]) -> list[Tile]:
         return [whole]
     spans_x = _spans(width, columns, _OVERLAP_X)
     spans_y = _spans(height, rows, _OVERLAP_Y)
-    return [whole, *((x1, y1, x2, y2) for y1, y2 in spans_y for x1, x2 in spans_x)]
+    tiles = ((x1, y1, x2, y2) for y1, y2 in spans_y for x1, x2 in spans_x)
+    return [whole, *(tile for tile in tiles if tile[2] > tile[0] and tile[3] > tile[1])]
 
 
 def join_views(tiles: Sequence[Tile], found: Sequence[Detections]) -> Detections:
@@ -146,6 +147,6 @@ def _suppress(detections: Detections) -> Detections:
         voters = alive & (iou[row] > _VOTE_IOU)
         voters[row] = True
         kept.append(row)
-        voted.append(np.average(xyxy[voters], axis=0, weights=score[voters]))
+        voted.append(np.average(xyxy[voters], axis=0, weights=score[voters] + 1e-6))
         alive &= iou[row] <= _NMS_IOU
     return Detections(np.array(voted, np.float32).reshape(-1, 4), score[kept])

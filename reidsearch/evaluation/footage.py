@@ -54,7 +54,8 @@ def measure_detection(
     """
     scores = [detections.score for detections in found.values()]
     true = [_match(detections, truth.get(frame)) for frame, detections in found.items()]
-    score, is_true = np.concatenate(scores), np.concatenate(true)
+    score = np.concatenate([np.empty(0, np.float32), *scores])
+    is_true = np.concatenate([np.empty(0, bool), *true])
     truth_count = sum(len(truth[frame].people) for frame in found if frame in truth)
     kept = score >= min_score
     hits = int(is_true[kept].sum())
@@ -102,7 +103,7 @@ def measure_search(records: Records, truth: Mapping[int, FrameTruth]) -> SearchQ
 
 def _match(detections: Detections, truth: FrameTruth | None) -> NDArray[np.bool_]:
     is_true = np.zeros(len(detections), bool)
-    if truth is None or not len(detections):
+    if truth is None or not len(truth.people):
         return is_true
     iou = iou_matrix(detections.xyxy, truth.xyxy)
     for row in np.argsort(-detections.score, kind="stable"):

@@ -44,17 +44,17 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
     Raises:
         ReidsearchError: a file cannot be read, or has other columns.
     """
+    names = {} if person_map is None else _read_person_map(person_map)
     rows: dict[int, list[tuple[str, list[float]]]] = defaultdict(list)
     try:
-        names = json.loads(person_map.read_text("utf-8"))["track_to_person"] if person_map else {}
         with path.open(newline="") as file:
-            for row in csv.reader(file):
+            for row in filter(None, csv.reader(file)):
                 left, top, width, height = (float(cell) for cell in row[2:6])
                 box = [left, top, left + width, top + height]
                 rows[int(row[0])].append((names.get(row[1], row[1]), box))
     except OSError as error:
-        raise ReidsearchError(f"cannot read {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, IndexError) as error:
+        raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, IndexError) as error:
         raise ReidsearchError(
             f"{path} is no MOT ground truth: {error}",
             hint="its rows are frame,id,left,top,width,height,...",
@@ -66,3 +66,15 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
         )
         for frame, found in rows.items()
     }
+
+
+def _read_person_map(path: Path) -> dict[str, str]:
+    try:
+        tracks = json.loads(path.read_text("utf-8"))["track_to_person"]
+        return {str(track): str(person) for track, person in tracks.items()}
+    except OSError as error:
+        raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReidsearchError(
+            f"{path} is no person map", hint='it is JSON: {"track_to_person": {"6": "anna", ...}}'
+        ) from error

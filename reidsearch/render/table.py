@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -13,23 +14,24 @@ if TYPE_CHECKING:
     from reidsearch.provenance import SourceRecord
     from reidsearch.types import Match, Sighting
 
-_EPOCH_FROM_S = 1e8  # footage of more than three years, or a date after March 1973
+# From March 1973 to the year 9999; other numbers are no dates, but seconds of very long footage.
+_EPOCH_FROM_S, _EPOCH_TO_S = 1e8, 253402300000
 
 
 def format_time(time_s: float) -> str:
     """Write seconds as `0:01:23.4`, or epoch seconds as local date and time."""
-    if abs(time_s) >= _EPOCH_FROM_S:
+    if _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
         return datetime.fromtimestamp(time_s).isoformat(" ", "milliseconds")
-    tenths = round(time_s * 10)
-    minutes, tenths = divmod(tenths, 600)
-    return f"{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
+    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
+    sign = "-" if time_s < 0 and minutes + tenths else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
 
 
 def format_bytes(count: int) -> str:
     """Write a size in the decimal unit that suits it, such as `4.7 MB`."""
     size, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
+        if size < 999.95:
             break
         size, unit = size / 1000, larger
     return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -45,7 +47,7 @@ def match_table(matches: Sequence[Match]) -> Table:
     """Ranked matches, nearest first."""
     table = _new_table("rank", "distance", *_SIGHTING_COLUMNS)
     for match in matches:
-        table.add_row(str(match.rank), f"{match.distance:.4f}", *_sighting_cells(match.sighting))
+        _add_row(table, str(match.rank), f"{match.distance:.4f}", *_sighting_cells(match.sighting))
     return table
 
 
@@ -53,7 +55,7 @@ def sighting_table(sightings: Iterable[Sighting]) -> Table:
     """Stored people, row by row."""
     table = _new_table(*_SIGHTING_COLUMNS)
     for sighting in sightings:
-        table.add_row(*_sighting_cells(sighting))
+        _add_row(table, *_sighting_cells(sighting))
     return table
 
 
@@ -64,7 +66,7 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
         info = record.info
         span = [format_time(info.time_of(n)) for n in (min(record.frames), max(record.frames))]
         counts = f"{len(record.frames)}", f"{record.people}"
-        table.add_row(info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
+        _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table
 
 
@@ -89,3 +91,7 @@ def _new_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
     return table
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    table.add_row(*map(escape, cells))  # names may hold what rich would read as markup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +33,12 @@ class SourceOptions:
     max_frames: int | None = None
     fps: float | None = None
     start_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or (self.max_frames is not None and self.max_frames < 1):
+            raise ValueError("every and max_frames are at least 1")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f"{self.fps} is no frame rate")
 
 
 def every_frame(_number: int) -> bool:

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_MAX_NUMBER = 2**53  # exact as a float too, and well inside SQLite's integers
+
+
 class FolderSource:
     """Frames in one folder, in the order of the last digits in their names.
 
-    Gaps in the numbers stay gaps: frame 12 comes 2 / fps seconds after frame 10. When a name has no
-    digits, all frames are numbered by their place in the sorted names instead, from 1.
+    Gaps in the numbers stay gaps: frame 12 comes 2 / fps seconds after frame 10. When no name has
+    digits, the frames are numbered from 1 in the order of their names; when only some have, the
+    others are bad frames.
     """
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
-        numbered = _number_files(path)
+        numbered, self._without_number = _number_files(path)
         first_number, first_path = numbered[0]
         self._chosen = list(islice(numbered, 0, None, options.every))[: options.max_frames]
         name = path.resolve().name
@@ -45,17 +49,39 @@ class FolderSource:
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`."""
+        for path in self._without_number:
+            yield BadFrame(f"{path} has no number in its name, as other frames beside it have")
         for number, path in self._chosen:
             if not wanted(number):
                 continue
             try:
                 yield Frame(read_image(path), number, str(path.resolve()))
             except ImageError as error:
-                yield BadFrame(number, str(error))
+                yield BadFrame(str(error))
 
 
-def _number_files(folder: Path) -> list[tuple[int, Path]]:
-    """Pair the folder's pictures with their frame numbers, in rising order."""
+def _number_files(folder: Path) -> tuple[list[tuple[int, Path]], list[Path]]:
+    """Pair the folder's pictures with their frame numbers, rising, beside those that have none."""
+    paths = _list_pictures(folder)
+    digits = [re.findall(r"\d+", path.stem) for path in paths]
+    if not any(digits):
+        return list(enumerate(paths, start=1)), []
+    named = zip(digits, paths, strict=True)
+    numbered = sorted((int(found[-1]), path) for found, path in named if found)
+    for (number, path), (next_number, next_path) in pairwise(numbered):
+        if number == next_number:
+            raise SourceError(
+                f"{path.name} and {next_path.name} in {folder} are both frame {number}",
+                hint="the last digits of a name are its frame number; keep one of the two, "
+                "or give each camera a folder of its own",
+            )
+    largest, path = numbered[-1]
+    if largest > _MAX_NUMBER:
+        raise SourceError(f"the number in {path.name} is too large: at most {_MAX_NUMBER}")
+    return numbered, [path for found, path in zip(digits, paths, strict=True) if not found]
+
+
+def _list_pictures(folder: Path) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -71,22 +97,12 @@ def _number_files(folder: Path) -> list[tuple[int, Path]]:
             f"folder {folder} {found}",
             hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    digits = [re.findall(r"\d+", path.stem) for path in paths]
-    if not all(digits):
-        return list(enumerate(paths, start=1))
-    numbered = sorted((int(found[-1]), path) for found, path in zip(digits, paths, strict=True))
-    for (number, path), (next_number, next_path) in pairwise(numbered):
-        if number == next_number:
-            raise SourceError(
-                f"{path.name} and {next_path.name} in {folder} are both frame {number}",
-                hint="the last digits of a name are its frame number; keep one of the two, "
-                "or give each camera a folder of its own",
-            )
-    return numbered
+    return paths
 
 
 def _digest(path: Path) -> str:
+    """Hash the first frame; one that cannot be read tells nothing, and is a bad frame later."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+    except OSError:
+        return ""

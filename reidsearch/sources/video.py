@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from reidsearch.errors import SourceError
-from reidsearch.images import IMAGE_SUFFIXES
 from reidsearch.sources import every_frame
 from reidsearch.types import BadFrame, Frame, SourceInfo
 
@@ -23,17 +22,22 @@ if TYPE_CHECKING:
     from reidsearch.sources import SourceOptions
 
 _HEAD_BYTES = 1 << 20
+_MAX_DAMAGED = 100  # frames one after the other; after more of them nothing will come any more
+_LENGTH_IS_A_GUESS = frozenset({".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"})
 
 
 class VideoSource:
     """Frames of one video, numbered from 1; frame n is at (n - 1) / fps seconds."""
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if cv2.haveImageReader(str(path)):
             raise SourceError(
                 f"{path} is a single picture",
                 hint="ingest takes its folder; search takes a picture of a person",
             )
+        head = _read_head(path)
+        if b"\0" not in head:  # FFmpeg would render a text as a video
+            raise SourceError(f"cannot decode {path}: not a video")
         self._path = path
         self._options = options
         capture = self._open()
@@ -53,7 +57,7 @@ class VideoSource:
             fps=fps,
             start_s=options.start_s,
             first_number=1,
-            digest=_digest(path),
+            digest=hashlib.sha256(head + str(path.stat().st_size).encode()).hexdigest(),
         )
 
     def __len__(self) -> int:
@@ -67,10 +71,19 @@ class VideoSource:
         """
         every, limit = self._options.every, self._options.max_frames or math.inf
         capture = self._open()
+        number = taken = 0
+        damaged: list[int] = []  # frames missed since the last good one
         try:
-            number = taken = 0
-            while taken < limit and capture.grab():
+            while taken < limit and len(damaged) < _MAX_DAMAGED:
                 number += 1
+                if not capture.grab():
+                    if number > self._header_frames:
+                        break
+                    damaged.append(number)
+                    continue
+                for missed in damaged:
+                    yield BadFrame(f"cannot decode frame {missed} of {self._path}")
+                damaged = []
                 if (number - 1) % every:
                     continue
                 taken += 1
@@ -81,13 +94,12 @@ class VideoSource:
                     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
                     yield Frame(rgb, number, self.info.path)
                 else:
-                    yield BadFrame(number, f"cannot decode frame {number} of {self._path}")
+                    yield BadFrame(f"cannot decode frame {number} of {self._path}")
         finally:
             capture.release()
-        # Headers that only estimate the length are a few frames off; a cut file is far off.
-        if taken < limit and number < 0.99 * self._header_frames:
-            reason = f"{self._path} ends at frame {number} of {self._header_frames}: cut short"
-            yield BadFrame(number + 1, reason)
+        if damaged and self._path.suffix.lower() not in _LENGTH_IS_A_GUESS:
+            reason = f"{self._path} is cut short after frame {damaged[0] - 1}"
+            yield BadFrame(f"{reason}; its header says {self._header_frames}")
 
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self._path))
@@ -96,8 +108,10 @@ class VideoSource:
         return capture
 
 
-def _digest(path: Path) -> str:
-    """Hash a video's length and its first part; whole files may be many gigabytes."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    return hashlib.sha256(head + str(path.stat().st_size).encode()).hexdigest()
+def _read_head(path: Path) -> bytes:
+    """Read the first part of a video, enough to know it again; the whole may be gigabytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -268,8 +268,9 @@ def _to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
     )
 
 
-def _footage_order(sighting: Sighting) -> tuple[str, str, int, float, str]:
-    return sighting.camera, sighting.source, sighting.frame, -sighting.score, sighting.id
+def _footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
+    person = int(sighting.id.rpartition(":")[2])  # counts by falling score
+    return sighting.camera, sighting.source, sighting.frame, person
 
 
 def _to_where(wanted: Filter) -> dict[str, Any] | None:

@@ -70,4 +70,5 @@ def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
 
 
 def _footage_order(sighting: Sighting) -> tuple[str, str, int, float, str]:
-    return sighting.camera, sighting.source, sighting.frame, -sighting.score, sighting.id
+    person = int(sighting.id.rpartition(":")[2])
+    return sighting.camera, sighting.source, sighting.frame, person
