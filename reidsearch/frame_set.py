@@ -1,50 +1,106 @@
-"""Sets of frame numbers as short text: `1-781:20,800` for 1, 21, ..., 781 and 800."""
+"""Sets of frame numbers, small however many frames there are, in memory and as text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Set
+from itertools import chain
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
+class FrameSet(Set[int]):
+    """Frame numbers as runs of equal steps; its text `1-781:20,800` says 1, 21, ..., 781 and 800.
 
-def pack_numbers(numbers: Iterable[int]) -> str:
-    """Write numbers (not negative) as comma-separated runs `first-last:step`, in rising order.
-
-    Raises:
-        ValueError: a number is negative.
+    An immutable set. Its size is that of its runs, of which footage has few: one for each pause.
     """
-    rest = sorted(set(numbers))
-    if rest and rest[0] < 0:
-        raise ValueError(f"negative frame number {rest[0]}")
-    runs: list[str] = []
+
+    __slots__ = ("_runs",)
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        """Hold `numbers`, in any order; ValueError when one is negative."""
+        ordered = sorted(set(numbers))
+        if ordered and ordered[0] < 0:
+            raise ValueError(f"negative frame number {ordered[0]}")
+        self._runs = _to_runs(ordered)
+
+    @classmethod
+    def from_text(cls, text: str) -> FrameSet:
+        """Read what `str` wrote; ValueError when it is no such text."""
+        return cls._of_runs([_parse_run(run) for run in filter(None, text.split(","))])
+
+    @classmethod
+    def _of_runs(cls, runs: list[range]) -> FrameSet:
+        made = cls()
+        made._runs = runs
+        return made
+
+    def grown(self, numbers: Iterable[int]) -> FrameSet:
+        """This set with more numbers; quick when they all come after its last."""
+        more = FrameSet(numbers)
+        if not (self._runs and more._runs):
+            return more if not self._runs else self
+        last, first = self._runs[-1], more._runs[0]
+        if first.start <= last[-1]:
+            return FrameSet(chain(self, more))
+        step = first.step if len(last) == 1 else last.step
+        if first.start - last[-1] == step and (len(first) == 1 or first.step == step):
+            joined = range(last.start, first[-1] + 1, step)
+            return self._of_runs([*self._runs[:-1], joined, *more._runs[1:]])
+        return self._of_runs([*self._runs, *more._runs])
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
+        place = bisect_right(self._runs, number, key=lambda run: run.start)
+        return place > 0 and number in self._runs[place - 1]
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self._runs)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._runs))
+
+    def __str__(self) -> str:
+        return ",".join(map(_format_run, self._runs))
+
+    def __repr__(self) -> str:
+        return f"FrameSet.from_text({str(self)!r})"
+
+    @property
+    def first(self) -> int:
+        """The smallest number; IndexError when there is none."""
+        return self._runs[0].start
+
+    @property
+    def last(self) -> int:
+        """The greatest number; IndexError when there is none."""
+        return self._runs[-1][-1]
+
+
+def _to_runs(ordered: list[int]) -> list[range]:
+    runs: list[range] = []
     start = 0
-    while start < len(rest):
+    while start < len(ordered):
         end = start
-        step = rest[start + 1] - rest[start] if start + 1 < len(rest) else 1
-        while end + 1 < len(rest) and rest[end + 1] - rest[end] == step:
+        step = ordered[start + 1] - ordered[start] if start + 1 < len(ordered) else 1
+        while end + 1 < len(ordered) and ordered[end + 1] - ordered[end] == step:
             end += 1
-        if end - start < 2:  # two numbers are no run: the second may begin one
-            end, run = start, f"{rest[start]}"
-        else:
-            run = f"{rest[start]}-{rest[end]}" + (f":{step}" if step != 1 else "")
-        runs.append(run)
+        if end == start + 1:  # two numbers are no run: the second may begin one
+            end = start
+        runs.append(range(ordered[start], ordered[end] + 1, step if end > start else 1))
         start = end + 1
-    return ",".join(runs)
+    return runs
 
 
-def unpack_numbers(text: str) -> frozenset[int]:
-    """Read what `pack_numbers` wrote.
+def _format_run(run: range) -> str:
+    if len(run) == 1:
+        return str(run.start)
+    return f"{run.start}-{run[-1]}" + (f":{run.step}" if run.step != 1 else "")
 
-    Raises:
-        ValueError: the text is no such list.
-    """
-    numbers: set[int] = set()
-    for run in filter(None, text.split(",")):
-        span, _, step = run.partition(":")
-        first, _, last = span.partition("-")
-        found = range(int(first), int(last or first) + 1, int(step or 1))
-        if not found:
-            raise ValueError(f"{run!r} is an empty run")
-        numbers.update(found)
-    return frozenset(numbers)
+
+def _parse_run(text: str) -> range:
+    span, _, step = text.partition(":")
+    first, _, last = span.partition("-")
+    run = range(int(first), int(last or first) + 1, int(step or 1))
+    if not run:
+        raise ValueError(f"{text!r} is an empty run")
+    return run

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import ModelMismatchError, SourceError
-from reidsearch.frame_set import pack_numbers, unpack_numbers
+from reidsearch.frame_set import FrameSet
 from reidsearch.types import SourceInfo
 
 if TYPE_CHECKING:
@@ -63,16 +63,17 @@ class SourceRecord:
 
     info: SourceInfo
     settings: DetectionSettings
-    frames: frozenset[int] = frozenset()
+    frames: FrameSet = field(default_factory=FrameSet)
     people: int = 0
 
     def grown(self, frames: Iterable[int], people: int) -> SourceRecord:
         """This record with more frames ingested."""
-        return replace(self, frames=self.frames.union(frames), people=self.people + people)
+        return replace(self, frames=self.frames.grown(frames), people=self.people + people)
 
     def to_json(self) -> str:
         """Write as one line of JSON."""
-        return json.dumps(asdict(self) | {"frames": pack_numbers(self.frames)})
+        fields = {"info": asdict(self.info), "settings": asdict(self.settings)}
+        return json.dumps({**fields, "frames": str(self.frames), "people": self.people})
 
     @classmethod
     def from_json(cls, text: str) -> SourceRecord:
@@ -81,7 +82,7 @@ class SourceRecord:
         return cls(
             SourceInfo(**fields["info"]),
             DetectionSettings(**fields["settings"]),
-            unpack_numbers(fields["frames"]),
+            FrameSet.from_text(fields["frames"]),
             fields["people"],
         )
 

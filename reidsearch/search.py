@@ -161,12 +161,11 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
         raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
     source = find_source(store, name)
     if int(number) not in source.frames:
-        low, high = min(source.frames, default=0), max(source.frames, default=0)
-        nearest = min(source.frames, key=lambda n: abs(n - int(number)), default=None)
+        nearest = min(source.frames, key=lambda stored: abs(stored - int(number)))
         raise QueryError(
             f"frame {number} of {source.info} is not in the database",
-            hint=f"it has {len(source.frames)} frames from {low} to {high}; "
-            f"the nearest is {nearest}",
+            hint=f"it has {len(source.frames)} frames from {source.frames.first} to "
+            f"{source.frames.last}; the nearest is {nearest}",
         )
     return source, int(number)
 

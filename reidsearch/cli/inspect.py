@@ -141,9 +141,9 @@ def _source_fields(record: SourceRecord) -> dict[str, Any]:
         **info,
         "frames": len(record.frames),
         "people": record.people,
-        "first_frame": min(record.frames),
-        "last_frame": max(record.frames),
-        "from_s": record.info.time_of(min(record.frames)),
-        "to_s": record.info.time_of(max(record.frames)),
+        "first_frame": record.frames.first,
+        "last_frame": record.frames.last,
+        "from_s": record.info.time_of(record.frames.first),
+        "to_s": record.info.time_of(record.frames.last),
         "settings": asdict(record.settings),
     }

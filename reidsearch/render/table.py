@@ -64,7 +64,7 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     table = _new_table("camera", "source", "frames", "people", "from", "to", "fps", "path")
     for record in sources:
         info = record.info
-        span = [format_time(info.time_of(n)) for n in (min(record.frames), max(record.frames))]
+        span = [format_time(info.time_of(n)) for n in (record.frames.first, record.frames.last)]
         counts = f"{len(record.frames)}", f"{record.people}"
         _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table

@@ -147,7 +147,7 @@ def _best_matches(
 
 
 def _real_fps(record: SourceRecord) -> float:
-    steps = [after - before for before, after in pairwise(sorted(record.frames))]
+    steps = [after - before for before, after in pairwise(record.frames)]
     return record.info.fps / median(steps or [1])
 
 

@@ -12,13 +12,13 @@ import chromadb
 import numpy as np
 import pytest
 
-from reidsearch.frame_set import unpack_numbers
+from reidsearch.frame_set import FrameSet
 from tests.conftest import COMMAND, run
 
 TIMEOUT_S = 120
 
 
-def stored_frames(db: Path) -> frozenset[int]:
+def stored_frames(db: Path) -> FrameSet:
     """What the database records as ingested, read beside the process that writes it."""
     try:
         with sqlite3.connect(f"file:{db}/chroma.sqlite3?mode=ro", uri=True) as database:
@@ -27,8 +27,8 @@ def stored_frames(db: Path) -> frozenset[int]:
             ).fetchall()
         database.close()
     except sqlite3.OperationalError:  # not there yet, or being written
-        return frozenset()
-    return unpack_numbers(json.loads(rows[0][0])["frames"]) if rows else frozenset()
+        return FrameSet()
+    return FrameSet.from_text(json.loads(rows[0][0])["frames"]) if rows else FrameSet()
 
 
 def stop_half_way(

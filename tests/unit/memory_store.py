@@ -69,6 +69,6 @@ def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
     )
 
 
-def _footage_order(sighting: Sighting) -> tuple[str, str, int, float, str]:
+def _footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
     person = int(sighting.id.rpartition(":")[2])
     return sighting.camera, sighting.source, sighting.frame, person

@@ -11,6 +11,7 @@ from tests.unit.builders import make_detections, make_records
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 30), (50, 0, 60, 30), (100, 0, 110, 30)
 NEARLY_LEFT, BARELY_LEFT = (2, 0, 12, 30), (5, 0, 15, 30)  # IoU 2/3 and 1/3 with LEFT
 HALF_LEFT = (0, 0, 10, 15)
+NOBODY = FrameTruth((), np.empty((0, 4), np.float32))
 
 
 def make_truth(**people):
@@ -46,7 +47,6 @@ def test_detection_by_hand():
         pytest.param([(*HALF_LEFT, 0.9)], 1, 1 / 2, id="just-enough-overlap"),
         pytest.param([(*LEFT, 0.9), (*LEFT, 0.8)], 1 / 2, 1 / 2, id="one-person-twice"),
         pytest.param([(*NEARLY_LEFT, 0.8), (*LEFT, 0.9)], 1 / 2, 1 / 2, id="lower-score-first"),
-        pytest.param([(*LEFT, 0.9), (*RIGHT, 0.8)], 1, 1, id="all-right"),
         pytest.param([(*LEFT, 0.5)], 1, 1 / 2, id="at-the-lowest-score"),
     ],
 )
@@ -61,9 +61,10 @@ def test_frames_that_were_not_looked_at_do_not_count():
     assert measure_detection({1: make_detections((*LEFT, 0.9))}, truth, 0.5).recall == 1
 
 
-def test_detections_in_a_frame_without_people_are_wrong():
+@pytest.mark.parametrize("elsewhere", [{}, {2: NOBODY}], ids=["not-mentioned", "empty"])
+def test_detections_in_a_frame_without_people_are_wrong(elsewhere):
     found = {1: make_detections((*LEFT, 0.9)), 2: make_detections((*LEFT, 0.95))}
-    quality = measure_detection(found, {1: make_truth(ana=LEFT)}, 0.5)
+    quality = measure_detection(found, {1: make_truth(ana=LEFT)} | elsewhere, 0.5)
     assert (quality.precision, quality.recall, quality.ap50) == (0.5, 1, 0.5)
 
 
@@ -80,23 +81,22 @@ def test_detection_without_truth_is_nan():
     assert isnan(quality.ap50)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="nothing can be concatenated")
 def test_detection_without_frames_is_nan():
-    assert isnan(measure_detection({}, {1: make_truth(ana=LEFT)}, 0.5).ap50)
+    quality = measure_detection({}, {1: make_truth(ana=LEFT)}, 0.5)
+    assert all(map(isnan, (quality.ap50, quality.recall, quality.precision)))
 
 
 @pytest.mark.parametrize(
     "rows",
     [
         pytest.param([], id="nobody"),
-        pytest.param([(1, LEFT, 0), (1, RIGHT, 90)], id="one-frame"),
         pytest.param([(1, LEFT, 0), (2, RIGHT, 90)], id="each-once"),
         pytest.param([(1, BARELY_LEFT, 0), (2, BARELY_LEFT, 0)], id="boxes-that-show-nobody"),
         pytest.param([(7, LEFT, 0), (8, LEFT, 0)], id="frames-without-truth"),
     ],
 )
 def test_search_without_queries_is_nan(rows):
-    truth = {frame: make_truth(ana=LEFT, ben=RIGHT) for frame in (1, 2)}
+    truth = {1: make_truth(ana=LEFT, ben=RIGHT), 2: make_truth(ana=LEFT, ben=RIGHT), 8: NOBODY}
     quality = search(truth, *rows)
     assert quality.queries == 0
     assert isnan(quality.mean_ap)

@@ -15,12 +15,9 @@ def black(*shape):
     "image",
     [
         pytest.param(black(0, 4, 3), id="no-rows"),
-        pytest.param(black(4, 0, 3), id="no-columns"),
         pytest.param(black(4, 4), id="grey"),
         pytest.param(black(4, 4, 4), id="alpha"),
-        pytest.param(black(1, 4, 4, 3), id="batch"),
         pytest.param(np.zeros((4, 4, 3), np.float32), id="float"),
-        pytest.param(np.zeros((4, 4, 3), np.uint16), id="16-bit"),
     ],
 )
 def test_frame_refuses_what_is_no_rgb_picture(image):
@@ -45,11 +42,9 @@ def test_detections_may_be_empty():
 @pytest.mark.parametrize(
     ("xyxy_shape", "score_shape"),
     [
-        pytest.param((0,), (0,), id="flat-empty"),
         pytest.param((0, 4), (1,), id="score-without-box"),
         pytest.param((2, 4), (1,), id="box-without-score"),
         pytest.param((2, 5), (2,), id="five-columns"),
-        pytest.param((2, 4), (2, 1), id="score-table"),
     ],
 )
 def test_detections_refuse_rows_that_differ(xyxy_shape, score_shape):
@@ -116,11 +111,8 @@ def test_filter_allows_all_sources_or_some_but_not_none():
     ("changes", "number", "expected_s"),
     [
         pytest.param({}, 1, 0.0, id="first-frame"),
-        pytest.param({"fps": 12.5}, 26, 2.0, id="fraction-of-fps"),
-        pytest.param({"first_number": 100, "fps": 4.0}, 102, 0.5, id="numbers-from-100"),
-        pytest.param({"first_number": 0, "fps": 4.0}, 2, 0.5, id="numbers-from-0"),
+        pytest.param({"first_number": 100, "fps": 12.5}, 125, 2.0, id="numbers-from-100"),
         pytest.param({"start_s": 1.5e9}, 21, 1.5e9 + 2, id="epoch"),
-        pytest.param({"start_s": 0.0}, 21, 2.0, id="start-of-the-epoch"),
         pytest.param({"first_number": 10, "fps": 2.0}, 7, -1.5, id="before-the-first"),
     ],
 )

@@ -1,0 +1,53 @@
+"""Small folders of frames and videos to read, and short ways to say what came out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from reidsearch.sources import SourceOptions, open_source
+from reidsearch.types import Frame
+
+FPS = 12.5
+FILM_FRAMES = 25
+
+
+def write_picture(path, grey=0):
+    Image.new("RGB", (6, 4), (grey, grey, grey)).save(path)
+    return path
+
+
+def write_folder(folder, *names):
+    """One picture for each name, each a little lighter than the one before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for grey, name in enumerate(names):
+        write_picture(folder / name, grey)
+    return folder
+
+
+def write_film(path, codec="MJPG", fps=FPS, count=FILM_FRAMES, bgr=None):
+    """A video whose n-th frame has the grey value 8 n, or is `bgr` throughout."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
+    for number in range(1, count + 1):
+        writer.write(np.full((48, 64, 3), bgr or (8 * number,) * 3, np.uint8))
+    writer.release()
+    return path
+
+
+def read(path, **options):
+    return list(open_source(path, SourceOptions(**options)).frames())
+
+
+def greys(frames):
+    return [round(float(frame.image.mean())) for frame in frames]
+
+
+def numbers(frames):
+    """The frames' numbers, with None for a bad one."""
+    return [frame.number if isinstance(frame, Frame) else None for frame in frames]
+
+
+def reasons(frames):
+    """Why the bad ones among the frames are bad."""
+    return [frame.reason for frame in frames if not isinstance(frame, Frame)]
