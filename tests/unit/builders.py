@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
 from reidsearch.types import Detections, Embeddings, Records, Sighting, SourceInfo
 
@@ -60,4 +61,4 @@ def make_records(sightings, degrees, fingerprint=FINGERPRINT):
 
 
 def make_source_record(info, frames=(), people=0):
-    return SourceRecord(info, SETTINGS, frozenset(frames), people)
+    return SourceRecord(info, SETTINGS, FrameSet(frames), people)
