@@ -18,9 +18,9 @@ from reidsearch.catalog import (
 from reidsearch.detectors import load_detector
 from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
-from reidsearch.errors import UsageError
+from reidsearch.errors import StoreError, UsageError
 from reidsearch.images import read_image
-from reidsearch.ingest import IngestReport, ingest
+from reidsearch.ingest import IngestReport, find_record, ingest
 from reidsearch.provenance import (
     DetectionSettings,
     Provenance,
@@ -60,6 +60,7 @@ class Gallery:
         self,
         store: Store,
         *,
+        write: bool,
         detector: str | None,
         embedder: str | None,
         min_score: float | None,
@@ -67,6 +68,7 @@ class Gallery:
         tiles: str,
     ) -> None:
         self.store = store
+        self._write = write
         self._detector_spec = detector or store.provenance.detector
         self._embedder_spec = embedder or store.provenance.embedder
         self._min_score = min_score
@@ -123,11 +125,18 @@ class Gallery:
             on_frame: called after each frame, with the frame when it could not be decoded.
 
         Raises:
+            StoreError: the gallery was opened to read.
             SourceError: the footage cannot be read, or the database has other footage of its name.
         """
+        if not self._write:
+            raise StoreError("the gallery was opened to read", hint="open_gallery(db, write=True)")
         if isinstance(source, str | Path):
             source = open_source(Path(source))
         return ingest(source, self, self.store, self._settings, on_frame)
+
+    def require_ingestible(self, source: FrameSource) -> None:
+        """Check what `ingest` checks, without reading a frame; raises as it does."""
+        find_record(self.store, source.info, self._settings)
 
     def search(
         self,
@@ -135,7 +144,7 @@ class Gallery:
         *,
         box_xyxy: tuple[float, float, float, float] | None = None,
         frame: str | None = None,
-        person: int = 1,
+        person: int | None = None,
         crop_id: str | None = None,
         top: int = defaults.TOP,
         camera: str | None = None,
@@ -149,7 +158,7 @@ class Gallery:
             picture: a crop of the person, or a full frame.
             box_xyxy: where the person is in that frame, in its pixels.
             frame: `[CAMERA/]SOURCE:N`.
-            person: the n-th of that frame's people, by falling score.
+            person: the n-th of that frame's people, by falling score; None takes the first.
             crop_id: `camera/source:frame:n`.
             top: how many matches to return at most.
             camera: search this camera only.
@@ -165,11 +174,15 @@ class Gallery:
             raise UsageError(
                 "name one person to look for", hint="give a picture, or --frame, or --id"
             )
+        if box_xyxy is not None and picture is None:
+            raise UsageError("a box needs a picture", hint="a stored person has a box already")
+        if person is not None and frame is None:
+            raise UsageError("a person's number needs a frame", hint="give --frame too")
         query: Query
         if picture is not None:
             query = query_picture(read_image(Path(picture)), self.embedder, box_xyxy)
         elif frame is not None:
-            query = query_stored(self.store, frame, person)
+            query = query_stored(self.store, frame, person or 1)
         else:
             query = query_crop(self.store, str(crop_id))
         if isinstance(after, str):
@@ -209,6 +222,7 @@ def open_gallery(
     with open_chroma(Path(db), create) as store:
         gallery = Gallery(
             store,
+            write=write,
             detector=detector,
             embedder=embedder,
             min_score=min_score,

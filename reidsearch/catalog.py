@@ -124,18 +124,20 @@ def find_embedder(spec: str) -> EmbedderCard:
     """Look an embedder up.
 
     Args:
-        spec: a name in the catalogue, or `NAME=PATH` to use that card, or torchreid's architecture
-            of that name, with a checkpoint on disk.
+        spec: a name in the catalogue; `NAME=PATH` to use that card, or torchreid's architecture
+            of that name, with a checkpoint on disk; or the path of a card that `reidsearch train`
+            wrote, which ends in `.toml`.
 
     Raises:
         ModelError: the name is unknown, or there is no file at PATH.
     """
+    if spec.endswith(".toml"):
+        return _read_card(Path(spec))
     name, path = _split(spec)
     known = _catalog()["embedder"]
     architectures = _catalog()["architectures"]
     if name in known:
-        fields = known[name] | {"input_hw": tuple(known[name]["input_hw"])}
-        card = EmbedderCard(name=name, **fields)
+        card = _embedder_card(name, known[name])
         return replace(card, **_own_weights(name, path)) if path is not None else card
     if name not in architectures["names"]:
         raise _unknown("embedder", name, [*known, *(f"{a}=PATH" for a in architectures["names"])])
@@ -160,10 +162,11 @@ def weights_path(card: ModelCard) -> Path:
     """
     if card.url:
         name = card.name
+        unpack = f", unpack {card.member}" if card.member else ""
         raise ModelError(
             f"the weights of {name} are not on this machine",
-            hint=f"fetch {card.url} (sha256 {card.url_sha256}), unpack {card.member}, and give "
-            f"{name}=/path/to/{Path(card.member).name}",
+            hint=f"fetch {card.url} (sha256 {card.url_sha256}){unpack}, and give "
+            f"{name}=/path/to/{Path(card.member or card.url).name}",
         )
     path = Path(card.path) if card.path else _packaged_path(card)
     hint = "" if card.path else "reinstall the package that holds them"
@@ -193,11 +196,32 @@ def _split(spec: str) -> tuple[str, str | None]:
     return name, path if separator else None
 
 
+def _embedder_card(name: str, table: dict[str, Any]) -> EmbedderCard:
+    return EmbedderCard(name=name, **table | {"input_hw": tuple(table["input_hw"])})
+
+
+def _read_card(path: Path) -> EmbedderCard:
+    """Read the card of a network trained here; its weights lie beside it."""
+    path = path.expanduser().resolve()
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))["embedder"]
+        card = _embedder_card(str(path), table)
+    except OSError as error:
+        raise ModelError(f"cannot read the model card {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} is no model card: {error}", hint="`reidsearch train` writes one"
+        ) from error
+    return replace(card, path=str(path.with_name(card.file)), file="")
+
+
 def _own_weights(name: str, path: str) -> dict[str, Any]:
     """Fields of a card whose weights are the user's own file."""
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise ModelError(f"there is no weights file at {path!r}")
+        raise ModelError(
+            f"there is no weights file at {path!r}", hint=f"where is it? {name}=/path/to/it"
+        )
     return {
         "name": f"{name}={file}",
         "path": str(file),

@@ -9,6 +9,8 @@ ReidsearchError
 │   ├── DatabaseBusyError       another process holds it
 │   ├── SchemaError             a newer reidsearch made it
 │   └── ModelMismatchError      gallery and query live in different vector spaces
+├── DatasetError            labelled crops are missing, of another layout, or teach nothing
+├── TrainingError           training cannot go on
 └── QueryError              the frame, person, crop or part of a picture asked for is not there
 """
 
@@ -58,6 +60,14 @@ class ModelMismatchError(StoreError):
 
     def __init__(self, *, gallery: str, query: str, hint: str) -> None:
         super().__init__(f"the database was made with {gallery}, not with {query}", hint=hint)
+
+
+class DatasetError(ReidsearchError):
+    """Labelled crops are missing, of another layout, or teach nothing."""
+
+
+class TrainingError(ReidsearchError):
+    """Training cannot go on; the last checkpoint stays."""
 
 
 class QueryError(ReidsearchError):

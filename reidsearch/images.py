@@ -89,6 +89,16 @@ def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
     return Crops(tuple(view.copy() for view in views), detections[kept])
 
 
+def resize(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a picture as torchreid does.
+
+    torchreid resizes with torchvision on Pillow pictures, which is Pillow's bilinear filter with
+    antialiasing; OpenCV's differs when it shrinks.
+    """
+    height, width = size_hw
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
 def to_batch(
     images: Sequence[NDArray[np.uint8]],
     *,
@@ -97,9 +107,6 @@ def to_batch(
     std: Sequence[float],
 ) -> NDArray[np.float32]:
     """Resize and normalise crops as torchreid does for its networks.
-
-    torchreid resizes with torchvision on Pillow pictures, which is Pillow's bilinear filter with
-    antialiasing; OpenCV's differs when it shrinks.
 
     Args:
         images: N crops, `(h, w, 3)` uint8 RGB of any size.
@@ -113,8 +120,7 @@ def to_batch(
     height, width = size_hw
     batch = np.empty((len(images), height, width, 3), np.float32)
     for row, image in zip(batch, images, strict=True):
-        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        row[:] = np.asarray(resized)
+        row[:] = resize(image, size_hw)
     batch /= 255.0
     batch -= np.asarray(mean, np.float32)
     batch /= np.asarray(std, np.float32)

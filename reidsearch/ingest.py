@@ -70,8 +70,8 @@ def ingest(
 ) -> IngestReport:
     """Store every person in a source's frames that the store does not have yet.
 
-    Frames become part of the database in small groups, each either wholly or not at all; after a
-    kill, the same call goes on where the last group ended.
+    Frames become part of the database in small groups; after a kill, the same call goes on where
+    the last whole group ended.
 
     Args:
         source: the footage.
@@ -84,7 +84,7 @@ def ingest(
         SourceError: the store has other footage of that name, or read it with other options.
     """
     started = time.perf_counter()
-    run = _Run(models, store, _find_record(store, source.info, settings), on_frame)
+    run = _Run(models, store, find_record(store, source.info, settings), on_frame)
     run.read(source)
     return IngestReport(
         run.frames, run.failed, run.skipped, run.people, time.perf_counter() - started
@@ -170,7 +170,8 @@ class _Seen:
     crops: Crops
 
 
-def _find_record(store: Store, info: SourceInfo, settings: DetectionSettings) -> SourceRecord:
+def find_record(store: Store, info: SourceInfo, settings: DetectionSettings) -> SourceRecord:
+    """What the store knows of a source, or a new record; raises as `ingest` does."""
     for record in store.sources():
         if record.info.key == info.key:
             require_same_footage(record, info)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reidsearch.errors import ModelMismatchError, SourceError
+from reidsearch.errors import ModelMismatchError, SourceError, UsageError
 from reidsearch.frame_set import FrameSet
 from reidsearch.types import SourceInfo
 
@@ -42,7 +42,8 @@ class DetectionSettings:
     """What decides, beside the model, which boxes of a frame are kept.
 
     Attributes:
-        min_score: lowest detector score, in `[0, 1]`.
+        min_score: lowest score, in `[0, 1]`: the detector's, which counts less where tiles do not
+            confirm it; see `detectors.tiles.join_views`.
         min_height_px: lowest box, in pixels of the full frame.
         tiles: `auto`, `off` or columns x rows such as `3x2`.
     """
@@ -50,6 +51,12 @@ class DetectionSettings:
     min_score: float
     min_height_px: int
     tiles: str
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.min_score <= 1 and self.min_height_px >= 1):
+            raise UsageError(
+                f"no box has a score of {self.min_score} or a height of {self.min_height_px}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,11 @@ class SourceRecord:
     settings: DetectionSettings
     frames: FrameSet = field(default_factory=FrameSet)
     people: int = 0
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The first frame's number and the last one's, or None before there is any."""
+        return (self.frames.first, self.frames.last) if self.frames else None
 
     def grown(self, frames: Iterable[int], people: int) -> SourceRecord:
         """This record with more frames ingested."""
@@ -124,14 +136,18 @@ def _mismatch(option: str, gallery: str, given: str) -> ModelMismatchError:
 def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
     """Check that `info` is the footage that the database knows under that name.
 
-    When frames were added before the first or taken away from the start, nothing can be said, and
-    nothing is.
+    When frames were added before the first or taken away from the start, footage at another path
+    is taken for other footage.
 
     Raises:
         SourceError: it is other footage.
     """
     digests = {known.info.digest, info.digest} - {""}
-    if known.info.first_number == info.first_number and len(digests) > 1:
+    if known.info.first_number != info.first_number:
+        is_other = known.info.path != info.path
+    else:
+        is_other = len(digests) > 1
+    if is_other:
         raise SourceError(
             f"the database has other footage named {known.info}, from {known.info.path}",
             hint="give that path, or ingest this footage under a name of its own with --camera",
@@ -155,8 +171,8 @@ def require_same_options(
     ):
         if ours != theirs:
             raise SourceError(
-                f"{info} was ingested with {option} {ours}, not {theirs}",
-                hint=f"use the same {option} again, or another --db or --camera",
+                f"{info} was ingested with {option} {ours}, and now it is {theirs}",
+                hint=f"use the same {option} again, or ingest everything into another --db",
             )
 
 

@@ -45,6 +45,13 @@ class Query:
     sighting: Sighting | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredQuery(Query):
+    """Someone in the database who is looked for."""
+
+    sighting: Sighting
+
+
 @dataclass(frozen=True, slots=True)
 class After:
     """A moment after which matches must lie: a frame number or a time.
@@ -81,7 +88,13 @@ class After:
         if clock:
             hours, minutes, seconds = (float(part or 0) for part in clock.groups())
             return cls(time_s=3600 * hours + 60 * minutes + seconds)
-        return cls(time_s=parse_start(text), is_date=True)
+        try:
+            return cls(time_s=parse_start(text), is_date=True)
+        except UsageError as error:
+            raise UsageError(
+                f"{text!r} is no frame or time",
+                hint="write a frame (120), seconds (4.8s), a clock (1:02:03) or 2009-05-06T14:30",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +121,13 @@ def parse_start(text: str) -> float:
         UsageError: it is no such time.
     """
     try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        time_s = datetime.fromisoformat(text).timestamp()
+        datetime.fromtimestamp(time_s).astimezone()  # the last hours of the year 9999 are too late
+    except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is no time", hint="write ISO 8601, such as 2009-05-06T14:30:00"
         ) from None
-
-
-def parse_crop_id(crop_id: str) -> tuple[str, str, int, int]:
-    """Split `camera/source:frame:n` into its four parts.
-
-    Raises:
-        UsageError: the text has another form.
-    """
-    found = re.fullmatch(r"([^/]+)/([^/]+):(\d+):(\d+)", crop_id)
-    if not found:
-        raise UsageError(f"{crop_id!r} is no crop id", hint="write CAMERA/SOURCE:FRAME:PERSON")
-    return found[1], found[2], int(found[3]), int(found[4])
+    return time_s
 
 
 def find_source(store: Store, name: str) -> SourceRecord:
@@ -156,21 +159,23 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
         UsageError: the address has another form.
         QueryError: that frame was not ingested.
     """
-    name, _, number = address.rpartition(":")
-    if not name or not number.isdecimal():
+    found = re.fullmatch(r"(.+):(\d{1,18})", address)
+    if not found:
         raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
-    source = find_source(store, name)
-    if int(number) not in source.frames:
-        nearest = min(source.frames, key=lambda stored: abs(stored - int(number)))
+    source, number = find_source(store, found[1]), int(found[2])
+    if not source.frames:
+        raise QueryError(f"no frame of {source.info} is in the database yet")
+    if number not in source.frames:
+        nearest = min(source.frames, key=lambda stored: abs(stored - number))
         raise QueryError(
             f"frame {number} of {source.info} is not in the database",
             hint=f"it has {len(source.frames)} frames from {source.frames.first} to "
             f"{source.frames.last}; the nearest is {nearest}",
         )
-    return source, int(number)
+    return source, number
 
 
-def query_stored(store: Store, address: str, person: int = 1) -> Query:
+def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
     """Take the n-th person (from 1, by falling score) of frame `[CAMERA/]SOURCE:N`.
 
     Raises:
@@ -182,22 +187,24 @@ def query_stored(store: Store, address: str, person: int = 1) -> Query:
     wanted = f"{source.info}:{frame}:{person}"
     for row, sighting in enumerate(records.sightings):
         if sighting.id == wanted:
-            return Query(records.embeddings.vectors[row], sighting)
+            return StoredQuery(records.embeddings.vectors[row], sighting)
     raise QueryError(
         f"{source.info}:{frame} has no person {person}",
         hint=f"people found in that frame: {len(records)}",
     )
 
 
-def query_crop(store: Store, crop_id: str) -> Query:
+def query_crop(store: Store, crop_id: str) -> StoredQuery:
     """Take the stored person with that id.
 
     Raises:
         UsageError: it is no id.
         QueryError: it is not in the database.
     """
-    camera, name, frame, person = parse_crop_id(crop_id)
-    return query_stored(store, f"{camera}/{name}:{frame}", person)
+    found = re.fullmatch(r"(.+:\d+):(\d{1,9})", crop_id)
+    if not found:
+        raise UsageError(f"{crop_id!r} is no crop id", hint="write [CAMERA/]SOURCE:FRAME:PERSON")
+    return query_stored(store, found[1], int(found[2]))
 
 
 def query_picture(
@@ -213,7 +220,7 @@ def query_picture(
         box_xyxy: where the person is, in pixels of `image`.
 
     Raises:
-        QueryError: the box is empty, or not inside the picture.
+        QueryError: the box is empty or not inside the picture, or a scene was given without one.
     """
     if box_xyxy is not None:
         height, width = image.shape[:2]
@@ -225,6 +232,11 @@ def query_picture(
             )
         box = Detections(np.array([box_xyxy], np.float32), np.ones(1, np.float32))
         image = cut_crops(image, box).images[0]
+    elif image.shape[1] > image.shape[0]:
+        raise QueryError(
+            "the picture is wider than high, which nobody standing or walking is",
+            hint="say where the person is in it: --box X1,Y1,X2,Y2",
+        )
     return Query(embedder.embed([image]).vectors[0])
 
 
@@ -247,7 +259,7 @@ def find_later(
 
     Raises:
         UsageError: `top` is less than 1.
-        QueryError: no source has that camera.
+        QueryError: no source has that camera, or a clock that `after` can be compared with.
     """
     if top < 1:
         raise UsageError(f"{top} matches cannot be shown")
@@ -263,6 +275,13 @@ def find_later(
     moments = [query.sighting.time_s] if query.sighting is not None else []
     if after is not None and after.time_s is not None:
         moments.append(after.time_s)
+    if after is not None and after.time_s is not None and chosen and not comparable:
+        raise QueryError(
+            f"no source can be searched after {after}: times with and without --start "
+            "cannot be compared",
+            hint="for sources with --start write a date, such as 2009-05-06T14:30; for others "
+            "seconds or a clock; a frame number suits both",
+        )
     matches: list[Match] = []
     if comparable:
         wanted = Filter(

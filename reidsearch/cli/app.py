@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidsearch import __version__
-from reidsearch.cli import ingest, inspect, render, search
+from reidsearch.cli import evaluate, ingest, inspect, render, search, train
 from reidsearch.cli.output import say
 from reidsearch.errors import ReidsearchError, UsageError
 
@@ -30,13 +30,20 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except ReidsearchError as error:
-            say(f"[bold red]error:[/] {escape(str(error))}")
-            if error.hint:
-                say(f"[bold]hint:[/] {escape(error.hint)}")
+            _say_error(str(error), error.hint)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        except OSError as error:  # where nobody knew better
+            _say_error(f"{error.filename or 'output'}: {error.strerror}")
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            say("interrupted; what was stored stays, and the same command goes on from there")
+            say("interrupted; what was stored stays")
             raise typer.Exit(130) from None
+
+
+def _say_error(message: str, hint: str = "") -> None:
+    say(f"[bold red]error:[/] {escape(message)}")
+    if hint:
+        say(f"[bold]hint:[/] {escape(hint)}")
 
 
 def _hide_variables(command: Any) -> None:
@@ -58,6 +65,8 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(inspect.inspect)
 app.add_typer(render.app, name="render")
+app.command()(train.train)
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,7 +80,13 @@ def _shared(
     ctx: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            allow_from_autoenv=False,
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None:
     """Search footage for people: ingest it once, then ask where someone is seen later."""
@@ -99,9 +114,11 @@ def _defaults_for(command: Any, settings: dict[str, Any], path: Path) -> dict[st
     for name, sub in command.commands.items():
         table = tables.get(name, {})
         if isinstance(sub, TyperGroup):
-            defaults[name] = _defaults_for(sub, general | table, path)
+            inherited = {k: v for k, v in general.items() if k in _option_names(sub)}
+            defaults[name] = _defaults_for(sub, inherited | table, path)
+            known_options |= _option_names(sub)
             continue
-        options = {option.lstrip("-") for param in sub.params for option in param.opts}
+        options = _option_names(sub)
         known_options |= options
         unknown |= table.keys() - options
         chosen = {k: v for k, v in (general | table).items() if k in options}
@@ -113,5 +130,15 @@ def _defaults_for(command: Any, settings: dict[str, Any], path: Path) -> dict[st
         }
     unknown |= general.keys() - known_options
     if unknown:
-        raise UsageError(f"{path} sets {', '.join(sorted(unknown))}, which no command knows")
+        raise UsageError(
+            f"{path} sets {', '.join(sorted(unknown))}, which no command knows",
+            hint="options are written as on the command line, without their dashes in front",
+        )
     return defaults
+
+
+def _option_names(command: Any) -> set[str]:
+    """Long names, without dashes, of a command's options or of all those in a group."""
+    if isinstance(command, TyperGroup):
+        return {name for sub in command.commands.values() for name in _option_names(sub)}
+    return {option.lstrip("-") for param in command.params for option in param.opts}

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from reidsearch import defaults
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
-from reidsearch.cli.output import print_json, say, talk, warn
+from reidsearch.cli.output import print_json, say, warn
+from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
 
 if TYPE_CHECKING:
@@ -46,7 +40,10 @@ def ingest(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="ISO8601", help="Time of the first frame; 2009-05-06T14:30:00."),
+        typer.Option(
+            metavar="ISO8601",
+            help="Time of the first frame, 2009-05-06T14:30; local unless it ends in Z or +02:00.",
+        ),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
@@ -75,10 +72,6 @@ def ingest(
     from reidsearch.search import parse_start
     from reidsearch.sources import SourceOptions, open_source
 
-    if fps is not None and not 0 < fps < float("inf"):
-        raise typer.BadParameter("must be a number above 0", param_hint="--fps")
-    if camera is not None and (not camera or set(camera) & set("/:")):
-        raise typer.BadParameter("must not be empty or hold / or :", param_hint="--camera")
     start_s = None if start is None else parse_start(start)
     options = SourceOptions(camera, every, max_frames, fps, start_s)
     opened = [open_source(path, options) for path in sources]
@@ -95,6 +88,8 @@ def ingest(
         ) as gallery,
         _Progress(opened) as progress,
     ):
+        for source in opened:
+            gallery.require_ingestible(source)
         reports = [gallery.ingest(source, progress.step) for source in opened]
     _finish(reports, db, json=json)
 
@@ -133,9 +128,9 @@ def _finish(reports: list[IngestReport], db: Path, *, json: bool) -> None:
         return
     parts = [f"{people} people in {frames} frames"]
     if skipped:
-        parts.append(f"{skipped} frames were stored already")
+        parts.append(f"{skipped} stored already")
     if failed:
-        parts.append(f"{failed} could not be read")
+        parts.append(f"{failed} left out")
     say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
 
 
@@ -143,17 +138,8 @@ class _Progress:
     """A bar over all frames of all sources, with warnings above it."""
 
     def __init__(self, sources: list[FrameSource]) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-            console=talk,
-            transient=True,
-            disable=not talk.is_terminal,
-        )
-        self._task = self._bar.add_task("frames", total=sum(map(len, sources)), speed="")
+        self._bar = make_bar()
+        self._task = self._bar.add_task("frames", total=sum(map(len, sources)), note="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -167,4 +153,4 @@ class _Progress:
         if bad is not None:
             warn(bad.reason)
         speed = self._bar.tasks[0].speed
-        self._bar.update(self._task, advance=1, speed=f"{speed:.1f}/s" if speed else "")
+        self._bar.update(self._task, advance=1, note=f"{speed:.1f}/s" if speed else "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
-from reidsearch.cli.output import print_fields, print_json, print_table, say, sighting_fields
+from reidsearch.cli.output import print_fields, print_json, print_table, say
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
     if json:
         time_s = record.info.time_of(frame)
         fields = {"camera": record.info.camera, "source": record.info.name, "frame": frame}
-        print_json({**fields, "time_s": time_s, "people": [sighting_fields(p) for p in people]})
+        print_json({**fields, "time_s": time_s, "people": [asdict(p) for p in people]})
     elif people:
         print_table(sighting_table(people))
     else:
@@ -120,30 +120,30 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
 
 
 def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
+    from reidsearch.render.table import format_box
     from reidsearch.search import query_crop
 
     query = query_crop(store, crop_id)
-    if query.sighting is None:
-        raise AssertionError("a stored crop has a sighting")
-    fields = sighting_fields(query.sighting)
+    sighting = query.sighting
     if json:
-        print_json({**fields, "embedding": query.vector.tolist()})
+        print_json({**asdict(sighting), "embedding": query.vector.tolist()})
     else:
-        print_fields(fields)
+        print_fields({**asdict(sighting), "box_xyxy": format_box(sighting)})
 
 
 def _source_fields(record: SourceRecord) -> dict[str, Any]:
     """A source as JSON has it; times are those of its first and last frame."""
     info = asdict(record.info)
     name = info.pop("name")
+    first, last = record.span or (None, None)
     return {
         "source": name,
         **info,
         "frames": len(record.frames),
         "people": record.people,
-        "first_frame": record.frames.first,
-        "last_frame": record.frames.last,
-        "from_s": record.info.time_of(record.frames.first),
-        "to_s": record.info.time_of(record.frames.last),
+        "first_frame": first,
+        "last_frame": last,
+        "from_s": None if first is None else record.info.time_of(first),
+        "to_s": None if last is None else record.info.time_of(last),
         "settings": asdict(record.settings),
     }

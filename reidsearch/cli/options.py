@@ -18,7 +18,8 @@ Frame = Annotated[
     typer.Option("--frame", metavar="[CAMERA/]SOURCE:N", help="A stored frame with the person."),
 ]
 Person = Annotated[
-    int, typer.Option("--person", min=1, help="Which person of --frame, by falling score.")
+    int | None,
+    typer.Option("--person", min=1, help="Which person of --frame, by falling score; else 1."),
 ]
 
 DEFAULT_DB = Path(defaults.DB)

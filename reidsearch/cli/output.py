@@ -13,11 +13,11 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from reidsearch.types import Match, Sighting
+    from reidsearch.types import Match
 
-_PIPE_WIDTH = 240  # a table that nobody looks at in a terminal is not folded to 80 columns
+_PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(message: str) -> None:
@@ -37,7 +37,8 @@ def print_json(document: object) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table, as wide as the terminal, or as wide as it needs to be in a pipe."""
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(width=width, emoji=False).print(table)
 
 
 def print_fields(fields: dict[str, Any]) -> None:
@@ -52,12 +53,7 @@ def print_fields(fields: dict[str, Any]) -> None:
     print_table(table)
 
 
-def sighting_fields(sighting: Sighting) -> dict[str, Any]:
-    """A sighting as JSON has it."""
-    return asdict(sighting)
-
-
 def match_fields(match: Match) -> dict[str, Any]:
     """A match as JSON has it: its rank and distance, and the sighting's fields beside them."""
-    fields = sighting_fields(match.sighting)
+    fields = asdict(match.sighting)
     return {"rank": match.rank, "distance": round(match.distance, 6), **fields}

@@ -11,7 +11,7 @@ from rich.markup import escape
 from reidsearch.cli.options import DEFAULT_DB, Db, Json, Person
 from reidsearch.cli.output import print_json, say
 
-app = typer.Typer(help="Draw what a search found.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -25,7 +25,7 @@ def video(
     frame: Annotated[
         str, typer.Option(metavar="[CAMERA/]SOURCE:N", help="The stored frame with the person.")
     ],
-    person: Person = 1,
+    person: Person = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Video to write.")] = Path(
         "matches.mp4"
     ),
@@ -40,12 +40,12 @@ def video(
     from reidsearch.build import open_gallery
     from reidsearch.render.video import render_video
     from reidsearch.search import find_frame, query_stored
-    from reidsearch.sources import open_source
+    from reidsearch.sources import SourceOptions, open_source
 
-    footage = open_source(source)
     with open_gallery(db) as gallery:
         record, _ = find_frame(gallery.store, frame)
-        query = query_stored(gallery.store, frame, person)
+        footage = open_source(source, SourceOptions(fps=record.info.fps))
+        query = query_stored(gallery.store, frame, person or 1)
         report = render_video(footage, record, query, gallery.store, out, fps)
     if json:
         print_json({"out": str(out), "frames": report.frames, "matched": report.matched})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_writer
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from rich.markup import escape
 
 from reidsearch import defaults
 from reidsearch.cli.options import DEFAULT_DB, Db, Frame, Json, Person
-from reidsearch.cli.output import match_fields, print_json, print_table, say, sighting_fields, warn
+from reidsearch.cli.output import match_fields, print_json, print_table, say, warn
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def search(
         typer.Option(metavar="X1,Y1,X2,Y2", help="Where the person is in QUERY, in pixels."),
     ] = None,
     frame: Frame = None,
-    person: Person = 1,
+    person: Person = None,
     crop_id: Annotated[
         str | None, typer.Option("--id", metavar="CROP_ID", help="A stored person, by id.")
     ] = None,
@@ -59,8 +60,6 @@ def search(
     """
     if json and csv:
         raise UsageError("--json and --csv exclude each other")
-    if box is not None and picture is None:
-        raise UsageError("--box needs a picture", hint="a stored person has a box already")
     from reidsearch.build import open_gallery
 
     with open_gallery(db, embedder=embedder) as gallery:
@@ -90,11 +89,14 @@ def _parse_box(text: str) -> tuple[float, float, float, float]:
 def _print(result: SearchResult, picture: Path | None, *, json: bool, csv: bool) -> None:
     sighting = result.query.sighting
     who = sighting.id if sighting is not None else str(picture)
-    for name in result.left_out:
-        warn(f"{name} was not searched: times with and without --start cannot be compared")
+    if result.left_out:
+        warn(
+            f"not searched, as times with and without --start cannot be compared: "
+            f"{', '.join(result.left_out)}"
+        )
     if json:
-        query = {"path": str(picture)} if sighting is None else sighting_fields(sighting)
-        query["searched"] = result.scope
+        query = {"path": str(picture)} if sighting is None else asdict(sighting)
+        query |= {"searched": result.scope, "left_out": result.left_out}
         matches = [match_fields(match) for match in result.matches]
         print_json({"query": query, "matches": matches})
         return

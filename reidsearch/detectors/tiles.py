@@ -2,7 +2,7 @@
 
 A detector shrinks what it is given to a few hundred pixels, and people far away shrink to nothing.
 So it looks at the whole frame and, enlarged, at parts of it. The constants here were chosen on
-PETS09-S2L1, where any value near them does about as well; scripts/measure_footage.py measures them.
+PETS09-S2L1 by `reidsearch evaluate footage`, where any value near them does about as well.
 """
 
 from __future__ import annotations

@@ -33,6 +33,10 @@ def load_embedder(card: EmbedderCard) -> Embedder:
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
     """
+    if card.architecture == "openvino_ir":
+        from reidsearch.embedders.openvino_ir import OpenVinoEmbedder
+
+        return OpenVinoEmbedder(card)
     from reidsearch.embedders.torchreid_network import TorchreidEmbedder
 
     return TorchreidEmbedder(card)

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.boxes import iou_matrix
+from reidsearch.errors import DatasetError
 from reidsearch.evaluation.metrics import detection_average_precision, ranking_average_precision
+from reidsearch.images import cut_crops
+from reidsearch.types import BadFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from reidsearch.detectors import Detector
+    from reidsearch.embedders import Embedder
     from reidsearch.evaluation.mot import FrameTruth
-    from reidsearch.types import Detections, Records
+    from reidsearch.sources import FrameSource
+    from reidsearch.types import Detections
 
 MATCH_IOU = 0.5
 
@@ -37,6 +43,75 @@ class SearchQuality:
     mean_ap: float
     rank1: float
     queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class FootageQuality:
+    """How footage was searched from end to end.
+
+    Attributes:
+        frames, people: how many were looked at and found.
+        failed: why the frames that could not be decoded could not.
+    """
+
+    detection: DetectionQuality
+    search: SearchQuality
+    frames: int
+    people: int
+    failed: tuple[str, ...]
+
+
+def evaluate_footage(
+    source: FrameSource,
+    truth: Mapping[int, FrameTruth],
+    detector: Detector,
+    embedder: Embedder,
+    min_score: float,
+    on_frame: Callable[[], None] = lambda: None,
+) -> FootageQuality:
+    """Find and embed everyone in footage as `ingest` does, and compare with ground truth.
+
+    Args:
+        source: the footage.
+        truth: who is where in it.
+        detector: built to give all scores, which the average precision needs.
+        embedder: any.
+        min_score: from which score on a detection counts as found.
+        on_frame: called after each frame.
+
+    Raises:
+        DatasetError: no frame of the footage is in the ground truth.
+    """
+    found: dict[int, Detections] = {}
+    frames: list[int] = []
+    boxes = [np.empty((0, 4), np.float32)]
+    vectors = [np.empty((0, embedder.card.dimension), np.float32)]
+    failed = []
+    for frame in source.frames():
+        on_frame()
+        if isinstance(frame, BadFrame):
+            failed.append(frame.reason)
+            continue
+        everything = detector.detect([frame.image])[0]
+        found[frame.number] = everything
+        crops = cut_crops(frame.image, everything[everything.score >= min_score])
+        frames += [frame.number] * len(crops)
+        boxes.append(crops.detections.xyxy)
+        vectors.append(embedder.embed(crops.images).vectors)
+    if not truth.keys() & found.keys():
+        raise DatasetError(
+            "no frame of the footage is in the ground truth",
+            hint="both count frames from 1, or as the frames' names say",
+        )
+    return FootageQuality(
+        measure_detection(found, truth, min_score),
+        measure_search(
+            np.array(frames, np.int64), np.concatenate(boxes), np.concatenate(vectors), truth
+        ),
+        frames=len(found),
+        people=len(frames),
+        failed=tuple(failed),
+    )
 
 
 def measure_detection(
@@ -66,20 +141,26 @@ def measure_detection(
     )
 
 
-def measure_search(records: Records, truth: Mapping[int, FrameTruth]) -> SearchQuality:
-    """Search for each person's first stored sighting in all later frames of the same source.
+def measure_search(
+    frames: NDArray[np.int64],
+    xyxy: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    truth: Mapping[int, FrameTruth],
+) -> SearchQuality:
+    """Search for each person's first sighting in all later frames of the same source.
 
     A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
-    People who are not stored again later are no queries. Distances are exact.
+    People who are not found again later are no queries. Distances are exact.
 
     Args:
-        records: every sighting of one source.
+        frames: `(N,)`, the frame of each sighting of one source.
+        xyxy: `(N, 4)`, its box.
+        vectors: `(N, D)`, of length 1.
         truth: who is where.
     """
-    frames = np.array([sighting.frame for sighting in records.sightings])
-    boxes = np.array([s.box_xyxy for s in records.sightings], np.float32).reshape(-1, 4)
     overlaps = [
-        _overlap_by_person(box, truth.get(frame)) for box, frame in zip(boxes, frames, strict=True)
+        _overlap_by_person(box, truth.get(int(frame)))
+        for box, frame in zip(xyxy, frames, strict=True)
     ]
     average_precisions, first_right = [], []
     for person in sorted({person for overlap in overlaps for person in overlap}):
@@ -89,7 +170,6 @@ def measure_search(records: Records, truth: Mapping[int, FrameTruth]) -> SearchQ
         later = frames > frames[first]
         if not (shows & later).any():
             continue
-        vectors = records.embeddings.vectors
         distance = np.linalg.norm(vectors[later] - vectors[first], axis=1)
         is_right = shows[later][np.argsort(distance, kind="stable")]
         average_precisions.append(ranking_average_precision(is_right))

@@ -19,9 +19,9 @@ _EPOCH_FROM_S, _EPOCH_TO_S = 1e8, 253402300000
 
 
 def format_time(time_s: float) -> str:
-    """Write seconds as `0:01:23.4`, or epoch seconds as local date and time."""
+    """Write seconds as `0:01:23.4`, or epoch seconds as local date, time and zone."""
     if _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
-        return datetime.fromtimestamp(time_s).isoformat(" ", "milliseconds")
+        return datetime.fromtimestamp(time_s).astimezone().isoformat(" ", "milliseconds")
     minutes, tenths = divmod(round(abs(time_s) * 10), 600)
     sign = "-" if time_s < 0 and minutes + tenths else ""
     return f"{sign}{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
@@ -38,9 +38,8 @@ def format_bytes(count: int) -> str:
 
 
 def format_box(sighting: Sighting) -> str:
-    """Write a box as its top left corner and size, in whole pixels."""
-    x1, y1, x2, y2 = sighting.box_xyxy
-    return f"{x1:.0f},{y1:.0f} {x2 - x1:.0f}x{y2 - y1:.0f}"
+    """Write a box as `--box` takes it, in whole pixels."""
+    return ",".join(f"{edge:.0f}" for edge in sighting.box_xyxy)
 
 
 def match_table(matches: Sequence[Match]) -> Table:
@@ -64,7 +63,7 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     table = _new_table("camera", "source", "frames", "people", "from", "to", "fps", "path")
     for record in sources:
         info = record.info
-        span = [format_time(info.time_of(n)) for n in (record.frames.first, record.frames.last)]
+        span = [format_time(info.time_of(n)) for n in record.span] if record.span else ["", ""]
         counts = f"{len(record.frames)}", f"{record.people}"
         _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table

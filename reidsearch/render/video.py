@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.provenance import SourceRecord
-    from reidsearch.search import Query
+    from reidsearch.search import StoredQuery
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store
     from reidsearch.types import Records, Sighting
 
+_CONTAINERS = frozenset({".mp4", ".avi", ".mkv"})
 GREEN_RGB = (40, 200, 80)
 ORANGE_RGB = (255, 140, 0)
 
@@ -47,7 +48,7 @@ class VideoReport:
 def render_video(
     source: FrameSource,
     record: SourceRecord,
-    query: Query,
+    query: StoredQuery,
     store: Store,
     out: Path,
     fps: float | None = None,
@@ -69,6 +70,8 @@ def render_video(
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
     require_same_footage(record, source.info)
+    out = out.resolve()  # FFmpeg would take a: in a relative path for a protocol
+    _require_other_file(out, source.info.path)
     people = store.scan(Filter(sources=(record.info.key,)))
     by_frame: dict[int, list[int]] = defaultdict(list)
     for row, sighting in enumerate(people.sightings):
@@ -93,7 +96,7 @@ def render_video(
                 distance, sighting = best[frame.number]
                 draw_person(picture, sighting, ORANGE_RGB, f"{distance:.3f}")
                 matched += 1
-            elif query.sighting is not None and frame.number == query.sighting.frame:
+            elif frame.number == query.sighting.frame:
                 draw_person(picture, query.sighting, ORANGE_RGB, "query")
             if (width, height) != size:
                 picture = np.asarray(cv2.resize(picture, size), np.uint8)
@@ -133,14 +136,13 @@ def draw_person(
 
 
 def _best_matches(
-    people: Records, by_frame: dict[int, list[int]], query: Query
+    people: Records, by_frame: dict[int, list[int]], query: StoredQuery
 ) -> dict[int, tuple[float, Sighting]]:
     """Nearest person of each frame after the query's, with its distance."""
     distances = np.linalg.norm(people.embeddings.vectors - query.vector, axis=1)
-    query_frame = query.sighting.frame if query.sighting is not None else -1
     best: dict[int, tuple[float, Sighting]] = {}
     for frame, rows in by_frame.items():
-        if frame > query_frame:
+        if frame > query.sighting.frame:
             row = min(rows, key=distances.__getitem__)
             best[frame] = float(distances[row]), people.sightings[row]
     return best
@@ -151,11 +153,20 @@ def _real_fps(record: SourceRecord) -> float:
     return record.info.fps / median(steps or [1])
 
 
+def _require_other_file(out: Path, footage: str) -> None:
+    if out.suffix.lower() not in _CONTAINERS or out.is_dir():
+        raise ReidsearchError(f"cannot write a video to {out}", hint="use an ending .mp4 or .avi")
+    if not out.parent.is_dir():
+        raise ReidsearchError(f"there is no folder {out.parent} to write {out.name} to")
+    if out.exists() and out.samefile(footage):
+        raise ReidsearchError(f"{out} is the footage itself", hint="write to another file")
+
+
 def _open_writer(path: Path, out: Path, fps: float, size_wh: tuple[int, int]) -> cv2.VideoWriter:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_wh)
     if not writer.isOpened():
         raise ReidsearchError(
             f"cannot write a video to {out}",
-            hint="use an ending .mp4 or .avi, in a folder of yours",
+            hint="the folder must be writable, and .mp4 or .avi known to your OpenCV",
         )
     return writer

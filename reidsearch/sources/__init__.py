@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from reidsearch.errors import SourceError
+from reidsearch.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,13 +35,24 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.max_frames is not None and self.max_frames < 1):
-            raise ValueError("every and max_frames are at least 1")
-        if self.fps is not None and not 0 < self.fps < math.inf:
-            raise ValueError(f"{self.fps} is no frame rate")
+            raise UsageError("every and max_frames are at least 1")
+        if self.fps is not None and not 0.001 <= self.fps <= 10_000:
+            raise UsageError(f"{self.fps:g} is no frame rate", hint="0.001 to 10000 per second")
+        if self.camera is not None and (not self.camera or "/" in self.camera):
+            raise UsageError(f"{self.camera!r} is no camera's name", hint="a name without a /")
 
 
 def every_frame(_number: int) -> bool:
     """Want them all; see `FrameSource.frames`."""
+    return True
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path can be stored and shown: file systems allow bytes that are no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
     return True
 
 
@@ -74,6 +84,8 @@ def open_source(path: Path, options: SourceOptions | None = None) -> FrameSource
         SourceError: there is nothing at `path`, or nothing that can be read as footage.
     """
     options = options or SourceOptions()
+    if not is_text(path):
+        raise SourceError(f"the name {str(path)!r} is not UTF-8", hint="rename it")
     if path.is_dir():
         from reidsearch.sources.folder import FolderSource
 

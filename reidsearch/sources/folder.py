@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reidsearch import defaults
 from reidsearch.errors import ImageError, SourceError
 from reidsearch.images import IMAGE_SUFFIXES, read_image
-from reidsearch.sources import SourceOptions, every_frame
+from reidsearch.sources import SourceOptions, every_frame, is_text
 from reidsearch.types import BadFrame, Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -45,14 +45,17 @@ class FolderSource:
         )
 
     def __len__(self) -> int:
-        return len(self._chosen)
+        return len(self._without_number) + len(self._chosen)
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`."""
         for path in self._without_number:
-            yield BadFrame(f"{path} has no number in its name, as other frames beside it have")
+            yield BadFrame(f"{path} has no number in its name, as others beside it have")
         for number, path in self._chosen:
             if not wanted(number):
+                continue
+            if not is_text(path):
+                yield BadFrame(f"the name {str(path)!r} is not UTF-8")
                 continue
             try:
                 yield Frame(read_image(path), number, str(path.resolve()))

@@ -38,7 +38,7 @@ class VideoSource:
         head = _read_head(path)
         if b"\0" not in head:  # FFmpeg would render a text as a video
             raise SourceError(f"cannot decode {path}: not a video")
-        self._path = path
+        self._path = path.resolve()  # FFmpeg would take a: in a relative path for a protocol
         self._options = options
         capture = self._open()
         own_fps = float(capture.get(cv2.CAP_PROP_FPS))
@@ -51,9 +51,9 @@ class VideoSource:
         if not (math.isfinite(fps) and fps > 0):
             raise SourceError(f"{path} does not say its frame rate", hint="give it with --fps")
         self.info = SourceInfo(
-            camera=options.camera or path.stem,
-            name=path.stem,
-            path=str(path.resolve()),
+            camera=options.camera or self._path.stem,
+            name=self._path.stem,
+            path=str(self._path),
             fps=fps,
             start_s=options.start_s,
             first_number=1,
@@ -98,8 +98,10 @@ class VideoSource:
         finally:
             capture.release()
         if damaged and self._path.suffix.lower() not in _LENGTH_IS_A_GUESS:
-            reason = f"{self._path} is cut short after frame {damaged[0] - 1}"
-            yield BadFrame(f"{reason}; its header says {self._header_frames}")
+            yield BadFrame(
+                f"{self._path} gave only {damaged[0] - 1} of {self._header_frames} frames: it is "
+                "cut short, or damaged and frames after the damage are numbered too low"
+            )
 
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self._path))

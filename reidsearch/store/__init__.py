@@ -27,8 +27,8 @@ class Store(Protocol):
     def add(self, records: Records, source: SourceRecord) -> None:
         """Write rows of `source`, replacing those with the same id, and then its new record.
 
-        Killed in between, the rows are there but the record does not say so, and the same frames
-        written again replace them: nothing is lost or doubled.
+        A source that is new is recorded before, without frames. Killed in between, rows are there
+        whose frames the record does not have; the same frames written again replace them.
 
         Raises:
             ModelMismatchError: the rows' fingerprint is not the store's.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import chromadb
@@ -18,6 +18,7 @@ from chromadb.errors import ChromaError, NotFoundError
 from filelock import ReadWriteLock, Timeout
 
 from reidsearch.errors import DatabaseBusyError, ModelMismatchError, SchemaError, StoreError
+from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
@@ -67,6 +68,8 @@ class ChromaStore:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another --db"
             )
+        if source.info.key not in self._sources:  # no row shall be without its source
+            self._record(replace(source, frames=FrameSet(), people=0))
         for start in range(0, len(records), self._batch_rows):
             rows = slice(start, start + self._batch_rows)
             self._collection.upsert(
@@ -74,6 +77,9 @@ class ChromaStore:
                 embeddings=records.embeddings.vectors[rows],
                 metadatas=[_to_metadata(sighting) for sighting in records.sightings[rows]],
             )
+        self._record(source)
+
+    def _record(self, source: SourceRecord) -> None:
         self._sources[source.info.key] = source
         texts = {f"{_SOURCE_PREFIX}{r.info}": r.to_json() for r in self._sources.values()}
         self._collection.modify(metadata=_header(self.provenance) | texts)
@@ -127,7 +133,8 @@ def open_chroma(folder: Path, create: Provenance | None = None) -> Iterator[Chro
 
     Args:
         folder: the Chroma folder.
-        create: given to write; a database that does not exist yet is made with these models.
+        create: given to write; a database that does not exist yet, or has nothing in it, is
+            made with these models.
 
     Raises:
         StoreError: the folder holds no database of ours (and may not get one), or is read-only.
@@ -187,10 +194,15 @@ def _lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
 @contextmanager
 def _open_client(folder: Path) -> Iterator[Client]:
     try:
-        settings = Settings(anonymized_telemetry=False)
+        # Said here, or an environment variable or a .env file could send us to a server.
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings takes it
+            chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
+            anonymized_telemetry=False,
+        )
         with cast("Client", chromadb.PersistentClient(folder, settings)) as client:
             yield client
-    except ChromaError as error:
+    except (ChromaError, ValueError) as error:
         raise _explain(error, folder) from error
 
 
@@ -223,7 +235,14 @@ def _open_collection(
             f"this one knows {SCHEMA}",
             hint="pip install --upgrade reidsearch",
         )
+    if create is not None and not (collection.count() or _has_sources(collection)):
+        # Nothing was stored since it was made, perhaps because its models did not load.
+        collection.modify(metadata=_header(create))
     return collection
+
+
+def _has_sources(collection: chromadb.Collection) -> bool:
+    return any(key.startswith(_SOURCE_PREFIX) for key in collection.metadata)
 
 
 def _explain(error: Exception, folder: Path) -> StoreError:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -169,9 +170,9 @@ def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> No
     [
         pytest.param(("--every", "0"), "--every", id="every-zero"),
         pytest.param(("--max-frames", "0"), "--max-frames", id="max-frames-zero"),
-        pytest.param(("--fps", "0"), "--fps", id="fps-zero"),
-        pytest.param(("--fps", "nan"), "--fps", id="fps-nan"),
-        pytest.param(("--camera", "a/b"), "--camera", id="camera-with-slash"),
+        pytest.param(("--fps", "0"), "frame rate", id="fps-zero"),
+        pytest.param(("--fps", "nan"), "frame rate", id="fps-nan"),
+        pytest.param(("--camera", "a/b"), "no camera's name", id="camera-with-slash"),
         pytest.param(("--min-score", "2"), "--min-score", id="score-above-one"),
         pytest.param(("--tiles", "0x3"), "says no tiles", id="no-columns"),
         pytest.param(("--start", "yesterday"), "is no time", id="start-is-no-time"),
@@ -227,6 +228,23 @@ def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert_refused(ran, "weights.pth", "frozen graph")
+    # Nothing was stored, so the database is not bound to what could not be loaded.
+    assert run("ingest", frames, "--db", "third", cwd=tmp_path).code == 0
+
+
+def test_name_that_is_not_utf8(tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "frames", 1, 21)
+    (frames / "frame_0021.jpg").rename(os.fsdecode(bytes(frames) + b"/\xe9_21.jpg"))
+    ran = run("ingest", frames, "--json", cwd=tmp_path)
+    assert (ran.json["frames"], ran.json["frames_failed"]) == (1, 1), ran.err
+    assert "not UTF-8" in ran.err
+
+
+def test_options_differ_for_one_of_two_sources(own_db: Path, tmp_path: Path) -> None:
+    new = copy_frames(tmp_path / "new", 1)
+    ran = run("ingest", new, SAMPLE, "--fps", "7", cwd=tmp_path)
+    assert_refused(ran, "--fps")
+    assert len(run("inspect", "sources", "--json", cwd=tmp_path).json) == 1
 
 
 def test_database_of_another_model(own_db: Path, sample: Path, tmp_path: Path) -> None:

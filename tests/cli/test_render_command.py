@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -44,12 +45,21 @@ def test_ways_to_go_wrong(made_db: Path, sample: Path, tmp_path: Path) -> None:
     ran = run(*base, "pets09-s2l1:2", cwd=tmp_path)
     assert_refused(ran, "frame 2")
     ran = run(*base, "pets09-s2l1:1", "--out", "no/such/folder.mp4", cwd=tmp_path)
-    assert_refused(ran, "cannot write", "folder.mp4")
+    assert_refused(ran, "no folder", "folder.mp4")
     ran = run(*base, "pets09-s2l1:1", "--out", "matches.txt", cwd=tmp_path)
     assert_refused(ran, "cannot write", ".mp4")
     ran = run("render", "video", "gone", "--db", made_db, "--frame", "pets09-s2l1:1", cwd=tmp_path)
     assert_refused(ran, "no footage at gone")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_footage_is_not_overwritten(tmp_path: Path, pets: Path) -> None:
+    film = Path(shutil.copy(pets / "vtest.avi", tmp_path / "12:30 gate.avi"))
+    ran = run("ingest", film.name, "--max-frames", 1, "--tiles", "off", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    arguments = ("render", "video", film.name, "--frame", "12:30 gate:1", "--out", film.name)
+    assert_refused(run(*arguments, cwd=tmp_path), "is the footage itself")
+    assert film.read_bytes() == (pets / "vtest.avi").read_bytes()
 
 
 def test_footage_that_is_not_the_ingested(made_db: Path, tmp_path: Path, sample: Path) -> None:

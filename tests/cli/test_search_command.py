@@ -108,6 +108,9 @@ def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Pa
         pytest.param(("--id", "pets09-s2l1/pets09-s2l1:1:99"), ("99",), id="no-such-crop"),
         pytest.param(("--frame", FRAME_1, "--camera", "x"), ("no camera x",), id="no-such-camera"),
         pytest.param(("absent.jpg",), ("absent.jpg", "No such file"), id="no-such-picture"),
+        pytest.param(
+            ("--frame", FRAME_1, "--after", "2009-05-06"), ("without --start",), id="after-a-date"
+        ),
     ],
 )
 def test_what_is_not_there(
@@ -126,8 +129,9 @@ def test_what_is_not_there(
         pytest.param(("--frame", FRAME_1, "--after", "soon"), ("'soon'",), id="after-is-no-time"),
         pytest.param(("a.jpg", "--box", "1,2,3"), ("is no box",), id="box-of-three"),
         pytest.param(
-            ("--frame", FRAME_1, "--box", "1,2,3,4"), ("--box",), id="box-without-picture"
+            ("--frame", FRAME_1, "--box", "1,2,3,4"), ("needs a picture",), id="box-without-picture"
         ),
+        pytest.param(("a.jpg", "--person", "2"), ("needs a frame",), id="person-without-frame"),
         pytest.param(("--frame", FRAME_1, "--json", "--csv"), ("exclude",), id="json-and-csv"),
         pytest.param(("--frame", FRAME_1, "--top", "0"), ("--top",), id="top-zero"),
     ],
@@ -144,6 +148,11 @@ def test_what_cannot_be_read(
 def test_box_outside_the_picture(made_db: Path, sample: Path, tmp_path: Path, box: str) -> None:
     arguments = ("search", sample / "frame_0001.jpg", f"--box={box}", "--db", made_db)
     assert_refused(run(*arguments, cwd=tmp_path), "does not fit", "768 x 576")
+
+
+def test_scene_without_a_box(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    ran = run("search", sample / "frame_0001.jpg", "--db", made_db, cwd=tmp_path)
+    assert_refused(ran, "wider than high", "--box")
 
 
 def test_picture_that_does_not_decode(made_db: Path, tmp_path: Path) -> None:

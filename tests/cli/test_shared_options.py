@@ -24,8 +24,22 @@ def test_option_beats_variable_beats_file_beats_default(made_db: Path, tmp_path:
     assert shown() == 4
     assert shown(REIDSEARCH_SEARCH_TOP="3") == 3
     assert shown("--top", 2, REIDSEARCH_SEARCH_TOP="3") == 2
+    (tmp_path / "reidsearch.toml").write_text(f'top = 5\ndb = "{made_db}"\nevery = 2\n')
+    assert shown() == 5
     (tmp_path / "reidsearch.toml").unlink()
     assert shown(REIDSEARCH_DB=str(made_db)) == 10
+
+
+def test_the_environment_does_not_send_a_database_elsewhere(made_db: Path, tmp_path: Path) -> None:
+    server = {"CHROMA_API_IMPL": "chromadb.api.fastapi.FastAPI", "CHROMA_SERVER_HOST": "127.0.0.1"}
+    lines = [f"{name}={value}" for name, value in server.items()]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    ran = run("inspect", "--db", made_db, "--json", cwd=tmp_path, **server)
+    assert ran.json["frames"] == 40, ran.err
+
+
+def test_a_version_in_the_environment_is_none_of_ours(made_db: Path, tmp_path: Path) -> None:
+    assert run("inspect", "--db", made_db, cwd=tmp_path, REIDSEARCH_VERSION="1").out.strip()
 
 
 def test_settings_that_cannot_be_read(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from torch import nn
 
 from reidsearch.catalog import default_embedder, find_embedder
 from reidsearch.embedders import Embedder, load_embedder
-from reidsearch.embedders.torchreid_models import build_network
 from reidsearch.embedders.torchreid_network import read_state_dict
+from reidsearch.embedders.torchreid_parts import build_network
 from reidsearch.errors import ModelError
 from reidsearch.images import cut_crops, read_image, to_batch
 from reidsearch.types import Detections

@@ -1,8 +1,10 @@
 """What every store does, over Chroma and over the plain one that other tests use."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import chromadb
 import numpy as np
 import pytest
 
@@ -136,6 +138,31 @@ def test_vectors_of_another_space_are_refused(store: Store) -> None:
         store.add(strange, source("a"))
     assert len(store) == 0
     assert store.sources() == ()
+
+
+def test_source_is_known_before_its_first_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = records("a", range(1, 3))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    with open_chroma(tmp_path, PROVENANCE) as store:
+        monkeypatch.setattr(chromadb.Collection, "upsert", fail)
+        with pytest.raises(OSError, match="disk is full"):
+            store.add(rows, source("a").grown([1, 2], len(rows)))
+    with open_chroma(tmp_path) as store:
+        (known,) = store.sources()
+        assert (known.info, known.people, len(known.frames)) == (source("a").info, 0, 0)
+
+
+def test_models_of_an_empty_database_can_be_changed(tmp_path: Path) -> None:
+    other = replace(PROVENANCE, embedder="other", fingerprint="elsewhere")
+    with open_chroma(tmp_path, PROVENANCE):
+        pass
+    with open_chroma(tmp_path, other) as store:
+        assert store.provenance == other
 
 
 def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ def test_sample_frames(made_db: Path, sample: Path) -> None:
     # Measured: recall 0.88, precision 0.86, rank-1 1.0, mAP 0.82.
     assert detection.recall > 0.84
     assert detection.precision > 0.82
-    search = measure_search(records, truth)
+    search = measure_search(
+        np.array([s.frame for s in records.sightings]),
+        np.array([s.box_xyxy for s in records.sightings], np.float32),
+        records.embeddings.vectors,
+        truth,
+    )
     assert search.queries >= 9
     assert search.rank1 >= 0.85
     assert search.mean_ap > 0.7

@@ -5,8 +5,7 @@ import pytest
 
 from reidsearch.evaluation.footage import measure_detection, measure_search
 from reidsearch.evaluation.mot import FrameTruth
-from reidsearch.types import Sighting
-from tests.unit.builders import make_detections, make_records
+from tests.unit.builders import make_detections, make_vectors
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 30), (50, 0, 60, 30), (100, 0, 110, 30)
 NEARLY_LEFT, BARELY_LEFT = (2, 0, 12, 30), (5, 0, 15, 30)  # IoU 2/3 and 1/3 with LEFT
@@ -18,14 +17,11 @@ def make_truth(**people):
     return FrameTruth(tuple(people), np.array(list(people.values()), np.float32))
 
 
-def make_sighting(frame, box):
-    return Sighting(f"c/s:{frame}:{box}", "c", "s", frame, frame / 10, box, 0.9, "/f")
-
-
 def search(truth, *rows):
     """Measure a search in rows of frame, box, degrees."""
-    sightings = [make_sighting(frame, box) for frame, box, _ in rows]
-    return measure_search(make_records(sightings, [degrees for *_, degrees in rows]), truth)
+    frames = np.array([frame for frame, *_ in rows], np.int64)
+    boxes = np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4)
+    return measure_search(frames, boxes, make_vectors(*(degrees for *_, degrees in rows)), truth)
 
 
 def test_detection_by_hand():

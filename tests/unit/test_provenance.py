@@ -28,8 +28,8 @@ GALLERY = Provenance(
     detector_sha256=DETECTOR.sha256,
     package_version="0.0",
 )
-START_SAID = "not given, not 2009-05-06T14:30:00+00:00"
-EPOCH_SAID = "not given, not 1970-01-01T00:00:00+00:00"
+START_SAID = "not given, and now it is 2009-05-06T14:30:00+00:00"
+EPOCH_SAID = "not given, and now it is 1970-01-01T00:00:00+00:00"
 OPTIONS = {require_embedder: "embedder", require_detector: "detector"}
 MODELS = [
     pytest.param(require_embedder, EMBEDDER, id="embedder"),
@@ -105,10 +105,18 @@ def test_same_footage_is_accepted(known, today):
     require_same_footage(record, make_info(**today))
 
 
-def test_other_footage_of_the_same_name_is_refused():
+@pytest.mark.parametrize(
+    "today",
+    [
+        pytest.param({"digest": "another"}, id="other-first-frame"),
+        pytest.param({"digest": "another", "path": "/b"}, id="elsewhere"),
+        pytest.param({"first_number": 0, "digest": "another", "path": "/b"}, id="from-zero"),
+    ],
+)
+def test_other_footage_of_the_same_name_is_refused(today):
     known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
     with pytest.raises(SourceError, match="other footage named gate/monday") as caught:
-        require_same_footage(known, replace(known.info, digest="another"))
+        require_same_footage(known, replace(known.info, **today))
     assert known.info.path in str(caught.value)
     assert "--camera" in caught.value.hint
 
@@ -121,12 +129,16 @@ def test_same_options_are_accepted_for_footage_that_moved():
 @pytest.mark.parametrize(
     ("option", "info", "settings", "said"),
     [
-        pytest.param("--fps", {"fps": 5.0}, {}, "10.0, not 5.0", id="fps"),
+        pytest.param("--fps", {"fps": 5.0}, {}, "10.0, and now it is 5.0", id="fps"),
         pytest.param("--start", {"start_s": 1241620200.0}, {}, START_SAID, id="start"),
         pytest.param("--start", {"start_s": 0.0}, {}, EPOCH_SAID, id="start-of-the-epoch"),
-        pytest.param("--min-score", {}, {"min_score": 0.5}, "0.25, not 0.5", id="min-score"),
-        pytest.param("--min-height", {}, {"min_height_px": 9}, "24, not 9", id="min-height"),
-        pytest.param("--tiles", {}, {"tiles": "3x2"}, "auto, not 3x2", id="tiles"),
+        pytest.param(
+            "--min-score", {}, {"min_score": 0.5}, "0.25, and now it is 0.5", id="min-score"
+        ),
+        pytest.param(
+            "--min-height", {}, {"min_height_px": 9}, "24, and now it is 9", id="min-height"
+        ),
+        pytest.param("--tiles", {}, {"tiles": "3x2"}, "auto, and now it is 3x2", id="tiles"),
     ],
 )
 def test_other_options_are_refused_with_both_values(option, info, settings, said):

@@ -1,6 +1,6 @@
 import pytest
 
-from reidsearch.errors import SourceError
+from reidsearch.errors import SourceError, UsageError
 from reidsearch.sources import SourceOptions, open_source
 
 
@@ -13,10 +13,13 @@ from reidsearch.sources import SourceOptions, open_source
         pytest.param({"fps": -1.0}, id="backwards"),
         pytest.param({"fps": float("nan")}, id="nan-fps"),
         pytest.param({"fps": float("inf")}, id="endless-fps"),
+        pytest.param({"fps": 1e-320}, id="a-frame-in-an-age"),
+        pytest.param({"camera": ""}, id="camera-without-name"),
+        pytest.param({"camera": "north/gate"}, id="camera-with-a-slash"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options):
-    with pytest.raises(ValueError, match=r"at least 1|no frame rate"):
+    with pytest.raises(UsageError, match=r"at least 1|no frame rate|no camera"):
         SourceOptions(**options)
 
 

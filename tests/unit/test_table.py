@@ -49,8 +49,8 @@ def test_seconds_are_written_as_a_clock(time_s, expected):
 
 @pytest.mark.usefixtures("three_hours_east")
 def test_epoch_seconds_are_written_as_local_date_and_time():
-    assert format_time(1241620200.25) == "2009-05-06 17:30:00.250"
-    assert format_time(100_000_000) == "1973-03-03 12:46:40.000"
+    assert format_time(1241620200.25) == "2009-05-06 17:30:00.250+03:00"
+    assert format_time(100_000_000) == "1973-03-03 12:46:40.000+03:00"
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_bytes_are_written_in_the_unit_that_suits(count, expected):
     assert format_bytes(count) == expected
 
 
-def test_box_is_written_as_corner_and_size_each_rounded_itself():
+def test_box_is_written_as_the_option_takes_it():
     sighting = Sighting("c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f")
-    assert format_box(sighting) == "11,20 30x80"
+    assert format_box(sighting) == "11,20,40,100"
 
 
 def test_empty_tables_have_their_heads_only():
@@ -82,7 +82,7 @@ def test_sighting_table_has_a_line_for_each_person():
     info = make_info("gate", "monday")
     head, *lines = print_lines(sighting_table([make_sighting(info, 12, 3), make_sighting(info, 5)]))
     assert head == ["camera", "source", "frame", "person", "time", "box", "score"]
-    assert lines[0] == ["gate", "monday", "12", "3", "0:00:01.1", "30,5", "8x25", "0.70"]
+    assert lines[0] == ["gate", "monday", "12", "3", "0:00:01.1", "30,5,38,30", "0.70"]
     assert lines[1][2:4] == ["5", "1"]
 
 

@@ -1,4 +1,4 @@
-"""torchreid's network definitions, without the rest of torchreid."""
+"""Single parts of torchreid: its networks and its losses, without the rest."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from typing import Any
 _PARENTS = ("torchreid", "torchreid.reid")
 
 
-def build_network(architecture: str) -> Any:
+def build_network(architecture: str, *, identities: int = 1, loss: str = "softmax") -> Any:
     """Build one of torchreid's networks with random weights; nothing is downloaded.
+
+    Args:
+        architecture: torchreid's name.
+        identities: outputs of the classifier that training needs.
+        loss: `softmax`, or `triplet` to get `(logits, features)` while training.
 
     Returns:
         A `torch.nn.Module`; in evaluation mode it turns `(N, 3, H, W)` into `(N, D)`.
     """
-    models = _import_models()
-    return models.build_model(architecture, num_classes=1, pretrained=False, use_gpu=False)
+    models = import_part("models")
+    return models.build_model(
+        architecture, num_classes=identities, loss=loss, pretrained=False, use_gpu=False
+    )
 
 
-def _import_models() -> ModuleType:
-    """Import `torchreid.reid.models` alone.
+def import_part(name: str) -> Any:
+    """Import `torchreid.reid.NAME` alone.
 
     `import torchreid` also loads its training engine: TensorBoard, through it TensorFlow, scipy,
-    gdown: seconds of time, and packages that torchreid needs but does not declare. The networks
-    need torch only, so empty parents stand in for the two packages above them while they load.
+    gdown: seconds of time, and packages that torchreid needs but does not declare. The networks and
+    losses need torch only, so empty parents stand in for the two packages above them while they
+    load.
     """
+    part = f"torchreid.reid.{name}"
     if "torchreid" in sys.modules:
-        return importlib.import_module("torchreid.reid.models")
+        return importlib.import_module(part)
     spec = find_spec("torchreid")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("torchreid is not installed", name="torchreid")
@@ -39,7 +48,7 @@ def _import_models() -> ModuleType:
         stand_in.__path__ = [folder]
         sys.modules[parent] = stand_in
     try:
-        return importlib.import_module("torchreid.reid.models")
+        return importlib.import_module(part)
     finally:
         for parent in _PARENTS:  # a later `import torchreid` gets the real ones
             del sys.modules[parent]

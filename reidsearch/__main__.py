@@ -1,0 +1,5 @@
+"""`python -m reidsearch`."""
+
+from reidsearch.cli.app import app
+
+app()

@@ -1,0 +1,167 @@
+"""`reidsearch evaluate`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from reidsearch import defaults
+from reidsearch.cli.options import Json
+from reidsearch.cli.output import print_fields, print_json, say, warn
+from reidsearch.cli.progress import counting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reidsearch.evaluation.market1501 import Market1501Result
+
+_RANKS = (1, 5, 10, 20)
+_PICTURE_RANKS = 10
+
+app = typer.Typer(help="Measure how good models are, against ground truth.", no_args_is_help=True)
+
+_Embedder = Annotated[
+    str | None, typer.Option(metavar="CARD[=PATH]", help="Else the built-in one.")
+]
+
+
+@app.command()
+def market1501(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DIR", help="With query/ and bounding_box_test/.")
+    ],
+    embedder: _Embedder = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Rank by k-reciprocal neighbours too.")
+    ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw each query and its first 10 of the gallery there."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Rank labelled crops under Market-1501's protocol: mAP and CMC.
+
+    Each query is compared with every crop of bounding_box_test by exact L2 distance. Crops of its
+    own identity and camera and junk (-1) do not count; distractors (0000) count as wrong.
+    """
+    from reidsearch.catalog import default_embedder, find_embedder
+    from reidsearch.datasets import GALLERY, QUERY, read_crops
+    from reidsearch.embedders import load_embedder
+    from reidsearch.evaluation.market1501 import evaluate_market1501
+
+    crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
+    network = load_embedder(find_embedder(embedder or default_embedder()))
+    with counting("embedding", crops) as step:
+        result = evaluate_market1501(dataset, network, rerank=rerank, on_crop=step)
+    if result.shared_pids:
+        some = ", ".join(map(str, result.shared_pids[:10]))
+        warn(f"{len(result.shared_pids)} identities are in the training folder too: {some}")
+    if pictures is not None:
+        _draw(result, pictures)
+    quality = result.quality
+    fields = {"mAP": quality.mean_ap}
+    fields |= {f"rank{k}": float(quality.cmc[k - 1]) for k in _RANKS}
+    fields |= {"queries": quality.queries, "gallery": len(result.gallery)}
+    if json:
+        print_json(_rounded(fields))
+    else:
+        print_fields(_as_percent(fields))
+
+
+@app.command()
+def footage(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of frames, or video.")],
+    truth: Annotated[Path, typer.Argument(metavar="GT", help="Ground truth in MOT's format.")],
+    person_map: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON that says which tracks are the same person."),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the built-in one.")
+    ] = None,
+    embedder: _Embedder = None,
+    tiles: Annotated[str, typer.Option(metavar="auto|off|CxR", help="See ingest.")] = "auto",
+    min_score: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Else the detector's own.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    json: Json = False,
+) -> None:
+    """Find and search people in footage whose ground truth is known.
+
+    Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
+    on. Search: each person's first sighting is searched for in all later frames; a match is right
+    when its box overlaps that person by IoU 0.5; mAP, and how often rank 1 is right.
+    """
+    from reidsearch.catalog import (
+        default_detector,
+        default_embedder,
+        find_detector,
+        find_embedder,
+    )
+    from reidsearch.detectors import load_detector
+    from reidsearch.embedders import load_embedder
+    from reidsearch.evaluation.footage import evaluate_footage
+    from reidsearch.evaluation.mot import read_mot
+    from reidsearch.provenance import DetectionSettings
+    from reidsearch.sources import SourceOptions, open_source
+
+    people = read_mot(truth, person_map)
+    frames = open_source(source, SourceOptions(every=every))
+    card = find_detector(detector or default_detector())
+    every_score = DetectionSettings(0.0, defaults.MIN_HEIGHT_PX, tiles)
+    with counting("frames", len(frames)) as step:
+        quality = evaluate_footage(
+            frames,
+            people,
+            load_detector(card, every_score),
+            load_embedder(find_embedder(embedder or default_embedder())),
+            card.min_score if min_score is None else min_score,
+            step,
+        )
+    for reason in quality.failed:
+        warn(reason)
+    found, searched = quality.detection, quality.search
+    counts = {"frames": quality.frames, "people": quality.people}
+    detection = {"ap50": found.ap50, "recall": found.recall, "precision": found.precision}
+    search = {"mAP": searched.mean_ap, "rank1": searched.rank1, "queries": searched.queries}
+    if json:
+        print_json({**counts, "detection": _rounded(detection), "search": _rounded(search)})
+    else:
+        named = {f"detection {name}": value for name, value in detection.items()}
+        named |= {f"search {name}": value for name, value in search.items()}
+        print_fields(_as_percent(counts | named))
+
+
+def _rounded(fields: Mapping[str, float]) -> dict[str, float | None]:
+    """Fractions for JSON, which knows no NaN."""
+    return {k: None if math.isnan(v) else round(v, 6) for k, v in fields.items()}
+
+
+def _as_percent(fields: Mapping[str, float]) -> dict[str, str]:
+    return {k: f"{v:.1%}" if isinstance(v, float) else str(v) for k, v in fields.items()}
+
+
+def _draw(result: Market1501Result, folder: Path) -> None:
+    from reidsearch.errors import ReidsearchError
+    from reidsearch.render.ranked import draw_ranked
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for row, order in enumerate(result.orders):
+            query = result.query.paths[row]
+            first = order[:_PICTURE_RANKS]
+            draw_ranked(
+                query,
+                [result.gallery.paths[i] for i in first],
+                (result.gallery.pids[first] == result.query.pids[row]).tolist(),
+                folder / f"{query.stem}.jpg",
+            )
+    except OSError as error:
+        raise ReidsearchError(f"cannot write to {folder}: {error.strerror}") from error
+    say(f"{len(result.orders)} pictures in {escape(str(folder))}")

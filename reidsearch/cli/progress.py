@@ -1,0 +1,41 @@
+"""Progress bars on stderr; none when it is no terminal."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from reidsearch.cli.output import talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def make_bar() -> Progress:
+    """A bar whose tasks have a `note`, shown beside the count."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=talk,
+        transient=True,
+        disable=not talk.is_terminal,
+    )
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar, and give a function to call after each step."""
+    with make_bar() as bar:
+        task = bar.add_task(what, total=total, note="")
+        yield lambda: bar.advance(task)

@@ -1,0 +1,113 @@
+"""`reidsearch train`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from reidsearch.cli.output import say, warn
+from reidsearch.cli.progress import make_bar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def train(
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATASET", help="Folders in Market-1501's layout."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; it can be resumed.")],
+    arch: Annotated[str, typer.Option(help="Any of torchreid's networks.")] = "osnet_ain_x0_5",
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="Height and width of the input.")
+    ] = "256x128",
+    epochs: Annotated[int, typer.Option(min=1, help="Each shows as many crops as there are.")] = 60,
+    batch: Annotated[
+        str, typer.Option(metavar="PxK", help="People in a batch, and crops of each.")
+    ] = "16x4",
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    loss: Annotated[
+        str, typer.Option(metavar="softmax|triplet", help="Softmax alone, or with triplets.")
+    ] = "triplet",
+    erasing: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How often a part of a crop is erased.")
+    ] = 0.4,
+    start_from: Annotated[
+        str, typer.Option("--from", metavar="CARD[=PATH]", help="Weights to begin with.")
+    ] = "",
+    teacher: Annotated[
+        str, typer.Option(metavar="CARD[=PATH]", help="An embedder to learn from too.")
+    ] = "",
+    evaluate_every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Evaluate after each N epochs.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+) -> None:
+    """Train a re-identification network on DATASET's bounding_box_train folders.
+
+    A checkpoint is kept after each epoch: the same command goes on where it was stopped. The
+    result, DIR/card.toml, is what `ingest --embedder` takes.
+    """
+    if loss not in ("softmax", "triplet"):
+        raise typer.BadParameter("must be softmax or triplet", param_hint="--loss")
+    if not 0 < lr < float("inf"):
+        raise typer.BadParameter("must be a number above 0", param_hint="--lr")
+    input_hw = _parse_pair(size, "--size")
+    identities, crops = _parse_pair(batch, "--batch")
+    if min(identities, crops) < 2:
+        raise typer.BadParameter("needs two people and two crops of each", param_hint="--batch")
+
+    from reidsearch.training.recipe import Recipe
+    from reidsearch.training.run import train as run
+
+    recipe = Recipe(
+        architecture=arch,
+        input_hw=input_hw,
+        epochs=epochs,
+        identities=identities,
+        crops=crops,
+        peak_lr=lr,
+        triplet_weight=1.0 if loss == "triplet" else 0.0,
+        erasing=erasing,
+        start_from=start_from,
+        teacher=teacher,
+        seed=seed,
+    )
+    with make_bar() as bar:
+        card = run(datasets, recipe, out, _Progress(bar), evaluate_every=evaluate_every)
+    say(f"trained: reidsearch ingest SOURCE --embedder {escape(str(card))} --db NEW")
+
+
+def _parse_pair(text: str, option: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if not found:
+        raise typer.BadParameter("must be two numbers such as 256x128", param_hint=option)
+    return int(found[1]), int(found[2])
+
+
+class _Progress:
+    """A bar for each phase; see `reidsearch.training.run.Progress`."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+
+    def begin(self, phase: str, steps: int) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(phase, total=steps, note="")
+
+    def step(self, note: str = "") -> None:
+        if self._task is not None:
+            self._bar.update(self._task, advance=1, note=note)
+
+    def say(self, message: str) -> None:
+        say(escape(message))
+
+    def warn(self, message: str) -> None:
+        warn(message)

@@ -1,0 +1,1 @@
+"""Training re-identification networks."""

@@ -1,0 +1,241 @@
+"""The training loop: epochs, checkpoints, and going on after a kill."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from reidsearch.catalog import IMAGENET_MEAN, IMAGENET_STD
+from reidsearch.embedders.torchreid_parts import build_network
+from reidsearch.errors import ModelError, TrainingError
+from reidsearch.training.augment import Augmenter
+from reidsearch.training.batches import draw_batches
+from reidsearch.training.losses import IdentityLoss, TeacherLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.training.batches import TrainingSet
+    from reidsearch.training.recipe import Recipe
+
+_CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLog:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean over its batches.
+        accuracy: of the classifier on the crops it was shown, as a fraction.
+        lr: learning rate at its end.
+        crops_per_s: shown, in the mean.
+        seconds: it took.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    lr: float
+    crops_per_s: float
+    seconds: float
+
+
+class Trainer:
+    """One run; a run of the same recipe and data in the same folder goes on where it ended.
+
+    Everything random in an epoch comes from the recipe's seed and the epoch's number, so a run
+    that was killed draws the same batches, in the same order, as one that was not.
+
+    Args:
+        recipe: decides the run.
+        data: whom the crops show.
+        crops: `(N, H, W, 3)` uint8 RGB, of `data`, row by row.
+        taught: `(N, T)` float32, a teacher's vectors of these crops, or None.
+        start: weights to begin with, by name.
+        folder: where the checkpoint is kept.
+
+    Attributes:
+        network: the network, on whatever device it is trained on.
+        dimension: D of its vectors.
+        log: one entry for each epoch done.
+
+    Raises:
+        TrainingError: the folder's checkpoint is of another recipe or other data.
+        ModelError: the weights to begin with are of another architecture.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: TrainingSet,
+        crops: NDArray[np.uint8],
+        taught: NDArray[np.float32] | None,
+        start: Mapping[str, torch.Tensor] | None,
+        folder: Path,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe, self._data, self._crops = recipe, data, crops
+        self._taught = taught
+        self._path = folder / _CHECKPOINT
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        loss = "triplet" if recipe.triplet_weight or taught is not None else "softmax"
+        network = build_network(recipe.architecture, identities=data.identities, loss=loss)
+        if start is not None:
+            _begin_with(network, start)
+        self.network = network.to(self._device, memory_format=torch.channels_last)
+        self._gives_features = loss == "triplet"
+        self._identity_loss = IdentityLoss(recipe).to(self._device)
+        self.dimension = _measure_dimension(self.network, recipe.input_hw, self._device)
+        self._teacher_loss: nn.Module = nn.Identity()
+        if taught is not None:
+            self._teacher_loss = TeacherLoss(self.dimension, taught.shape[1]).to(self._device)
+        learnt = [*self.network.parameters(), *self._teacher_loss.parameters()]
+        self._optimizer = torch.optim.AdamW(learnt, weight_decay=recipe.weight_decay)
+        self.log: list[EpochLog] = []
+        if self._path.exists():
+            self._resume()
+
+    def run(
+        self,
+        on_batch: Callable[[float, float], None],
+        on_epoch: Callable[[EpochLog], None],
+    ) -> None:
+        """Train the epochs that are left.
+
+        Args:
+            on_batch: called after each batch with its loss and accuracy.
+            on_epoch: called after each epoch, when its checkpoint is on disk.
+
+        Raises:
+            TrainingError: the loss is no longer a number, or the checkpoint cannot be written.
+        """
+        while len(self.log) < self._recipe.epochs:
+            self.log.append(self._run_epoch(len(self.log) + 1, on_batch))
+            self._save()
+            on_epoch(self.log[-1])
+
+    @property
+    def batches(self) -> int:
+        """How many an epoch has."""
+        return max(len(self._data) // (self._recipe.identities * self._recipe.crops), 1)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The network's weights, without the classifier, which knows the training people only."""
+        state = self.network.state_dict()
+        return {n: t.cpu() for n, t in state.items() if not n.startswith("classifier.")}
+
+    def _run_epoch(self, epoch: int, on_batch: Callable[[float, float], None]) -> EpochLog:
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, epoch))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        torch.manual_seed(int(rng.integers(2**62)))  # of the networks that have dropout
+        augment = Augmenter(IMAGENET_MEAN, IMAGENET_STD, recipe.erasing, generator)
+        started = time.perf_counter()
+        losses, hits, shown = [], 0.0, 0
+        self.network.train()
+        batches = draw_batches(self._data, recipe.identities, recipe.crops, rng)
+        for number, rows in enumerate(batches):
+            lr = recipe.lr_at(epoch - 1 + (number + 1) / self.batches)
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            loss, accuracy = self._step(rows, augment)
+            if not np.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in batch {number + 1} of epoch {epoch}",
+                    hint="resume with a lower --lr; the last checkpoint is kept",
+                )
+            losses.append(loss)
+            hits += accuracy * len(rows)
+            shown += len(rows)
+            on_batch(loss, accuracy)
+        seconds = time.perf_counter() - started
+        return EpochLog(epoch, float(np.mean(losses)), hits / shown, lr, shown / seconds, seconds)
+
+    def _step(self, rows: NDArray[np.intp], augment: Augmenter) -> tuple[float, float]:
+        images = augment(torch.from_numpy(self._crops[rows])).to(self._device)
+        labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=_has_bf16(self._device)):
+            output = self.network(images)
+        logits, features = output if self._gives_features else (output, None)
+        loss = self._identity_loss(logits, features, labels)
+        if self._taught is not None:
+            taught = torch.from_numpy(self._taught[rows]).to(self._device)
+            loss = loss + self._teacher_loss(features, taught)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        first = logits[0] if isinstance(logits, tuple | list) else logits
+        return loss.item(), (first.argmax(dim=1) == labels).float().mean().item()
+
+    def _save(self) -> None:
+        """Write the checkpoint; the last one stays until the new one is whole."""
+        partial = self._path.with_suffix(".partial")
+        state = {
+            "recipe": asdict(self._recipe),
+            "data": self._data.fingerprint(),
+            "network": self.network.state_dict(),
+            "teacher": self._teacher_loss.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "log": [asdict(entry) for entry in self.log],
+        }
+        try:
+            torch.save(state, partial)
+            partial.replace(self._path)
+        except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
+            partial.unlink(missing_ok=True)
+            raise TrainingError(
+                f"cannot write the checkpoint {self._path}: {error}",
+                hint="make room; the checkpoint of the epoch before is kept, and training resumes",
+            ) from error
+
+    def _resume(self) -> None:
+        saved: dict[str, Any] = torch.load(self._path, self._device, weights_only=True)
+        ours = {"data": self._data.fingerprint(), **asdict(self._recipe)}
+        theirs = {"data": saved["data"], **saved["recipe"]}
+        for name, value in ours.items():
+            if value != theirs.get(name):
+                raise TrainingError(
+                    f"{self._path} was begun with {name} {theirs.get(name)}, not {value}",
+                    hint="give the same options and data sets again, or another --out",
+                )
+        self.network.load_state_dict(saved["network"])
+        self._teacher_loss.load_state_dict(saved["teacher"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.log = [EpochLog(**entry) for entry in saved["log"]]
+
+
+def _begin_with(network: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
+    own = network.state_dict()
+    fitting = {n: t for n, t in start.items() if n in own and own[n].shape == t.shape}
+    missing = [n for n in own if n not in fitting and not n.startswith("classifier.")]
+    if missing:
+        raise ModelError(
+            f"the weights to begin with are of another architecture: {len(missing)} parts "
+            f"do not fit, such as {missing[0]}"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _measure_dimension(network: nn.Module, size_hw: tuple[int, int], device: torch.device) -> int:
+    """D of the vectors that a network gives in evaluation mode."""
+    network.eval()
+    with torch.inference_mode():
+        return int(network(torch.zeros((1, 3, *size_hw), device=device)).shape[1])
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is done in hardware; emulated it would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - the only way
+    return supported
