@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import platformdirs
 
 from reidsearch.errors import ModelError
+
+_Card = TypeVar("_Card", bound="ModelCard")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -117,7 +122,7 @@ def find_detector(spec: str) -> DetectorCard:
     if name not in known:
         raise _unknown("detector", name, known)
     card = DetectorCard(name=name, **known[name])
-    return replace(card, **_own_weights(name, path)) if path is not None else card
+    return replace(card, **_own_weights(name, path)) if path is not None else _if_fetched(card)
 
 
 def find_embedder(spec: str) -> EmbedderCard:
@@ -138,7 +143,7 @@ def find_embedder(spec: str) -> EmbedderCard:
     architectures = _catalog()["architectures"]
     if name in known:
         card = _embedder_card(name, known[name])
-        return replace(card, **_own_weights(name, path)) if path is not None else card
+        return replace(card, **_own_weights(name, path)) if path is not None else _if_fetched(card)
     if name not in architectures["names"]:
         raise _unknown("embedder", name, [*known, *(f"{a}=PATH" for a in architectures["names"])])
     if path is None:
@@ -160,16 +165,15 @@ def weights_path(card: ModelCard) -> Path:
     Raises:
         ModelError: they are not on this machine, or are not the ones that the catalogue names.
     """
-    if card.url:
-        name = card.name
-        unpack = f", unpack {card.member}" if card.member else ""
+    if card.url and not card.path:
         raise ModelError(
-            f"the weights of {name} are not on this machine",
-            hint=f"fetch {card.url} (sha256 {card.url_sha256}){unpack}, and give "
-            f"{name}=/path/to/{Path(card.member or card.url).name}",
+            f"the weights of {card.name} are not on this machine",
+            hint=f"reidsearch models download {card.name}",
         )
     path = Path(card.path) if card.path else _packaged_path(card)
     hint = "" if card.path else "reinstall the package that holds them"
+    if card.url:
+        hint = f"reidsearch models download {card.name}"
     if not path.is_file():
         raise ModelError(f"the weights of {card.name} are missing: {path}", hint=hint)
     if hash_file(path) != card.sha256:
@@ -178,6 +182,27 @@ def weights_path(card: ModelCard) -> Path:
             hint=hint,
         )
     return path
+
+
+def cached_path(card: ModelCard) -> Path:
+    """Where fetched weights are kept: `REIDSEARCH_MODELS`, or the user's cache folder."""
+    folder = os.environ.get("REIDSEARCH_MODELS") or platformdirs.user_cache_dir("reidsearch")
+    return Path(folder) / f"{card.name}{Path(card.member or card.url).suffix}"
+
+
+def record_path(card: ModelCard) -> Path:
+    """Beside fetched weights: their own sha256, written when they came out of a proven archive."""
+    path = cached_path(card)
+    return path.with_name(f"{path.name}.sha256")
+
+
+def all_cards() -> list[ModelCard]:
+    """Every model of the catalogue, with where its weights are if they are here."""
+    known = _catalog()
+    return [
+        *(find_detector(name) for name in known["detector"]),
+        *(find_embedder(name) for name in known["embedder"]),
+    ]
 
 
 def hash_file(path: Path) -> str:
@@ -213,6 +238,16 @@ def _read_card(path: Path) -> EmbedderCard:
             f"{path} is no model card: {error}", hint="`reidsearch train` writes one"
         ) from error
     return replace(card, path=str(path.with_name(card.file)), file="")
+
+
+def _if_fetched(card: _Card) -> _Card:
+    """The card with its weights, when `models download` has brought them."""
+    path, record = cached_path(card), record_path(card)
+    if not (card.url and path.is_file() and record.is_file()):
+        return card
+    return replace(
+        card, path=str(path), sha256=record.read_text("utf-8").strip(), bytes=path.stat().st_size
+    )
 
 
 def _own_weights(name: str, path: str) -> dict[str, Any]:

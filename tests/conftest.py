@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
+MODELS = "REIDSEARCH_MODELS"
+os.environ[MODELS] = str(Path(__file__).parent / "no-models-here")  # not those of the user
 SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
 
 
@@ -30,7 +32,7 @@ class Ran(NamedTuple):
 
 def run(*arguments: object, cwd: Path, prefix: tuple[str, ...] = (), **variables: str) -> Ran:
     """Run the installed command as a user would, in a folder of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("REIDSEARCH_")}
+    kept = {k: v for k, v in os.environ.items() if k == MODELS or not k.startswith("REIDSEARCH_")}
     done = subprocess.run(
         [*prefix, COMMAND, *map(str, arguments)],
         cwd=cwd,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -135,21 +136,34 @@ def _finish(reports: list[IngestReport], db: Path, *, json: bool) -> None:
 
 
 class _Progress:
-    """A bar over all frames of all sources, with warnings above it."""
+    """A bar over all frames of all sources, with warnings above it; stops at Ctrl-C.
+
+    The first Ctrl-C waits for the frame at hand: raised anywhere, it could end in the middle of a
+    write, or in a callback from native code, which swallows it. The second does not wait.
+    """
 
     def __init__(self, sources: list[FrameSource]) -> None:
         self._bar = make_bar()
         self._task = self._bar.add_task("frames", total=sum(map(len, sources)), note="")
+        self._interrupted = False
 
     def __enter__(self) -> Self:
+        signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def step(self, bad: BadFrame | None) -> None:
         """Count a frame, and name it when it was bad."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         if bad is not None:
             warn(bad.reason)
         speed = self._bar.tasks[0].speed

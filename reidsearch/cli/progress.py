@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from reidsearch.cli.output import talk
@@ -39,3 +41,18 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     with make_bar() as bar:
         task = bar.add_task(what, total=total, note="")
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def receiving(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of bytes, and give a function to call with those received and those to come."""
+    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with Progress(
+        TextColumn("{task.description}"),
+        *columns,
+        console=talk,
+        transient=True,
+        disable=not talk.is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from reidsearch.errors import ModelError
+
 _PARENTS = ("torchreid", "torchreid.reid")
 
 
@@ -21,11 +23,17 @@ def build_network(architecture: str, *, identities: int = 1, loss: str = "softma
 
     Returns:
         A `torch.nn.Module`; in evaluation mode it turns `(N, 3, H, W)` into `(N, D)`.
+
+    Raises:
+        ModelError: torchreid has no such network.
     """
     models = import_part("models")
-    return models.build_model(
-        architecture, num_classes=identities, loss=loss, pretrained=False, use_gpu=False
-    )
+    try:
+        return models.build_model(
+            architecture, num_classes=identities, loss=loss, pretrained=False, use_gpu=False
+        )
+    except KeyError as error:
+        raise ModelError(f"torchreid has no network {architecture!r}", hint=error.args[0]) from None
 
 
 def import_part(name: str) -> Any:

@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from reidsearch.catalog import ModelCard
     from reidsearch.provenance import SourceRecord
     from reidsearch.types import Match, Sighting
 
@@ -69,8 +70,20 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     return table
 
 
+def model_table(cards: Iterable[ModelCard]) -> Table:
+    """The catalogue."""
+    table = _new_table("name", "size", "licence", "here", "about")
+    for card in cards:
+        size = card.bytes or card.url_bytes
+        is_here = "yes" if card.path or not card.url else "no"
+        _add_row(
+            table, card.name, format_bytes(size) if size else "", card.license, is_here, card.about
+        )
+    return table
+
+
 _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
-_RIGHT = {"rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps"}
+_RIGHT = {"rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"}
 
 
 def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def test_unknown_models_list_the_known(tmp_path: Path) -> None:
 
 def test_model_that_must_be_fetched_says_how(tmp_path: Path) -> None:
     ran = run("ingest", SAMPLE, "--detector", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
-    assert_refused(ran, "not on this machine", "sha256", "frozen_inference_graph.pb")
+    assert_refused(ran, "not on this machine", "models download faster_rcnn_inception_v2_coco")
     assert not (tmp_path / "db").exists()
 
 

@@ -42,9 +42,8 @@ def test_every_card_says_who_made_it_and_where_its_weights_are(card):
     assert card.license
     assert card.data_license
     assert bool(card.file) != bool(card.url)
-    proof = (card.url_sha256, card.url_bytes) if card.url else (card.sha256, card.bytes)
-    assert len(bytes.fromhex(proof[0])) == 32
-    assert proof[1] > 0
+    assert len(bytes.fromhex(card.url_sha256 if card.url else card.sha256)) == 32
+    assert card.url or card.bytes > 0
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -90,8 +89,7 @@ def test_packaged_weights_are_the_ones_of_the_catalogue(card):
 def test_weights_to_be_fetched_are_missing_and_the_hint_says_how(card):
     with pytest.raises(ModelError, match="not on this machine") as caught:
         weights_path(card)
-    for part in (card.url, card.url_sha256, card.member, f"{card.name}="):
-        assert part in caught.value.hint
+    assert caught.value.hint == f"reidsearch models download {card.name}"
 
 
 @pytest.mark.parametrize("spec", ["", "nobody", "nobody=/tmp", "SSDLITE_MOBILENET_V2_PEDESTRIAN"])

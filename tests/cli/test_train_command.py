@@ -1,0 +1,143 @@
+import json
+import signal
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch.datasets import GALLERY, QUERY, TRAIN
+from tests.conftest import COMMAND, assert_refused, run
+from tests.crops import write_dataset
+
+SMALL = ("--arch", "osnet_x0_25", "--size", "64x32", "--batch", "4x4", "--lr", "0.002")
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven people to train on; three others to be tested with."""
+    folder = tmp_path_factory.mktemp("data") / "square"
+    write_dataset(folder, TRAIN, people=slice(0, 7))
+    return write_dataset(folder, QUERY, GALLERY, people=slice(7, 10))
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    return list(json.loads((folder / "log.json").read_text())["epochs"])
+
+
+def test_trains_evaluates_and_leaves_a_card(dataset: Path, tmp_path: Path, sample: Path) -> None:
+    ran = run(
+        *("train", dataset, "--out", "run", "--epochs", 3, "--evaluate-every", 2, *SMALL),
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    log = read_log(tmp_path / "run")
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert [bool(entry["quality"]) for entry in log] == [False, True, True]
+    assert "square rank-1" in ran.err
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    card = tomllib.loads((tmp_path / "run" / "card.toml").read_text())
+    assert card["embedder"]["input_hw"] == [64, 32]
+    assert card["training"]["datasets"]["square"]["identities"] == 7
+    frames = ("ingest", sample, "--max-frames", 1, "--tiles", "off")
+    ran = run(*frames, "--embedder", "run/card.toml", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "card.toml" in run("inspect", cwd=tmp_path).out
+
+
+def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path: Path) -> None:
+    arguments = ("train", dataset, "--epochs", 3, *SMALL)
+    assert run(*arguments, "--out", "whole", cwd=tmp_path).code == 0
+    command = [COMMAND, *map(str, arguments), "--out", "cut"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as training:
+        while not (tmp_path / "cut" / "checkpoint.pt").exists():
+            assert training.poll() is None
+            time.sleep(0.05)
+        training.send_signal(signal.SIGKILL)
+    ran = run(*arguments, "--out", "cut", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "epoch 1:" not in ran.err
+    whole, cut = read_log(tmp_path / "whole"), read_log(tmp_path / "cut")
+    for name in ("epoch", "lr"):
+        assert [entry[name] for entry in cut] == [entry[name] for entry in whole]
+    losses = [[entry["loss"] for entry in log] for log in (cut, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -> None:
+    ran = run(
+        *("train", dataset, "--out", "run", "--epochs", 1, *SMALL),
+        *("--arch", "osnet_ain_x0_5", "--from", "osnet_ain_x0_5.first"),
+        *("--teacher", "osnet_ain_x0_5.first", "--lr", "1e-9"),
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    (taught,) = (tmp_path / "run").glob("teacher-*.npy")
+    assert np.load(taught).shape[1] == 512
+    arguments = ("train", dataset, "--out", "other", "--epochs", 1, *SMALL)
+    ran = run(*arguments, "--from", "osnet_ain_x0_5.first", cwd=tmp_path)
+    assert_refused(ran, "another architecture")
+
+
+def test_other_options_do_not_go_on_with_a_run(dataset: Path, tmp_path: Path) -> None:
+    arguments = ("train", dataset, "--out", "run", *SMALL)
+    assert run(*arguments, "--epochs", 1, cwd=tmp_path).code == 0
+    assert_refused(run(*arguments, "--epochs", 2, cwd=tmp_path), "begun with epochs 1, not 2")
+
+
+def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    dataset: Path, tmp_path: Path
+) -> None:
+    ran = run("train", dataset, "--out", "run", *SMALL, "--lr", "1e30", cwd=tmp_path)
+    assert_refused(ran, "the loss became", "--lr")
+
+
+def test_full_disk_stops_and_keeps_the_checkpoint(dataset: Path, tmp_path: Path) -> None:
+    arguments = ("train", dataset, "--out", "run", "--epochs", 2, *SMALL)
+    small = ("bash", "-c", 'ulimit -f 1100; exec "$@"', "-")  # kB: the crops fit, no checkpoint
+    assert_refused(run(*arguments, cwd=tmp_path, prefix=small), "cannot write the checkpoint")
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert run(*arguments, cwd=tmp_path).code == 0
+
+
+def test_same_people_trained_on_and_tested_are_named(dataset: Path, tmp_path: Path) -> None:
+    leaky = write_dataset(tmp_path / "leaky", TRAIN, QUERY, GALLERY, people=slice(0, 4))
+    ran = run("train", leaky, "--out", "run", "--epochs", 1, *SMALL, cwd=tmp_path)
+    assert "4 identities of leaky are both trained on and tested: 1, 2, 3, 4" in ran.err
+
+
+def test_data_that_teach_nothing(dataset: Path, tmp_path: Path) -> None:
+    def refused(folder: Path, *words: str) -> None:
+        ran = run("train", dataset, folder, "--out", "run", *SMALL, cwd=tmp_path)
+        assert_refused(ran, *words)
+
+    refused(tmp_path / "gone", "gone", "no such folder")
+    refused(write_dataset(tmp_path / "still", TRAIN, cameras=1), "still", "one camera")
+    broken = write_dataset(tmp_path / "broken", TRAIN, people=slice(0, 2))
+    next((broken / TRAIN).iterdir()).write_text("no picture")
+    refused(broken, "cannot decode", "_01.jpg")
+    square = write_dataset(tmp_path / "square", TRAIN, people=slice(0, 2))
+    refused(square, "the same name")
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        pytest.param(("--size", "256"), "--size", id="one-side"),
+        pytest.param(("--batch", "16x1"), "--batch", id="one-crop-of-each"),
+        pytest.param(("--lr", "nan"), "--lr", id="lr-nan"),
+        pytest.param(("--loss", "hinge"), "--loss", id="loss"),
+    ],
+)
+def test_options_that_make_no_sense(
+    dataset: Path, tmp_path: Path, option: tuple[str, str], word: str
+) -> None:
+    ran = run("train", dataset, "--out", "run", *option, cwd=tmp_path)
+    assert_refused(ran, word, code=2)
+
+
+def test_unknown_architecture_lists_the_known(dataset: Path, tmp_path: Path) -> None:
+    ran = run("train", dataset, "--out", "run", "--arch", "alexnet", cwd=tmp_path)
+    assert_refused(ran, "alexnet", "resnet50", "osnet_ain_x1_0")

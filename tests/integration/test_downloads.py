@@ -1,0 +1,276 @@
+"""Downloads from a real server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+
+from reidsearch.catalog import EmbedderCard, cached_path, hash_file, weights_path
+from reidsearch.downloads import download
+from reidsearch.errors import ModelError
+from tests.conftest import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WEIGHTS = bytes(range(256)) * 2000
+
+
+def pack(members: dict[str, bytes], link: str = "") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        if link:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(info)
+    return packed.getvalue()
+
+
+class Server:
+    """Serves `files`; the first `cuts` answers end in the middle."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
+        self.cuts = 0
+        self.ranges: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        if request.path in self.redirects:
+            request.send_response(302)
+            request.send_header("Location", self.redirects[request.path])
+            request.end_headers()
+            return
+        if request.path not in self.files:
+            request.send_error(404)
+            return
+        content, wanted = self.files[request.path], request.headers.get("Range")
+        self.ranges.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if wanted and start >= len(content):
+            request.send_error(416)
+            return
+        request.send_response(206 if wanted else 200)
+        request.send_header("Content-Length", str(len(content) - start))
+        request.end_headers()
+        rest = content[start:]
+        if self.cuts > 0:
+            self.cuts -= 1
+            rest = rest[: len(rest) // 2]
+        request.wfile.write(rest)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def make_card(server: Server, content: bytes = WEIGHTS, member: str = "") -> EmbedderCard:
+    name = "model.tar.gz" if member else "model.pt"
+    server.files[f"/{name}"] = content
+    return EmbedderCard(
+        name="osnet.test",
+        url=f"{server.url}/{name}",
+        url_sha256=hashlib.sha256(content).hexdigest(),
+        member=member,
+        architecture="osnet_x0_25",
+        dimension=512,
+        input_hw=(256, 128),
+    )
+
+
+def test_file_is_fetched_checked_and_kept(server: Server, cache: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    path = download(make_card(server), lambda *counts: seen.append(counts))
+    assert path == cache / "osnet.test.pt"
+    assert path.read_bytes() == WEIGHTS
+    assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
+    assert (cache / "osnet.test.pt.sha256").read_text() == hash_file(path)
+    assert not list(cache.glob("*.part"))
+
+
+def test_cut_connection_goes_on_where_it_ended(server: Server) -> None:
+    server.cuts = 3
+    assert download(make_card(server)).read_bytes() == WEIGHTS
+    half = len(WEIGHTS) // 2
+    assert server.ranges[:2] == [None, f"bytes={half}-"]
+    assert len(server.ranges) == 4
+
+
+def test_later_call_goes_on_too(server: Server, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "osnet.test.pt.part").write_bytes(WEIGHTS[:1000])
+    assert download(make_card(server)).read_bytes() == WEIGHTS
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_killed_after_the_last_byte(server: Server, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "osnet.test.pt.part").write_bytes(WEIGHTS)
+    assert download(make_card(server)).read_bytes() == WEIGHTS
+
+
+def test_wrong_hash_is_deleted_and_said(server: Server, cache: Path) -> None:
+    card = make_card(server)
+    server.files["/model.pt"] = WEIGHTS[::-1]
+    with pytest.raises(ModelError, match="not what it should be") as caught:
+        download(card)
+    assert card.url in caught.value.hint
+    assert card.url_sha256 in caught.value.hint
+    assert not list(cache.glob("*.pt*[!k]"))
+
+
+def test_redirects_are_followed(server: Server) -> None:
+    card = make_card(server)
+    server.redirects["/model.pt"] = f"{server.url}/elsewhere"
+    server.files["/elsewhere"] = WEIGHTS
+    assert download(card).read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("fault", ["not-found", "no-server"])
+def test_nothing_to_fetch_says_how_by_hand(server: Server, fault: str) -> None:
+    card = make_card(server)
+    if fault == "not-found":
+        del server.files["/model.pt"]
+    else:
+        server.close()
+    with pytest.raises(ModelError, match="cannot fetch") as caught:
+        download(card)
+    for word in (card.url, card.url_sha256, "osnet.test=/path"):
+        assert word in caught.value.hint
+
+
+def test_only_the_wanted_member_is_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:
+    members = {"../evil": b"x", "/tmp/evil": b"x", "a/b.pb": WEIGHTS, "a/c.txt": b"other"}
+    path = download(make_card(server, pack(members), "a/b.pb"))
+    assert path == cache / "osnet.test.pb"
+    assert path.read_bytes() == WEIGHTS
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
+        "osnet.test.pb",
+        "osnet.test.pb.lock",
+        "osnet.test.pb.sha256",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(pack({"a/other": b"x"}), id="without-member"),
+        pytest.param(pack({}, link="a/b.pb"), id="link"),
+        pytest.param(b"no archive at all", id="no-archive"),
+        pytest.param(pack({"a/b.pb": WEIGHTS})[:-50], id="cut-archive"),
+    ],
+)
+def test_archive_that_does_not_hold_the_weights(server: Server, content: bytes) -> None:
+    card = make_card(server, content, "a/b.pb")
+    with pytest.raises(ModelError):
+        download(card)
+    assert not cached_path(card).exists()
+
+
+def test_two_at_once(server: Server, cache: Path) -> None:
+    cache.mkdir()
+    with (
+        FileLock(cache / "osnet.test.pt.lock"),
+        pytest.raises(ModelError, match="another process"),
+    ):
+        download(make_card(server))
+
+
+def test_folder_that_cannot_be_written(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "file"))
+    with pytest.raises(ModelError, match="cannot keep") as caught:
+        download(make_card(server))
+    assert "REIDSEARCH_MODELS" in caught.value.hint
+
+
+def test_commands_list_show_verify_and_refuse(tmp_path: Path, cache: Path) -> None:
+    listed = run("models", "list", "--json", cwd=tmp_path).json
+    names = {card["name"]: card for card in listed}
+    assert names["osnet_ain_x0_5.first"]["path"]
+    assert names["faster_rcnn_inception_v2_coco"]["path"] is None
+    shown = run("models", "show", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
+    assert "db3295e9a52d" in shown.out
+    assert run("models", "verify", cwd=tmp_path).err.count("good") >= 2
+    assert "see `reidsearch models list`" in run("models", "show", "x", cwd=tmp_path).err
+
+
+def test_command_downloads_through_a_proxy_and_refuses_what_is_wrong(
+    server: Server, tmp_path: Path
+) -> None:
+    # The catalogue's own address, answered by our server.
+    name = "faster_rcnn_inception_v2_coco"
+    url = next(
+        card["url"]
+        for card in run("models", "list", "--json", cwd=tmp_path).json
+        if card["name"] == name
+    )
+    server.files[url] = b"not the archive"
+    variables = {"http_proxy": server.url, "no_proxy": "", "REIDSEARCH_MODELS": str(tmp_path / "m")}
+    ran = run("models", "download", name, cwd=tmp_path, **variables)
+    assert (ran.code, server.ranges) == (1, [None])
+    for word in ("not what it should be", url, "db3295e9a52d", "frozen_inference_graph.pb"):
+        assert word in ran.err
+
+
+def test_fetched_weights_are_used_by_name(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reidsearch import catalog
+
+    fields = {
+        "architecture": "osnet_x0_25",
+        "dimension": 512,
+        "input_hw": [256, 128],
+        "url": make_card(server).url,
+        "url_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+    }
+    known = {**catalog._catalog(), "embedder": {"osnet.test": fields}}
+    monkeypatch.setattr(catalog, "_catalog", lambda: known)
+    with pytest.raises(ModelError) as caught:
+        weights_path(catalog.find_embedder("osnet.test"))
+    assert caught.value.hint == "reidsearch models download osnet.test"
+    path = download(catalog.find_embedder("osnet.test"))
+    card = catalog.find_embedder("osnet.test")
+    assert weights_path(card) == path
+    assert card.name == "osnet.test"
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="damaged"):
+        weights_path(catalog.find_embedder("osnet.test"))
