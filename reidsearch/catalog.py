@@ -66,6 +66,11 @@ class DetectorCard(ModelCard):
     input_px: int
     keeps_aspect: bool = False
 
+    @property
+    def input_size(self) -> str:
+        """What it brings pictures to, for people to read."""
+        return f"{self.input_px} px" if self.keeps_aspect else f"{self.input_px}x{self.input_px}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderCard(ModelCard):
@@ -83,6 +88,12 @@ class EmbedderCard(ModelCard):
     input_hw: tuple[int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def input_size(self) -> str:
+        """What it brings crops to, for people to read."""
+        height, width = self.input_hw
+        return f"{height}x{width}"
 
     @property
     def fingerprint(self) -> str:
@@ -170,6 +181,11 @@ def weights_path(card: ModelCard) -> Path:
             f"the weights of {card.name} are not on this machine",
             hint=f"reidsearch models download {card.name}",
         )
+    if not (card.file or card.path):
+        raise ModelError(
+            f"the weights of {card.name} are not on this machine",
+            hint=f"give them: {card.name}=/path/to/weights",
+        )
     path = Path(card.path) if card.path else _packaged_path(card)
     hint = "" if card.path else "reinstall the package that holds them"
     if card.url:
@@ -196,7 +212,7 @@ def record_path(card: ModelCard) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def all_cards() -> list[ModelCard]:
+def all_cards() -> list[DetectorCard | EmbedderCard]:
     """Every model of the catalogue, with where its weights are if they are here."""
     known = _catalog()
     return [

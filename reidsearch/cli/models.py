@@ -48,6 +48,7 @@ def show(name: _Name, json: Json = False) -> None:
 @app.command()
 def download(name: _Name) -> None:
     """Fetch a model's weights; a download that was cut goes on."""
+    from reidsearch.catalog import weights_path
     from reidsearch.downloads import download as fetch
 
     card = _find(name)
@@ -55,7 +56,7 @@ def download(name: _Name) -> None:
     if path is None and card.url:
         with receiving(name) as on_bytes:
             path = fetch(card, on_bytes)
-    say(f"{escape(name)}: {escape(str(path))}")
+    say(f"{escape(name)}: {escape(str(path or weights_path(card)))}")
 
 
 @app.command()
@@ -70,7 +71,7 @@ def verify(
 
     wanted = [_find(name) for name in names or ()]
     damaged = 0
-    for card in wanted or [card for card in all_cards() if card.path or not card.url]:
+    for card in wanted or [card for card in all_cards() if card.path or card.file]:
         try:
             say(f"[green]good[/] {escape(card.name)}: {escape(str(weights_path(card)))}")
         except ModelError as error:

@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reidsearch.catalog import ModelCard
+    from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.provenance import SourceRecord
     from reidsearch.types import Match, Sighting
 
@@ -70,14 +70,20 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     return table
 
 
-def model_table(cards: Iterable[ModelCard]) -> Table:
+def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
-    table = _new_table("name", "size", "licence", "here", "about")
+    table = _new_table("name", "size", "input", "licence", "data", "weights")
     for card in cards:
         size = card.bytes or card.url_bytes
-        is_here = "yes" if card.path or not card.url else "no"
+        weights = card.path or ("packaged" if card.file else "to download" if card.url else "yours")
         _add_row(
-            table, card.name, format_bytes(size) if size else "", card.license, is_here, card.about
+            table,
+            card.name,
+            format_bytes(size) if size else "",
+            card.input_size,
+            card.license,
+            card.data_license,
+            weights,
         )
     return table
 
