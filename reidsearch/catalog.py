@@ -74,10 +74,10 @@ class DetectorCard(ModelCard):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderCard(ModelCard):
-    """A torchreid network and the input it was trained on.
+    """A network and the input it was trained on.
 
     Attributes:
-        architecture: torchreid's name of it.
+        architecture: torchreid's name of it, or `openvino_ir`.
         dimension: D of its vectors.
         input_hw: height and width of its input.
         mean, std: per RGB channel, of values in `[0, 1]`.
@@ -207,7 +207,7 @@ def cached_path(card: ModelCard) -> Path:
 
 
 def record_path(card: ModelCard) -> Path:
-    """Beside fetched weights: their own sha256, written when they came out of a proven archive."""
+    """Beside fetched weights: their own sha256 and, after a blank, that of what was fetched."""
     path = cached_path(card)
     return path.with_name(f"{path.name}.sha256")
 
@@ -247,13 +247,13 @@ def _read_card(path: Path) -> EmbedderCard:
     try:
         table = tomllib.loads(path.read_text("utf-8"))["embedder"]
         card = _embedder_card(str(path), table)
+        return replace(card, path=str(path.with_name(card.file)), file="")
     except OSError as error:
         raise ModelError(f"cannot read the model card {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} is no model card: {error}", hint="`reidsearch train` writes one"
         ) from error
-    return replace(card, path=str(path.with_name(card.file)), file="")
 
 
 def _if_fetched(card: _Card) -> _Card:
@@ -261,9 +261,10 @@ def _if_fetched(card: _Card) -> _Card:
     path, record = cached_path(card), record_path(card)
     if not (card.url and path.is_file() and record.is_file()):
         return card
-    return replace(
-        card, path=str(path), sha256=record.read_text("utf-8").strip(), bytes=path.stat().st_size
-    )
+    sha256, _, url_sha256 = record.read_text("utf-8").partition(" ")
+    if url_sha256 != card.url_sha256:  # fetched by a release that knew another file
+        return card
+    return replace(card, path=str(path), sha256=sha256, bytes=path.stat().st_size)
 
 
 def _own_weights(name: str, path: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def read_crops(dataset: Path, part: str) -> CropSet:
     """
     folder = dataset / part
     try:
-        names = sorted(entry.name for entry in folder.iterdir())
+        names = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
     except OSError as error:
         raise DatasetError(
             f"{dataset} is no data set in Market-1501's layout: cannot read {part}/: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reidsearch.catalog import ModelCard
 
 _TRIES = 5
+_WAIT_S = 1.0  # longer after each try that brought nothing
 _TIMEOUT_S = 30.0
 _CHUNK_BYTES = 1 << 16
 _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
@@ -88,13 +90,16 @@ def _fetch(card: ModelCard, archive: Path, on_bytes: Callable[[int, int], None])
                 raise ModelError(
                     f"cannot fetch {card.url}: {error}", hint=describe_by_hand(card)
                 ) from error
+            time.sleep(_WAIT_S * tries)
         else:
             return
 
 
 @contextmanager
 def _request(card: ModelCard, offset: int) -> Iterator[httpx.Response]:
-    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    headers = {"Accept-Encoding": "identity"}  # the hash is of the file itself
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
     with httpx.stream(
         "GET", card.url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True
     ) as response:
@@ -124,7 +129,7 @@ def _keep(card: ModelCard, archive: Path, path: Path) -> None:
         archive.unlink()
     else:
         unpacked = archive
-    record_path(card).write_text(hash_file(unpacked), "utf-8")
+    record_path(card).write_text(f"{hash_file(unpacked)} {card.url_sha256}", "utf-8")
     unpacked.replace(path)
 
 

@@ -13,6 +13,7 @@ from reidsearch import defaults
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
+from reidsearch.errors import ReidsearchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,8 @@ def market1501(
     from reidsearch.embedders import load_embedder
     from reidsearch.evaluation.market1501 import evaluate_market1501
 
+    if pictures is not None and dataset.resolve() in (pictures / "x").resolve().parents:
+        raise UsageError("--pictures must not be in the data set", hint="name another folder")
     crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
     network = load_embedder(find_embedder(embedder or default_embedder()))
     with counting("embedding", crops) as step:
@@ -61,8 +64,6 @@ def market1501(
     if result.shared_pids:
         some = ", ".join(map(str, result.shared_pids[:10]))
         warn(f"{len(result.shared_pids)} identities are in the training folder too: {some}")
-    if pictures is not None:
-        _draw(result, pictures)
     quality = result.quality
     fields = {"mAP": quality.mean_ap}
     fields |= {f"rank{k}": float(quality.cmc[k - 1]) for k in _RANKS}
@@ -71,6 +72,8 @@ def market1501(
         print_json(_rounded(fields))
     else:
         print_fields(_as_percent(fields))
+    if pictures is not None:
+        _draw(result, pictures)
 
 
 @app.command()
@@ -148,7 +151,6 @@ def _as_percent(fields: Mapping[str, float]) -> dict[str, str]:
 
 
 def _draw(result: Market1501Result, folder: Path) -> None:
-    from reidsearch.errors import ReidsearchError
     from reidsearch.render.ranked import draw_ranked
 
     try:

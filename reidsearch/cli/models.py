@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from reidsearch.cli.options import Json
-from reidsearch.cli.output import print_fields, print_json, print_table, say
+from reidsearch.cli.output import print_fields, print_json, print_table
 from reidsearch.cli.progress import receiving
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def download(name: _Name) -> None:
     if path is None and card.url:
         with receiving(name) as on_bytes:
             path = fetch(card, on_bytes)
-    say(f"{escape(name)}: {escape(str(path or weights_path(card)))}")
+    print(path or weights_path(card))
 
 
 @app.command()
@@ -73,9 +72,9 @@ def verify(
     damaged = 0
     for card in wanted or [card for card in all_cards() if card.path or card.file]:
         try:
-            say(f"[green]good[/] {escape(card.name)}: {escape(str(weights_path(card)))}")
+            print(f"good  {card.name}: {weights_path(card)}")
         except ModelError as error:
-            say(f"[bold red]bad[/] {escape(str(error))}")
+            print(f"bad   {error}")
             damaged += 1
     if damaged:
         raise ModelError(

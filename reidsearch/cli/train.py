@@ -46,7 +46,7 @@ def train(
     evaluate_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="Evaluate after each N epochs.")
     ] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of everything random.")] = 1,
 ) -> None:
     """Train a re-identification network on DATASET's bounding_box_train folders.
 

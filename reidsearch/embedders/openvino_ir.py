@@ -35,6 +35,9 @@ class OpenVinoEmbedder:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ModelError(f"{weights} is no OpenVINO network: {reason}") from error
+        taken, given = list(model.input().shape), list(model.output().shape)
+        if taken != [1, 3, *card.input_hw] or np.prod(given) != card.dimension:
+            raise ModelError(f"{weights} is not {card.name}: it turns {taken} into {given}")
         compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
         self._queue = openvino.AsyncInferQueue(compiled)
 

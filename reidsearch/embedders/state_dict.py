@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
 
+from reidsearch.embedders.torchreid_parts import is_classifier
 from reidsearch.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# What torch raises for files that are none of its own depends on their first bytes.
+UNREADABLE = (
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError),
+    *(ValueError, LookupError, TypeError, AttributeError),
+)
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -31,7 +39,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         with torch.serialization.safe_globals(plain):  # torchreid saves rank-1 as a numpy scalar
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{path} is not a torch checkpoint of plain data: {reason}") from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
@@ -40,7 +48,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise ModelError(f"the weights in {path} are not all numbers")
     named = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return {n: tensor for n, tensor in named.items() if not n.startswith("classifier.")}
+    return {n: tensor for n, tensor in named.items() if not is_classifier(n)}
 
 
 def _is_state_dict(state: Any) -> TypeGuard[dict[str, torch.Tensor]]:

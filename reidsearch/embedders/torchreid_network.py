@@ -10,7 +10,7 @@ from torch import nn
 
 from reidsearch.catalog import weights_path
 from reidsearch.embedders.state_dict import read_state_dict
-from reidsearch.embedders.torchreid_parts import build_network
+from reidsearch.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.errors import ModelError
 from reidsearch.images import to_batch
 from reidsearch.types import Embeddings
@@ -31,7 +31,9 @@ class TorchreidEmbedder:
     def __init__(self, card: EmbedderCard) -> None:
         self.card = card
         network = build_network(card.architecture)
-        network.classifier = nn.Identity()
+        for name, _ in list(network.named_children()):
+            if is_classifier(name):
+                setattr(network, name, nn.Identity())
         _load_strictly(network, read_state_dict(weights_path(card)), card)
         self._network = network.eval().to(memory_format=torch.channels_last)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from reidsearch.errors import ModelError
 
+# These flatten what a part of theirs gives with `view`, which only works in the order of NCHW.
+_FLATTENED = {"pcb_p4": "parts_avgpool", "pcb_p6": "parts_avgpool", "mudeep": "block5"}
 _PARENTS = ("torchreid", "torchreid.reid")
 
 
@@ -29,11 +31,20 @@ def build_network(architecture: str, *, identities: int = 1, loss: str = "softma
     """
     models = import_part("models")
     try:
-        return models.build_model(
+        network = models.build_model(
             architecture, num_classes=identities, loss=loss, pretrained=False, use_gpu=False
         )
     except KeyError as error:
         raise ModelError(f"torchreid has no network {architecture!r}", hint=error.args[0]) from None
+    if architecture in _FLATTENED:
+        part = getattr(network, _FLATTENED[architecture])
+        part.register_forward_hook(lambda _module, _input, output: output.contiguous())
+    return network
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a part of a network, by its name, knows the training people only."""
+    return name.startswith("classifier")
 
 
 def import_part(name: str) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.embedders import Embedder
     from reidsearch.evaluation.metrics import RankingQuality
 
+KEPT_RANKS = 50
 _BATCH_CROPS = 64
 
 
@@ -33,7 +34,8 @@ class Market1501Result:
     Attributes:
         quality: mAP and CMC.
         query, gallery: the crops.
-        orders: for each query the rows of `gallery`, nearest first, its own camera's left out.
+        orders: for each query the rows of `gallery`, nearest first, its own camera's left out;
+            the first `KEPT_RANKS` of them.
         shared_pids: identities that are also in the data set's training folder.
     """
 
@@ -69,6 +71,7 @@ def evaluate_market1501(
         ImageError: a crop cannot be decoded.
     """
     query, gallery = read_crops(dataset, QUERY), read_crops(dataset, GALLERY)
+    shared = shared_identities(dataset)
     query_vectors = embed_crops(query.paths, embedder, on_crop)
     gallery_vectors = embed_crops(gallery.paths, embedder, on_crop)
     if rerank:
@@ -81,7 +84,9 @@ def evaluate_market1501(
     )
     if not quality.queries:
         raise DatasetError(f"no query of {dataset} is seen by another camera in its gallery")
-    return Market1501Result(quality, query, gallery, orders, shared_identities(dataset))
+    return Market1501Result(
+        quality, query, gallery, [order[:KEPT_RANKS].copy() for order in orders], shared
+    )
 
 
 def embed_crops(

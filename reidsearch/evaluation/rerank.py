@@ -31,12 +31,13 @@ def rerank_distances(
         weight: of the original distance in the result.
 
     Returns:
-        `(Q, G)` float32; needs memory for `(Q + G)^2` of them.
+        `(Q, G)` float32; needs memory for about four times `(Q + G)^2` of them.
     """
     vectors = np.concatenate([query, gallery])
     original = np.maximum(2 - 2 * (vectors @ vectors.T), 0)  # squared L2, as the paper has it
     original = (original / original.max(axis=0)).T
-    ranked = np.argsort(original, axis=1, kind="stable")
+    kept = max(k1 + 1, k2)
+    ranked = np.stack([np.argsort(row, kind="stable")[:kept] for row in original])
     nearest = _mutual_neighbours(ranked, k1)
     half = _mutual_neighbours(ranked, round(k1 / 2))
     encoded = np.zeros_like(original, dtype=np.float32)
@@ -45,7 +46,10 @@ def rerank_distances(
         closeness = np.exp(-original[row, expanded])
         encoded[row, expanded] = closeness / closeness.sum()
     if k2 > 1:
-        encoded = np.stack([encoded[ranked[row, :k2]].mean(axis=0) for row in range(len(encoded))])
+        averaged = np.empty_like(encoded)
+        for row, near in enumerate(ranked[:, :k2]):
+            encoded[near].mean(axis=0, out=averaged[row])
+        encoded = averaged
     jaccard = _jaccard_distances(encoded[: len(query)], encoded[len(query) :])
     blended: NDArray[np.float32] = (
         jaccard * (1 - weight) + original[: len(query), len(query) :] * weight

@@ -19,7 +19,7 @@ _SHIFT = 0.06  # of the crop's width and height
 _BRIGHTNESS, _CONTRAST, _SATURATION = 0.25, 0.25, 0.4
 _GREY_RATE = 0.05
 _COARSE_RATE, _COARSE_SCALE = 0.3, (0.3, 0.9)  # people far away have few pixels
-_ERASED_AREA, _ERASED_ASPECT = (0.02, 0.35), (0.3, 3.3)
+_ERASED_AREA, _ERASED_ASPECT = (0.02, 0.35), (0.3, 3.3)  # aspect: height to width
 
 
 class Augmenter:
@@ -104,8 +104,8 @@ class Augmenter:
         n, _, height, width = images.shape
         area = self._uniform(n, *_ERASED_AREA)
         aspect = self._uniform(n, *_ERASED_ASPECT)
-        h = (area * aspect).sqrt().clamp(max=1) * height
-        w = (area / aspect).sqrt().clamp(max=1) * width
+        h = (area * aspect * height * width).sqrt().clamp(max=height)
+        w = (area / aspect * height * width).sqrt().clamp(max=width)
         top = self._uniform(n, 0, 1) * (height - h)
         left = self._uniform(n, 0, 1) * (width - w)
         y = torch.arange(height).view(1, height, 1)

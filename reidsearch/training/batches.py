@@ -28,11 +28,13 @@ class TrainingSet:
         paths: N files.
         labels: `(N,)` int64, identities counted from 0 over all sets.
         sets: `(N,)` int64, the data set of each crop.
+        fingerprint: names the crops, their sizes in bytes and whom they show.
     """
 
     paths: tuple[Path, ...]
     labels: NDArray[np.int64]
     sets: NDArray[np.int64]
+    fingerprint: str
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -42,19 +44,16 @@ class TrainingSet:
         """How many people there are."""
         return int(self.labels.max()) + 1
 
-    def fingerprint(self) -> str:
-        """Names the crops, their sizes in bytes and whom they show."""
-        digest = hashlib.sha256(self.labels.tobytes())
-        for path in self.paths:
-            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()
+    def batches(self, identities: int, crops: int) -> int:
+        """How many batches show `len(self)` crops; see `draw_batches`."""
+        return max(len(self) // (min(identities, self.identities) * crops), 1)
 
 
 def join_sets(parts: Mapping[str, CropSet]) -> TrainingSet:
     """Put data sets together; the same number in two of them is two people.
 
     Raises:
-        DatasetError: from one of them nothing can be learnt.
+        DatasetError: from one of them nothing can be learnt, or a crop has vanished.
     """
     paths: list[Path] = []
     labels, sets = [], []
@@ -70,7 +69,10 @@ def join_sets(parts: Mapping[str, CropSet]) -> TrainingSet:
         labels.append(own + identities)
         sets.append(np.full(len(own), index))
         identities += len(unique)
-    return TrainingSet(tuple(paths), np.concatenate(labels), np.concatenate(sets))
+    if identities < 2:
+        raise DatasetError("there is one person to learn; telling people apart takes two")
+    joined = np.concatenate(labels)
+    return TrainingSet(tuple(paths), joined, np.concatenate(sets), _fingerprint(paths, joined))
 
 
 def draw_batches(
@@ -83,17 +85,28 @@ def draw_batches(
     differ as far as there are enough.
 
     Yields:
-        Rows of `data`, `(identities * crops,)`, as often as it takes to show `len(data)` crops.
+        Rows of `data`, `(identities * crops,)` or fewer when there are fewer people, as often as it
+        takes to show `len(data)` crops.
     """
     rows_of = _group(data.labels)
     queues = [_People(np.unique(data.labels[data.sets == s]), rng) for s in np.unique(data.sets)]
     turn = 0
-    for _ in range(max(len(data) // (identities * crops), 1)):
+    for _ in range(data.batches(identities, crops)):
         chosen: set[int] = set()
         while len(chosen) < min(identities, data.identities):
-            chosen.add(queues[turn % len(queues)].next())
+            chosen |= queues[turn % len(queues)].next(chosen)
             turn += 1
         yield np.concatenate([_some(rows_of[person], crops, rng) for person in sorted(chosen)])
+
+
+def _fingerprint(paths: Sequence[Path], labels: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(labels.tobytes())
+    for path in paths:
+        try:
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        except OSError as error:
+            raise DatasetError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
 
 
 def _group(labels: NDArray[np.int64]) -> Sequence[NDArray[np.intp]]:
@@ -114,7 +127,11 @@ class _People:
         self._rng = rng
         self._waiting: list[int] = []
 
-    def next(self) -> int:
-        if not self._waiting:
-            self._waiting = self._rng.permutation(self._people).tolist()
-        return self._waiting.pop()
+    def next(self, chosen: set[int]) -> set[int]:
+        """The next who is not chosen yet, or nobody when all of the set are."""
+        if chosen.issuperset(self._people.tolist()):
+            return set()
+        while not (left := [person for person in self._waiting if person not in chosen]):
+            self._waiting += self._rng.permutation(self._people).tolist()
+        self._waiting.remove(left[0])
+        return {left[0]}

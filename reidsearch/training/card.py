@@ -10,6 +10,7 @@ import torch
 
 from reidsearch import __version__
 from reidsearch.catalog import hash_file
+from reidsearch.training.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,8 @@ def write_card(
         OSError: the folder cannot be written.
     """
     weights = folder / "weights.pt"
-    torch.save({name: tensor.contiguous() for name, tensor in state.items()}, weights)
+    with whole_file(weights) as partial:
+        torch.save({name: tensor.contiguous() for name, tensor in state.items()}, partial)
     names = ", ".join(training["datasets"])
     embedder = {
         "about": f"{recipe.architecture}, trained on {names}",
@@ -56,5 +58,6 @@ def write_card(
     }
     run = {"reidsearch": __version__, **training, "recipe": asdict(recipe)}
     card = folder / "card.toml"
-    card.write_text(tomli_w.dumps({"embedder": embedder, "training": run}), "utf-8")
+    with whole_file(card) as partial:
+        partial.write_text(tomli_w.dumps({"embedder": embedder, "training": run}), "utf-8")
     return card

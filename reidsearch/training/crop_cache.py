@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.images import read_image, resize
+from reidsearch.training.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,16 +40,14 @@ def cache_crops(
         OSError: the folder cannot be written, or its disk is full.
     """
     height, width = size_hw
-    path = folder / f"crops-{data.fingerprint()[:16]}-{height}x{width}.npy"
+    path = folder / f"crops-{data.fingerprint[:16]}-{height}x{width}.npy"
     if not path.exists():
-        partial = path.with_suffix(".partial")
         shape = (len(data), height, width, 3)
-        with partial.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        with whole_file(path) as partial, partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for crop in data.paths:
                 file.write(resize(read_image(crop), size_hw).tobytes())
                 on_crop()
-        partial.rename(path)
     mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return mapped

@@ -25,10 +25,11 @@ def draw_curves(epochs: Sequence[dict[str, Any]], path: Path) -> None:
     left.set(xlabel="epoch", ylabel="loss")
     right.plot(number, [entry["accuracy"] for entry in epochs], ":", label="training accuracy")
     measured = [entry for entry in epochs if entry["quality"]]
-    for name in measured[0]["quality"] if measured else ():
+    for name in sorted({name for entry in measured for name in entry["quality"]}):
+        mine = [entry for entry in measured if name in entry["quality"]]
         for metric in ("rank1", "mAP"):
-            points = [entry["quality"][name][metric] for entry in measured]
-            at = [entry["epoch"] for entry in measured]
+            points = [entry["quality"][name][metric] for entry in mine]
+            at = [entry["epoch"] for entry in mine]
             right.plot(at, points, "o-", label=f"{name} {metric}")
     right.set(xlabel="epoch", ylim=(0, 1))
     right.grid(alpha=0.3)

@@ -53,8 +53,8 @@ class TeacherLoss(nn.Module):
     """How far a batch is from what a teacher makes of it.
 
     The vectors, through a linear layer, shall point where the teacher's do, and the cosines between
-    all pairs in the batch shall be the teacher's (Park et al., "Relational Knowledge Distillation",
-    CVPR 2019).
+    all pairs in the batch shall be the teacher's (Tung and Mori, "Similarity-Preserving Knowledge
+    Distillation", ICCV 2019).
 
     Args:
         dimension: D of the student's vectors.
@@ -65,9 +65,14 @@ class TeacherLoss(nn.Module):
         super().__init__()
         self._to_teacher = nn.Linear(dimension, teacher_dimension, bias=False)
 
-    def forward(self, features: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
-        """The loss of `features` `(N, D)` beside the teacher's `(N, T)`, of length 1."""
-        features = features.float()
+    def forward(self, features: Any, taught: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch.
+
+        Args:
+            features: `(N, D)`, or several that make D together.
+            taught: `(N, T)`, the teacher's, of length 1.
+        """
+        features = torch.cat([part.float() for part in _parts(features)], dim=1)
         direction = 1 - functional.cosine_similarity(self._to_teacher(features), taught).mean()
         own = functional.normalize(features)
         relation = (own @ own.T - taught @ taught.T).square().mean()

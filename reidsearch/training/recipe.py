@@ -1,4 +1,4 @@
-"""What a training run is decided by; two runs of the same recipe give the same network."""
+"""What a training run is decided by, up to the rounding of parallel sums."""
 
 from __future__ import annotations
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from reidsearch.catalog import find_embedder, weights_path
 from reidsearch.datasets import GALLERY, QUERY, TRAIN, has_part, read_crops
 from reidsearch.embedders import load_embedder
 from reidsearch.embedders.state_dict import read_state_dict
-from reidsearch.errors import DatasetError, TrainingError
+from reidsearch.errors import DatasetError, ReidsearchError, TrainingError
 from reidsearch.evaluation.market1501 import embed_crops, evaluate_market1501, shared_identities
 from reidsearch.training.batches import join_sets
 from reidsearch.training.card import write_card
 from reidsearch.training.crop_cache import cache_crops
 from reidsearch.training.curves import draw_curves
-from reidsearch.training.trainer import Trainer
+from reidsearch.training.files import whole_file
+from reidsearch.training.trainer import CHECKPOINT, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.catalog import EmbedderCard
     from reidsearch.training.recipe import Recipe
     from reidsearch.training.trainer import EpochLog
 
@@ -77,10 +81,19 @@ def train(
         ModelError: the weights to begin with, or the teacher, cannot be loaded.
         TrainingError: the folder cannot be written, is of another run, or the loss is no number.
     """
-    return _Run(datasets, recipe, folder, progress, evaluate_every).finish()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            return _Run(datasets, recipe, folder, progress, evaluate_every).finish()
+    except Timeout:
+        raise TrainingError(f"another process trains in {folder}") from None
+    except OSError as error:
+        raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
 
 
 class _Run:
+    """A run under way. What is cheap to find wrong is found before anything long begins."""
+
     def __init__(
         self,
         datasets: Sequence[Path],
@@ -92,29 +105,32 @@ class _Run:
         self._recipe, self._folder, self._progress = recipe, folder, progress
         self._evaluate_every = evaluate_every
         self._datasets = _by_name(datasets)
-        self._tested = [
-            path
-            for path in self._datasets.values()
+        self._tested = {
+            name: path
+            for name, path in self._datasets.items()
             if has_part(path, QUERY) and has_part(path, GALLERY)
-        ]
+        }
         self._data = join_sets({n: read_crops(p, TRAIN) for n, p in self._datasets.items()})
         self._warn_of_leaks()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            progress.begin("decoding", len(self._data))
-            crops = cache_crops(self._data, recipe.input_hw, folder, progress.step)
-        except OSError as error:
-            raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
+        teacher = find_embedder(recipe.teacher) if recipe.teacher else None
         start = None
-        if recipe.start_from:
+        if recipe.start_from and not (folder / CHECKPOINT).exists():
             start = read_state_dict(weights_path(find_embedder(recipe.start_from)))
-        self._trainer = Trainer(recipe, self._data, crops, self._ask_teacher(), start, folder)
+        self._trainer = Trainer(
+            recipe, self._data, teacher.dimension if teacher else 0, start, folder
+        )
         self._quality = self._read_quality()
+        self._progress.begin("decoding", len(self._data))
+        with self._writing():
+            self._crops = cache_crops(self._data, recipe.input_hw, folder, progress.step)
+        self._taught = self._ask(teacher) if teacher else None
 
     def finish(self) -> Path:
         left = self._recipe.epochs - len(self._trainer.log)
         self._progress.begin("training", left * self._trainer.batches)
-        self._trainer.run(self._report_batch, self._end_epoch)
+        self._trainer.run(self._crops, self._taught, self._report_batch, self._end_epoch)
+        if self._recipe.epochs not in self._quality:  # killed in the last evaluation
+            self._evaluate()
         return self._write_results()
 
     def _report_batch(self, loss: float, accuracy: float) -> None:
@@ -125,33 +141,40 @@ class _Run:
             f"epoch {log.epoch}: loss {log.loss:.3f}, accuracy {log.accuracy:.1%}, "
             f"{log.crops_per_s:.0f} crops/s"
         )
-        is_last = log.epoch == self._recipe.epochs
-        if self._tested and (is_last or log.epoch % self._evaluate_every == 0):
-            self._quality[str(log.epoch)] = self._evaluate()
+        if log.epoch == self._recipe.epochs or log.epoch % self._evaluate_every == 0:
+            self._evaluate()
             line += "".join(
                 f"; {name} rank-1 {q['rank1']:.1%}, mAP {q['mAP']:.1%}"
-                for name, q in self._quality[str(log.epoch)].items()
+                for name, q in self._quality[log.epoch].items()
             )
         self._progress.say(line)
 
-    def _evaluate(self) -> dict[str, dict[str, float]]:
+    def _evaluate(self) -> None:
         """Measure what is saved, on the way that users will load it."""
+        quality = self._quality[len(self._trainer.log)] = {}
+        if not self._tested:
+            return
         embedder = load_embedder(find_embedder(str(self._write_results())))
-        results = {path.name: evaluate_market1501(path, embedder).quality for path in self._tested}
-        return {
-            name: {"rank1": round(float(q.cmc[0]), 4), "mAP": round(q.mean_ap, 4)}
-            for name, q in results.items()
-        }
+        for name, path in self._tested.items():
+            try:
+                q = evaluate_market1501(path, embedder).quality
+            except ReidsearchError as error:  # what was learnt must not be lost for it
+                self._progress.warn(f"{name} cannot be evaluated: {error}")
+            else:
+                quality[name] = {"rank1": round(float(q.cmc[0]), 4), "mAP": round(q.mean_ap, 4)}
+        self._write_results()
 
     def _write_results(self) -> Path:
         log = self._trainer.log
         epochs: list[dict[str, Any]] = [
-            {**asdict(entry), "quality": self._quality.get(str(entry.epoch), {})} for entry in log
+            {**asdict(entry), "quality": self._quality.get(entry.epoch, {})} for entry in log
         ]
         document = {"recipe": asdict(self._recipe), "datasets": self._sizes(), "epochs": epochs}
-        try:
-            (self._folder / "log.json").write_text(json.dumps(document, indent=1), "utf-8")
-            draw_curves(epochs, self._folder / "curves.png")
+        with self._writing():
+            with whole_file(self._folder / "log.json") as partial:
+                partial.write_text(json.dumps(document, indent=1), "utf-8")
+            with whole_file(self._folder / "curves.png") as partial:
+                draw_curves(epochs, partial)
             return write_card(
                 self._folder,
                 self._recipe,
@@ -161,19 +184,17 @@ class _Run:
                     "datasets": self._sizes(),
                     "epochs_done": len(log),
                     "hours": round(sum(entry.seconds for entry in log) / 3600, 2),
-                    "quality": self._quality.get(str(len(log)), {}),
+                    "quality": self._quality.get(len(log), {}),
                 },
             )
-        except OSError as error:
-            raise TrainingError(f"cannot write to {self._folder}: {error.strerror}") from error
 
-    def _read_quality(self) -> dict[str, dict[str, dict[str, float]]]:
+    def _read_quality(self) -> dict[int, dict[str, dict[str, float]]]:
         """What earlier calls measured."""
         path = self._folder / "log.json"
         if not (self._trainer.log and path.exists()):
             return {}
         epochs = json.loads(path.read_text("utf-8"))["epochs"]
-        return {str(entry["epoch"]): entry["quality"] for entry in epochs if entry["quality"]}
+        return {entry["epoch"]: entry["quality"] for entry in epochs if entry["quality"]}
 
     def _sizes(self) -> dict[str, dict[str, int]]:
         sets, labels = self._data.sets, self._data.labels
@@ -194,20 +215,26 @@ class _Run:
                     f"{len(shared)} identities of {name} are both trained on and tested: {some}"
                 )
 
-    def _ask_teacher(self) -> NDArray[np.float32] | None:
+    def _ask(self, teacher: EmbedderCard) -> NDArray[np.float32]:
         """What the teacher makes of every crop, asked once."""
-        if not self._recipe.teacher:
-            return None
-        card = find_embedder(self._recipe.teacher)
-        key = f"{card.fingerprint[:16]}-{self._data.fingerprint()[:16]}"
+        key = f"{teacher.fingerprint[:16]}-{self._data.fingerprint[:16]}"
         path = self._folder / f"teacher-{key}.npy"
-        if path.exists():
-            known: NDArray[np.float32] = np.load(path)
-            return known
-        self._progress.begin("asking the teacher", len(self._data))
-        taught = embed_crops(self._data.paths, load_embedder(card), self._progress.step)
-        np.save(path, taught)
-        return taught
+        if not path.exists():
+            self._progress.begin("asking the teacher", len(self._data))
+            taught = embed_crops(self._data.paths, load_embedder(teacher), self._progress.step)
+            with self._writing(), whole_file(path) as partial:
+                np.save(partial, taught)
+        known: NDArray[np.float32] = np.load(path)
+        return known
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
+            raise TrainingError(
+                f"cannot write to {self._folder}: {error}", hint="make room, and go on"
+            ) from error
 
 
 def _by_name(datasets: Sequence[Path]) -> dict[str, Path]:

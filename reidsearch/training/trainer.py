@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from reidsearch.catalog import IMAGENET_MEAN, IMAGENET_STD
-from reidsearch.embedders.torchreid_parts import build_network
+from reidsearch.embedders.state_dict import UNREADABLE
+from reidsearch.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.errors import ModelError, TrainingError
 from reidsearch.training.augment import Augmenter
 from reidsearch.training.batches import draw_batches
+from reidsearch.training.files import whole_file
 from reidsearch.training.losses import IdentityLoss, TeacherLoss
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from reidsearch.training.batches import TrainingSet
     from reidsearch.training.recipe import Recipe
 
-_CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,9 @@ class Trainer:
 
     Args:
         recipe: decides the run.
-        data: whom the crops show.
-        crops: `(N, H, W, 3)` uint8 RGB, of `data`, row by row.
-        taught: `(N, T)` float32, a teacher's vectors of these crops, or None.
-        start: weights to begin with, by name.
+        data: who shall be learnt.
+        teacher_dimension: T of the teacher's vectors, or 0 without a teacher.
+        start: weights to begin with, by name, or None; a run that goes on does not need them.
         folder: where the checkpoint is kept.
 
     Attributes:
@@ -70,35 +71,34 @@ class Trainer:
         log: one entry for each epoch done.
 
     Raises:
-        TrainingError: the folder's checkpoint is of another recipe or other data.
-        ModelError: the weights to begin with are of another architecture.
+        TrainingError: the folder's checkpoint is damaged, or of another recipe or other data.
+        ModelError: there is no such architecture, it does not take that input, or the weights to
+            begin with are of another one.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         data: TrainingSet,
-        crops: NDArray[np.uint8],
-        taught: NDArray[np.float32] | None,
+        teacher_dimension: int,
         start: Mapping[str, torch.Tensor] | None,
         folder: Path,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self._recipe, self._data, self._crops = recipe, data, crops
-        self._taught = taught
-        self._path = folder / _CHECKPOINT
+        self._recipe, self._data = recipe, data
+        self._path = folder / CHECKPOINT
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        loss = "triplet" if recipe.triplet_weight or taught is not None else "softmax"
+        loss = "triplet" if recipe.triplet_weight or teacher_dimension else "softmax"
         network = build_network(recipe.architecture, identities=data.identities, loss=loss)
         if start is not None:
             _begin_with(network, start)
         self.network = network.to(self._device, memory_format=torch.channels_last)
         self._gives_features = loss == "triplet"
         self._identity_loss = IdentityLoss(recipe).to(self._device)
-        self.dimension = _measure_dimension(self.network, recipe.input_hw, self._device)
+        self.dimension = _measure_dimension(self.network, recipe, self._device)
         self._teacher_loss: nn.Module = nn.Identity()
-        if taught is not None:
-            self._teacher_loss = TeacherLoss(self.dimension, taught.shape[1]).to(self._device)
+        if teacher_dimension:
+            self._teacher_loss = TeacherLoss(self.dimension, teacher_dimension).to(self._device)
         learnt = [*self.network.parameters(), *self._teacher_loss.parameters()]
         self._optimizer = torch.optim.AdamW(learnt, weight_decay=recipe.weight_decay)
         self.log: list[EpochLog] = []
@@ -107,12 +107,16 @@ class Trainer:
 
     def run(
         self,
+        crops: NDArray[np.uint8],
+        taught: NDArray[np.float32] | None,
         on_batch: Callable[[float, float], None],
         on_epoch: Callable[[EpochLog], None],
     ) -> None:
         """Train the epochs that are left.
 
         Args:
+            crops: `(N, H, W, 3)` uint8 RGB, row by row those of the data.
+            taught: `(N, T)` float32 of length 1, a teacher's vectors of these crops, or None.
             on_batch: called after each batch with its loss and accuracy.
             on_epoch: called after each epoch, when its checkpoint is on disk.
 
@@ -120,21 +124,27 @@ class Trainer:
             TrainingError: the loss is no longer a number, or the checkpoint cannot be written.
         """
         while len(self.log) < self._recipe.epochs:
-            self.log.append(self._run_epoch(len(self.log) + 1, on_batch))
+            self.log.append(self._run_epoch(len(self.log) + 1, crops, taught, on_batch))
             self._save()
             on_epoch(self.log[-1])
 
     @property
     def batches(self) -> int:
         """How many an epoch has."""
-        return max(len(self._data) // (self._recipe.identities * self._recipe.crops), 1)
+        return self._data.batches(self._recipe.identities, self._recipe.crops)
 
     def state(self) -> dict[str, torch.Tensor]:
         """The network's weights, without the classifier, which knows the training people only."""
         state = self.network.state_dict()
-        return {n: t.cpu() for n, t in state.items() if not n.startswith("classifier.")}
+        return {n: t.cpu() for n, t in state.items() if not is_classifier(n)}
 
-    def _run_epoch(self, epoch: int, on_batch: Callable[[float, float], None]) -> EpochLog:
+    def _run_epoch(
+        self,
+        epoch: int,
+        crops: NDArray[np.uint8],
+        taught: NDArray[np.float32] | None,
+        on_batch: Callable[[float, float], None],
+    ) -> EpochLog:
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, epoch))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -145,14 +155,15 @@ class Trainer:
         self.network.train()
         batches = draw_batches(self._data, recipe.identities, recipe.crops, rng)
         for number, rows in enumerate(batches):
-            lr = recipe.lr_at(epoch - 1 + (number + 1) / self.batches)
+            lr = recipe.lr_at(epoch - 1 + (number + 0.5) / self.batches)
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
-            loss, accuracy = self._step(rows, augment)
+            images = augment(torch.from_numpy(crops[rows]))
+            loss, accuracy = self._step(images, rows, None if taught is None else taught[rows])
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in batch {number + 1} of epoch {epoch}",
-                    hint="resume with a lower --lr; the last checkpoint is kept",
+                    hint="begin anew, with a lower --lr and another --out; the checkpoint is kept",
                 )
             losses.append(loss)
             hits += accuracy * len(rows)
@@ -161,16 +172,18 @@ class Trainer:
         seconds = time.perf_counter() - started
         return EpochLog(epoch, float(np.mean(losses)), hits / shown, lr, shown / seconds, seconds)
 
-    def _step(self, rows: NDArray[np.intp], augment: Augmenter) -> tuple[float, float]:
-        images = augment(torch.from_numpy(self._crops[rows])).to(self._device)
+    def _step(
+        self, images: torch.Tensor, rows: NDArray[np.intp], taught: NDArray[np.float32] | None
+    ) -> tuple[float, float]:
+        """Learn from one batch; returns its loss and accuracy."""
+        images = images.to(self._device)
         labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=_has_bf16(self._device)):
             output = self.network(images)
         logits, features = output if self._gives_features else (output, None)
         loss = self._identity_loss(logits, features, labels)
-        if self._taught is not None:
-            taught = torch.from_numpy(self._taught[rows]).to(self._device)
-            loss = loss + self._teacher_loss(features, taught)
+        if taught is not None:
+            loss = loss + self._teacher_loss(features, torch.from_numpy(taught).to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -179,30 +192,33 @@ class Trainer:
 
     def _save(self) -> None:
         """Write the checkpoint; the last one stays until the new one is whole."""
-        partial = self._path.with_suffix(".partial")
         state = {
             "recipe": asdict(self._recipe),
-            "data": self._data.fingerprint(),
+            "data": self._data.fingerprint,
             "network": self.network.state_dict(),
             "teacher": self._teacher_loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "log": [asdict(entry) for entry in self.log],
         }
         try:
-            torch.save(state, partial)
-            partial.replace(self._path)
+            with whole_file(self._path) as partial:
+                torch.save(state, partial)
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
-            partial.unlink(missing_ok=True)
             raise TrainingError(
                 f"cannot write the checkpoint {self._path}: {error}",
                 hint="make room; the checkpoint of the epoch before is kept, and training resumes",
             ) from error
 
     def _resume(self) -> None:
-        saved: dict[str, Any] = torch.load(self._path, self._device, weights_only=True)
-        ours = {"data": self._data.fingerprint(), **asdict(self._recipe)}
-        theirs = {"data": saved["data"], **saved["recipe"]}
-        for name, value in ours.items():
+        try:
+            saved: dict[str, Any] = torch.load(self._path, self._device, weights_only=True)
+            theirs = {"data": saved["data"], **saved["recipe"]}
+        except UNREADABLE as error:
+            raise TrainingError(
+                f"{self._path} is no checkpoint, or damaged",
+                hint="remove it, or give another --out",
+            ) from error
+        for name, value in {"data": self._data.fingerprint, **asdict(self._recipe)}.items():
             if value != theirs.get(name):
                 raise TrainingError(
                     f"{self._path} was begun with {name} {theirs.get(name)}, not {value}",
@@ -217,7 +233,8 @@ class Trainer:
 def _begin_with(network: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
     own = network.state_dict()
     fitting = {n: t for n, t in start.items() if n in own and own[n].shape == t.shape}
-    missing = [n for n in own if n not in fitting and not n.startswith("classifier.")]
+    needed = (n for n in own if not (is_classifier(n) or n.endswith("num_batches_tracked")))
+    missing = [n for n in needed if n not in fitting]
     if missing:
         raise ModelError(
             f"the weights to begin with are of another architecture: {len(missing)} parts "
@@ -226,11 +243,19 @@ def _begin_with(network: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
     network.load_state_dict(fitting, strict=False)
 
 
-def _measure_dimension(network: nn.Module, size_hw: tuple[int, int], device: torch.device) -> int:
+def _measure_dimension(network: nn.Module, recipe: Recipe, device: torch.device) -> int:
     """D of the vectors that a network gives in evaluation mode."""
+    crop = torch.zeros((1, 3, *recipe.input_hw), device=device)
     network.eval()
-    with torch.inference_mode():
-        return int(network(torch.zeros((1, 3, *size_hw), device=device)).shape[1])
+    try:
+        with torch.inference_mode():
+            return int(network(crop.contiguous(memory_format=torch.channels_last)).shape[1])
+    except (RuntimeError, AssertionError) as error:
+        height, width = recipe.input_hw
+        raise ModelError(
+            f"{recipe.architecture} does not take crops of {height}x{width}: {error}",
+            hint="give it another --size, such as 256x128",
+        ) from error
 
 
 def _has_bf16(device: torch.device) -> bool:

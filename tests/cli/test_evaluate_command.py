@@ -42,6 +42,14 @@ def test_distractors_are_wrong_and_junk_does_not_count(dataset: Path, tmp_path: 
     assert after["mAP"] < before["mAP"]
 
 
+def test_pictures_are_not_drawn_over_the_crops(dataset: Path, tmp_path: Path) -> None:
+    before = sorted((dataset / QUERY).iterdir())
+    for folder in (dataset, dataset / QUERY, dataset / "new"):
+        ran = run("evaluate", "market1501", dataset, "--pictures", folder, cwd=tmp_path)
+        assert_refused(ran, "--pictures", code=2)
+    assert sorted((dataset / QUERY).iterdir()) == before
+
+
 def test_people_in_training_and_test_are_named(tmp_path: Path) -> None:
     leaky = write_dataset(tmp_path / "leaky", TRAIN, QUERY, GALLERY, people=slice(0, 3))
     ran = run("evaluate", "market1501", leaky, cwd=tmp_path)

@@ -87,11 +87,20 @@ def test_other_options_do_not_go_on_with_a_run(dataset: Path, tmp_path: Path) ->
     assert_refused(run(*arguments, "--epochs", 2, cwd=tmp_path), "begun with epochs 1, not 2")
 
 
-def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
-    dataset: Path, tmp_path: Path
-) -> None:
+def test_loss_that_is_no_number_stops(dataset: Path, tmp_path: Path) -> None:
     ran = run("train", dataset, "--out", "run", *SMALL, "--lr", "1e30", cwd=tmp_path)
-    assert_refused(ran, "the loss became", "--lr")
+    assert_refused(ran, "the loss became", "--lr", "another --out")
+
+
+def test_damaged_checkpoint_is_said(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").write_text("no checkpoint")
+    assert_refused(run("train", dataset, "--out", "run", *SMALL, cwd=tmp_path), "damaged")
+
+
+def test_input_that_the_network_does_not_take(dataset: Path, tmp_path: Path) -> None:
+    ran = run("train", dataset, "--out", "run", *SMALL, "--size", "8x8", cwd=tmp_path)
+    assert_refused(ran, "does not take crops of 8x8", "--size")
 
 
 def test_full_disk_stops_and_keeps_the_checkpoint(dataset: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def make_set(crops_of, cameras=2):
     """A set in which person i has `crops_of[i]` crops."""
     pids = np.repeat(np.arange(1, len(crops_of) + 1), crops_of)
     camids = np.arange(len(pids)) % cameras + 1
-    return CropSet(tuple(Path(f"{i}.jpg") for i in range(len(pids))), pids, camids)
+    return CropSet((Path(__file__),) * len(pids), pids, camids)
 
 
 def draw(data, identities=4, crops=3, seed=0):
@@ -28,9 +28,9 @@ def test_same_number_in_two_sets_is_two_people():
 
 
 def test_distractors_teach_nothing():
-    crops = make_set([2, 2])
+    crops = make_set([2, 2, 2])
     joined = join_sets({"a": CropSet(crops.paths, crops.pids - 1, crops.camids)})
-    assert (len(joined), joined.identities) == (2, 1)
+    assert (len(joined), joined.identities) == (4, 2)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,22 @@ def test_distractors_teach_nothing():
 def test_sets_that_teach_nothing_are_refused(part, says):
     with pytest.raises(DatasetError, match=says):
         join_sets({"good": make_set([2, 2]), "bad": part})
+
+
+def test_one_person_is_nobody_to_tell_apart():
+    with pytest.raises(DatasetError, match="one person"):
+        join_sets({"a": make_set([5])})
+
+
+def test_sets_whose_people_do_not_divide_evenly_are_shown_alike():
+    data = join_sets({"a": make_set([6] * 7), "b": make_set([6] * 5), "c": make_set([6] * 3)})
+    batches = draw(data, identities=4, crops=2)
+    people = [set(zip(data.sets[rows], data.labels[rows], strict=True)) for rows in batches]
+    assert all(len(group) == 4 for group in people)
+    shown = Counter(part for group in people for part, _ in group)
+    assert max(shown.values()) - min(shown.values()) <= 1
+    first = [label for group in people for part, label in group if part == 0][:7]
+    assert len(set(first)) == 7
 
 
 def test_each_batch_has_its_people_with_their_crops():
@@ -86,3 +102,17 @@ def test_fewer_people_than_a_batch_wants():
     data = join_sets({"a": make_set([2, 2])})
     (rows,) = draw(data, identities=16, crops=4)
     assert Counter(data.labels[rows].tolist()) == {0: 4, 1: 4}
+
+
+def test_fingerprint_tells_data_apart():
+    prints = {
+        join_sets({"a": make_set(crops_of)}).fingerprint for crops_of in ([2, 2], [2, 3], [3, 2])
+    }
+    assert len(prints) == 3
+
+
+def test_crop_that_has_vanished_is_named(tmp_path):
+    crops = make_set([2, 2])
+    gone = CropSet((tmp_path / "gone.jpg",) * 4, crops.pids, crops.camids)
+    with pytest.raises(DatasetError, match=r"gone\.jpg"):
+        join_sets({"a": gone})
