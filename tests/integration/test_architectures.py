@@ -24,7 +24,11 @@ LABELS = np.array([0, 0, 1, 1])
         pytest.param("mobilenetv2_x1_0", (128, 64), 1.0, id="mobilenet"),
         pytest.param("pcb_p4", (128, 64), 1.0, id="several-logits"),
         pytest.param("mudeep", (256, 128), 1.0, id="flattens"),
-        pytest.param("hacnn", (160, 64), 1.0, id="two-classifiers"),
+        pytest.param(
+            *("hacnn", (160, 64), 1.0),
+            marks=pytest.mark.filterwarnings("ignore:.*upsample:UserWarning"),
+            id="two-classifiers",
+        ),
     ],
 )
 def test_architecture(
