@@ -88,7 +88,7 @@ def measure_loop(source: Path, frames: int, tiles: str) -> dict[str, float]:
     from reidsearch.embedders.torchreid_parts import build_network
 
     detector = find_detector("ssdlite_mobilenet_v2_pedestrian")
-    embedder = find_embedder("osnet_ain_x0_5.first")
+    embedder = find_embedder("osnet_ain_x0_5.second")
     definition = tf.compat.v1.GraphDef()
     definition.ParseFromString(weights_path(detector).read_bytes())
     with tf.Graph().as_default() as graph:

@@ -69,15 +69,15 @@ def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path:
 def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -> None:
     ran = run(
         *("train", dataset, "--out", "run", "--epochs", 1, *SMALL),
-        *("--arch", "osnet_ain_x0_5", "--from", "osnet_ain_x0_5.first"),
-        *("--teacher", "osnet_ain_x0_5.first", "--lr", "1e-9"),
+        *("--arch", "osnet_ain_x0_5", "--from", "osnet_ain_x0_5.second"),
+        *("--teacher", "osnet_ain_x0_5.second", "--lr", "1e-9"),
         cwd=tmp_path,
     )
     assert ran.code == 0, ran.err
     (taught,) = (tmp_path / "run").glob("teacher-*.npy")
     assert np.load(taught).shape[1] == 512
     arguments = ("train", dataset, "--out", "other", "--epochs", 1, *SMALL)
-    ran = run(*arguments, "--from", "osnet_ain_x0_5.first", cwd=tmp_path)
+    ran = run(*arguments, "--from", "osnet_ain_x0_5.second", cwd=tmp_path)
     assert_refused(ran, "another architecture")
 
 

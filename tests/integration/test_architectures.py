@@ -26,7 +26,7 @@ LABELS = np.array([0, 0, 1, 1])
         pytest.param("mudeep", (256, 128), 1.0, id="flattens"),
         pytest.param(
             *("hacnn", (160, 64), 1.0),
-            marks=pytest.mark.filterwarnings("ignore:.*upsample:UserWarning"),
+            marks=pytest.mark.filterwarnings("ignore:.*(upsample|grid_sample):UserWarning"),
             id="two-classifiers",
         ),
     ],

@@ -19,7 +19,7 @@ LAYERS = (
     {"ingest", "search", "evaluation", "render", "training"},
     {"sources", "detectors", "embedders", "store"},
     {
-        *("images", "catalog", "datasets", "provenance", "frame_set"),
+        *("images", "catalog", "datasets", "downloads", "provenance", "frame_set"),
         *("boxes", "types", "defaults", "errors"),
     },
 )
