@@ -20,6 +20,23 @@ def iou_matrix(a_xyxy: NDArray[np.float32], b_xyxy: NDArray[np.float32]) -> NDAr
     return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)
 
 
+def suppress(xyxy: NDArray[np.float32], max_iou: float) -> list[int]:
+    """Greedy non-maximum suppression: the rows that no earlier row left over overlaps by more.
+
+    Args:
+        xyxy: `(N, 4)`, by falling score.
+        max_iou: how much two boxes that stay may overlap.
+    """
+    overlaps = iou_matrix(xyxy, xyxy) > max_iou
+    suppressed = np.zeros(len(xyxy), bool)
+    kept = []
+    for row in range(len(xyxy)):
+        if not suppressed[row]:
+            kept.append(row)
+            suppressed |= overlaps[row]
+    return kept
+
+
 def clip_to(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Cut boxes off at the borders of a picture."""
     return np.clip(xyxy, 0, np.array([width, height, width, height], np.float32))

@@ -42,6 +42,7 @@ from reidsearch.store.chroma_store import open_chroma
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reidsearch.backends import Backend
     from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
@@ -66,6 +67,7 @@ class Gallery:
         min_score: float | None,
         min_height_px: int,
         tiles: str,
+        backend: Backend,
     ) -> None:
         self.store = store
         self._write = write
@@ -74,6 +76,7 @@ class Gallery:
         self._min_score = min_score
         self._min_height_px = min_height_px
         self._tiles = tiles
+        self._backend = backend
 
     @cached_property
     def detector_card(self) -> DetectorCard:
@@ -97,12 +100,12 @@ class Gallery:
     @cached_property
     def detector(self) -> Detector:
         """The detector itself, loaded when first needed."""
-        return load_detector(self.detector_card, self._settings)
+        return load_detector(self.detector_card, self._settings, self._backend)
 
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder itself, loaded when first needed."""
-        return load_embedder(self.embedder_card)
+        return load_embedder(self.embedder_card, self._backend)
 
     @property
     def _settings(self) -> DetectionSettings:
@@ -200,6 +203,7 @@ def open_gallery(
     min_score: float | None = None,
     min_height_px: int = defaults.MIN_HEIGHT_PX,
     tiles: str = "auto",
+    backend: Backend = "auto",
 ) -> Iterator[Gallery]:
     """Open a database, and hold it until the context ends.
 
@@ -212,6 +216,8 @@ def open_gallery(
         min_score: lowest detector score kept, in `[0, 1]`; None takes the detector's own.
         min_height_px: lowest box kept.
         tiles: `auto`, `off`, or columns x rows such as `3x2`.
+        backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
+            and torch.
 
     Raises:
         StoreError: the database cannot be used, or was made with other models.
@@ -228,6 +234,7 @@ def open_gallery(
             min_score=min_score,
             min_height_px=min_height_px,
             tiles=tiles,
+            backend=backend,
         )
         if write:  # a mismatch must show before any frame is read
             _ = gallery.detector_card, gallery.embedder_card

@@ -200,10 +200,14 @@ def weights_path(card: ModelCard) -> Path:
     return path
 
 
+def cache_folder() -> Path:
+    """Where weights are kept: `REIDSEARCH_MODELS`, or the user's cache folder."""
+    return Path(os.environ.get("REIDSEARCH_MODELS") or platformdirs.user_cache_dir("reidsearch"))
+
+
 def cached_path(card: ModelCard) -> Path:
-    """Where fetched weights are kept: `REIDSEARCH_MODELS`, or the user's cache folder."""
-    folder = os.environ.get("REIDSEARCH_MODELS") or platformdirs.user_cache_dir("reidsearch")
-    return Path(folder) / f"{card.name}{Path(card.member or card.url).suffix}"
+    """Where fetched weights are kept."""
+    return cache_folder() / f"{card.name}{Path(card.member or card.url).suffix}"
 
 
 def record_path(card: ModelCard) -> Path:

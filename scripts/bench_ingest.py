@@ -84,7 +84,7 @@ def measure_loop(source: Path, frames: int, tiles: str) -> dict[str, float]:
     from torch import nn
 
     from reidsearch.detectors.tensorflow_graph import tf  # loaded so that torch can come after it
-    from reidsearch.embedders.torchreid_network import read_state_dict
+    from reidsearch.embedders.state_dict import read_state_dict
     from reidsearch.embedders.torchreid_parts import build_network
 
     detector = find_detector("ssdlite_mobilenet_v2_pedestrian")

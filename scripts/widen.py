@@ -7,7 +7,7 @@ Learning via Knowledge Transfer", ICLR 2016. Widths must be whole multiples, as 
 osnet_ain_x0_25, x0_5 and x1_0 are.
 
     scripts/widen.py osnet_ain_x0_5.second osnet_ain_x1_0 wide.pt
-    reidsearch train ... --arch osnet_ain_x1_0 --from osnet_ain_x1_0=wide.pt
+    reidsearch train ... --arch osnet_ain_x1_0 --from wide.pt
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
 MODELS = "REIDSEARCH_MODELS"
-os.environ[MODELS] = str(Path(__file__).parent / "no-models-here")  # not those of the user
 SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
 
 
@@ -54,6 +53,12 @@ def assert_refused(ran: Ran, *words: str, code: int = 1) -> None:
         assert ran.err.splitlines()[-1].startswith(("error:", "hint:")), ran.err
     for word in words:
         assert word in ran.err
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where fetched and converted models are kept: not among those of the user."""
+    os.environ[MODELS] = str(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

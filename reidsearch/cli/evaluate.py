@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import Json
+from reidsearch.cli.options import Backend, Json
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
 from reidsearch.errors import ReidsearchError, UsageError
@@ -43,6 +43,7 @@ def market1501(
         Path | None,
         typer.Option(metavar="DIR", help="Draw each query and its first 10 of the gallery there."),
     ] = None,
+    backend: Backend = "auto",
     json: Json = False,
 ) -> None:
     """Rank labelled crops under Market-1501's protocol: mAP and CMC.
@@ -58,7 +59,7 @@ def market1501(
     if pictures is not None and dataset.resolve() in (pictures / "x").resolve().parents:
         raise UsageError("--pictures must not be in the data set", hint="name another folder")
     crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
-    network = load_embedder(find_embedder(embedder or default_embedder()))
+    network = load_embedder(find_embedder(embedder or default_embedder()), backend)
     with counting("embedding", crops) as step:
         result = evaluate_market1501(dataset, network, rerank=rerank, on_crop=step)
     if result.shared_pids:
@@ -93,6 +94,7 @@ def footage(
         float | None, typer.Option(min=0.0, max=1.0, help="Else the detector's own.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    backend: Backend = "auto",
     json: Json = False,
 ) -> None:
     """Find and search people in footage whose ground truth is known.
@@ -122,8 +124,8 @@ def footage(
         quality = evaluate_footage(
             frames,
             people,
-            load_detector(card, every_score),
-            load_embedder(find_embedder(embedder or default_embedder())),
+            load_detector(card, every_score, backend),
+            load_embedder(find_embedder(embedder or default_embedder()), backend),
             card.min_score if min_score is None else min_score,
             step,
         )

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
@@ -63,6 +63,7 @@ def ingest(
     min_height: Annotated[int, typer.Option(min=1, help="Lowest box kept, in pixels.")] = (
         defaults.MIN_HEIGHT_PX
     ),
+    backend: Backend = "auto",
     json: Json = False,
 ) -> None:
     """Find, embed and store everyone in SOURCE.
@@ -86,6 +87,7 @@ def ingest(
             min_score=min_score,
             min_height_px=min_height,
             tiles=tiles,
+            backend=backend,
         ) as gallery,
         _Progress(opened) as progress,
     ):

@@ -8,11 +8,16 @@ from typing import Annotated
 import typer
 
 from reidsearch import defaults
+from reidsearch.backends import Backend as BackendName
 
 Db = Annotated[
     Path, typer.Option("--db", envvar="REIDSEARCH_DB", help="Database folder.", metavar="DIR")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Backend = Annotated[
+    BackendName,
+    typer.Option(help="What runs the networks: the fastest there is, or TensorFlow and torch."),
+]
 Frame = Annotated[
     str | None,
     typer.Option("--frame", metavar="[CAMERA/]SOURCE:N", help="A stored frame with the person."),

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import DEFAULT_DB, Db, Frame, Json, Person
+from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Frame, Json, Person
 from reidsearch.cli.output import match_fields, print_json, print_table, say, warn
 from reidsearch.errors import UsageError
 
@@ -51,6 +51,7 @@ def search(
     embedder: Annotated[
         str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
     ] = None,
+    backend: Backend = "auto",
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
@@ -62,7 +63,7 @@ def search(
         raise UsageError("--json and --csv exclude each other")
     from reidsearch.build import open_gallery
 
-    with open_gallery(db, embedder=embedder) as gallery:
+    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
         result = gallery.search(
             picture,
             box_xyxy=_parse_box(box) if box is not None else None,

@@ -38,7 +38,7 @@ def train(
         float, typer.Option(min=0.0, max=1.0, help="How often a part of a crop is erased.")
     ] = 0.4,
     start_from: Annotated[
-        str, typer.Option("--from", metavar="CARD[=PATH]", help="Weights to begin with.")
+        str, typer.Option("--from", metavar="CARD|FILE", help="Weights to begin with.")
     ] = "",
     teacher: Annotated[
         str, typer.Option(metavar="CARD[=PATH]", help="An embedder to learn from too.")
@@ -47,10 +47,13 @@ def train(
         int, typer.Option(min=1, metavar="N", help="Evaluate after each N epochs.")
     ] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of everything random.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in DIR, if there is one.")
+    ] = False,
 ) -> None:
     """Train a re-identification network on DATASET's bounding_box_train folders.
 
-    A checkpoint is kept after each epoch: the same command goes on where it was stopped. The
+    A checkpoint is kept after each epoch: the same command with --resume goes on from it. The
     result, DIR/card.toml, is what `ingest --embedder` takes.
     """
     if loss not in ("softmax", "triplet"):
@@ -79,7 +82,11 @@ def train(
         seed=seed,
     )
     with make_bar() as bar:
-        card = run(datasets, recipe, out, _Progress(bar), evaluate_every=evaluate_every)
+        card = run(
+            *(datasets, recipe, out, _Progress(bar)),
+            evaluate_every=evaluate_every,
+            resume=resume,
+        )
     say(f"trained: reidsearch ingest SOURCE --embedder {escape(str(card))} --db NEW")
 
 

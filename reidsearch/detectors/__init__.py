@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from reidsearch.backends import has_gpu
+from reidsearch.catalog import weights_path
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from reidsearch.backends import Backend
     from reidsearch.catalog import DetectorCard
+    from reidsearch.detectors.tiled import Network
     from reidsearch.provenance import DetectionSettings
     from reidsearch.types import Detections
 
@@ -30,12 +35,30 @@ class Detector(Protocol):
         ...
 
 
-def load_detector(card: DetectorCard, settings: DetectionSettings) -> Detector:
+def load_detector(
+    card: DetectorCard, settings: DetectionSettings, backend: Backend = "auto"
+) -> Detector:
     """Load a detector with its verified weights.
+
+    Args:
+        card: the network.
+        settings: what of it is kept.
+        backend: `auto` is OpenVINO for SSD graphs on CPUs; `reference` is TensorFlow.
 
     Raises:
         ModelError: the weights are missing, damaged, or not a detection graph.
     """
-    from reidsearch.detectors.tensorflow_graph import TensorFlowDetector
+    from reidsearch.detectors.tiled import TiledDetector
 
-    return TensorFlowDetector(card, settings)
+    return TiledDetector(_load_network(card, backend), card, settings)
+
+
+def _load_network(card: DetectorCard, backend: Backend) -> Network:
+    if backend == "auto" and not card.keeps_aspect and not has_gpu():
+        from reidsearch.detectors.openvino_graph import OpenVinoNetwork, is_ssd
+
+        if is_ssd(weights_path(card)):
+            return OpenVinoNetwork(card)
+    from reidsearch.detectors.tensorflow_graph import TensorFlowNetwork
+
+    return TensorFlowNetwork(card)

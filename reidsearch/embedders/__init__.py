@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from reidsearch.backends import has_gpu
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from reidsearch.backends import Backend
     from reidsearch.catalog import EmbedderCard
     from reidsearch.types import Embeddings
 
@@ -27,16 +30,24 @@ class Embedder(Protocol):
         ...
 
 
-def load_embedder(card: EmbedderCard) -> Embedder:
+def load_embedder(card: EmbedderCard, backend: Backend = "auto") -> Embedder:
     """Load a network with its verified weights.
+
+    Args:
+        card: the network.
+        backend: `auto` is OpenVINO on CPUs; `reference` is torch.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
     """
     if card.architecture == "openvino_ir":
-        from reidsearch.embedders.openvino_ir import OpenVinoEmbedder
+        from reidsearch.embedders.openvino_ir import load_ir
 
-        return OpenVinoEmbedder(card)
-    from reidsearch.embedders.torchreid_network import TorchreidEmbedder
+        return load_ir(card)
+    if backend == "auto" and not has_gpu():
+        from reidsearch.embedders.openvino_export import load_exported
+
+        return load_exported(card)
+    from reidsearch.embedders.torch_embedder import TorchreidEmbedder
 
     return TorchreidEmbedder(card)

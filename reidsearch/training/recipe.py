@@ -16,12 +16,13 @@ class Recipe:
         epochs: in each, as many crops are shown as the sets have together.
         identities, crops: how many people a batch has, and how many crops of each.
         peak_lr: AdamW's learning rate between warm-up and decay.
-        warmup_epochs: over which it rises from zero.
+        warmup_epochs: over which it rises from zero, but no more than a fifth of the run.
         weight_decay: AdamW's.
         label_smoothing: of the softmax loss.
         triplet_weight: of the triplet loss; 0 is plain softmax.
         erasing: how often a part of a crop is erased, as a fraction.
-        start_from: the embedder whose weights to begin with, as `--embedder` takes it, or empty.
+        start_from: whose weights to begin with: an embedder as `--embedder` takes it, a file, or
+            empty.
         teacher: the embedder to learn from besides the labels, likewise.
         seed: of everything random.
     """
@@ -47,7 +48,8 @@ class Recipe:
         Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
         without restarts.
         """
-        if epoch < self.warmup_epochs:
-            return self.peak_lr * epoch / self.warmup_epochs
-        done = (epoch - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
+        warmup = min(self.warmup_epochs, self.epochs / 5)
+        if epoch < warmup:
+            return self.peak_lr * epoch / warmup
+        done = (epoch - warmup) / (self.epochs - warmup)
         return self.peak_lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))

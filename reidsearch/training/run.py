@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -25,8 +26,8 @@ from reidsearch.training.trainer import CHECKPOINT, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    import torch
     from numpy.typing import NDArray
 
     from reidsearch.catalog import EmbedderCard
@@ -61,8 +62,9 @@ def train(
     progress: Progress,
     *,
     evaluate_every: int = 5,
+    resume: bool = False,
 ) -> Path:
-    """Train a network, or go on with the run that `folder` holds.
+    """Train a network.
 
     Args:
         datasets: folders in Market-1501's layout. All are trained on; those that have a query and a
@@ -72,6 +74,7 @@ def train(
             `curves.png` after each evaluation and at the end.
         progress: is told about it.
         evaluate_every: so many epochs lie between evaluations.
+        resume: go on from the folder's checkpoint, if it has one.
 
     Returns:
         The card.
@@ -79,11 +82,16 @@ def train(
     Raises:
         DatasetError: a data set is of another layout, or nothing can be learnt from it.
         ModelError: the weights to begin with, or the teacher, cannot be loaded.
-        TrainingError: the folder cannot be written, is of another run, or the loss is no number.
+        TrainingError: the folder cannot be written, holds a run that was not to be resumed or is
+            another one, or the loss is no number.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
+            if not resume and (folder / CHECKPOINT).exists():
+                raise TrainingError(
+                    f"{folder} holds a run already", hint="go on with --resume, or another --out"
+                )
             return _Run(datasets, recipe, folder, progress, evaluate_every).finish()
     except Timeout:
         raise TrainingError(f"another process trains in {folder}") from None
@@ -115,7 +123,7 @@ class _Run:
         teacher = find_embedder(recipe.teacher) if recipe.teacher else None
         start = None
         if recipe.start_from and not (folder / CHECKPOINT).exists():
-            start = read_state_dict(weights_path(find_embedder(recipe.start_from)))
+            start = _read_start(recipe.start_from)
         self._trainer = Trainer(
             recipe, self._data, teacher.dimension if teacher else 0, start, folder
         )
@@ -154,7 +162,7 @@ class _Run:
         quality = self._quality[len(self._trainer.log)] = {}
         if not self._tested:
             return
-        embedder = load_embedder(find_embedder(str(self._write_results())))
+        embedder = load_embedder(find_embedder(str(self._write_results())), "reference")
         for name, path in self._tested.items():
             try:
                 q = evaluate_market1501(path, embedder).quality
@@ -233,8 +241,16 @@ class _Run:
             yield
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
             raise TrainingError(
-                f"cannot write to {self._folder}: {error}", hint="make room, and go on"
+                f"cannot write to {self._folder}: {error}", hint="make room, and --resume"
             ) from error
+
+
+def _read_start(spec: str) -> dict[str, torch.Tensor]:
+    """Weights to begin with: an embedder's, or those in a file."""
+    path = Path(spec)
+    if path.suffix == ".toml" or not path.is_file():
+        path = weights_path(find_embedder(spec))
+    return read_state_dict(path)
 
 
 def _by_name(datasets: Sequence[Path]) -> dict[str, Path]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidsearch.backends import has_gpu
 from reidsearch.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.embedders.state_dict import UNREADABLE
 from reidsearch.embedders.torchreid_parts import build_network, is_classifier
@@ -87,7 +88,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self._recipe, self._data = recipe, data
         self._path = folder / CHECKPOINT
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = torch.device("cuda" if has_gpu() else "cpu")
         loss = "triplet" if recipe.triplet_weight or teacher_dimension else "softmax"
         network = build_network(recipe.architecture, identities=data.identities, loss=loss)
         if start is not None:
@@ -206,7 +207,7 @@ class Trainer:
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
             raise TrainingError(
                 f"cannot write the checkpoint {self._path}: {error}",
-                hint="make room; the checkpoint of the epoch before is kept, and training resumes",
+                hint="make room and --resume; the checkpoint of the epoch before is kept",
             ) from error
 
     def _resume(self) -> None:

@@ -4,7 +4,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import chromadb
@@ -300,12 +299,13 @@ def test_read_only_database(
 
 
 def test_second_process_is_told_to_wait(own_db: Path, tmp_path: Path) -> None:
-    frames = copy_frames(tmp_path / "frames", *range(1, 200, 20))
+    frames = copy_frames(tmp_path / "frames", *range(1, 800, 20))
     slowly = [COMMAND, "ingest", frames, "--tiles", "8x8"]
     with subprocess.Popen(slowly, cwd=tmp_path, stderr=subprocess.PIPE) as writer:
-        time.sleep(3)
-        assert writer.poll() is None
         ran = run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
+        while ran.code == 0:  # it has not opened the database yet
+            assert writer.poll() is None
+            ran = run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
         writer.send_signal(signal.SIGKILL)
     assert_refused(ran, "another reidsearch", "wait")
     assert run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path).code == 0

@@ -56,7 +56,9 @@ def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path:
             assert training.poll() is None
             time.sleep(0.05)
         training.send_signal(signal.SIGKILL)
-    ran = run(*arguments, "--out", "cut", cwd=tmp_path)
+    cut_run = (*arguments, "--out", "cut")
+    assert_refused(run(*cut_run, cwd=tmp_path), "holds a run", "--resume")
+    ran = run(*cut_run, "--resume", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert "epoch 1:" not in ran.err
     whole, cut = read_log(tmp_path / "whole"), read_log(tmp_path / "cut")
@@ -77,14 +79,17 @@ def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -
     (taught,) = (tmp_path / "run").glob("teacher-*.npy")
     assert np.load(taught).shape[1] == 512
     arguments = ("train", dataset, "--out", "other", "--epochs", 1, *SMALL)
-    ran = run(*arguments, "--from", "osnet_ain_x0_5.second", cwd=tmp_path)
-    assert_refused(ran, "another architecture")
+    for start in ("osnet_ain_x0_5.second", tmp_path / "run" / "weights.pt"):
+        ran = run(*arguments, "--from", start, cwd=tmp_path)
+        assert_refused(ran, "another architecture")
+    assert_refused(run(*arguments, "--from", "gone.pt", cwd=tmp_path), "gone.pt")
 
 
 def test_other_options_do_not_go_on_with_a_run(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--out", "run", *SMALL)
     assert run(*arguments, "--epochs", 1, cwd=tmp_path).code == 0
-    assert_refused(run(*arguments, "--epochs", 2, cwd=tmp_path), "begun with epochs 1, not 2")
+    ran = run(*arguments, "--epochs", 2, "--resume", cwd=tmp_path)
+    assert_refused(ran, "begun with epochs 1, not 2")
 
 
 def test_loss_that_is_no_number_stops(dataset: Path, tmp_path: Path) -> None:
@@ -95,7 +100,8 @@ def test_loss_that_is_no_number_stops(dataset: Path, tmp_path: Path) -> None:
 def test_damaged_checkpoint_is_said(dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_text("no checkpoint")
-    assert_refused(run("train", dataset, "--out", "run", *SMALL, cwd=tmp_path), "damaged")
+    ran = run("train", dataset, "--out", "run", *SMALL, "--resume", cwd=tmp_path)
+    assert_refused(ran, "damaged")
 
 
 def test_input_that_the_network_does_not_take(dataset: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidsearch import openvino_runtime
 from reidsearch.boxes import iou_matrix
 from reidsearch.catalog import default_detector, find_detector
 from reidsearch.detectors import Detector, load_detector
@@ -15,9 +16,9 @@ from reidsearch.provenance import DetectionSettings
 SETTINGS = DetectionSettings(0.25, 24, "auto")
 
 
-@pytest.fixture(scope="module")
-def built_in() -> Detector:
-    return load_detector(find_detector(default_detector()), SETTINGS)
+@pytest.fixture(scope="module", params=["auto", "reference"])
+def built_in(request: pytest.FixtureRequest) -> Detector:
+    return load_detector(find_detector(default_detector()), SETTINGS, request.param)
 
 
 def write_graph(
@@ -81,6 +82,18 @@ def test_tiles_find_more_small_people(built_in: Detector, sample: Path) -> None:
     images = [read_image(path) for path in sorted(sample.glob("*.jpg"))[::5]]
     in_tiles = sum(map(len, built_in.detect(images)))
     assert in_tiles > 1.1 * sum(map(len, whole.detect(images)))
+
+
+def test_cut_graph_finds_the_same(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(openvino_runtime.OPTIONS, "INFERENCE_PRECISION_HINT", "f32")
+    card = find_detector(default_detector())
+    cut, reference = (load_detector(card, SETTINGS, backend) for backend in ("auto", "reference"))
+    images = [read_image(path) for path in sorted(sample.glob("*.jpg"))]
+    for ours, theirs in zip(cut.detect(images), reference.detect(images), strict=True):
+        iou = iou_matrix(theirs.xyxy, ours.xyxy)
+        assert iou.shape[0] == iou.shape[1]
+        assert (iou.max(axis=1) >= 0.99).all()
+        assert ours.score[iou.argmax(axis=1)] == pytest.approx(theirs.score, abs=0.01)
 
 
 def test_any_object_detection_graph(tmp_path: Path) -> None:

@@ -19,7 +19,16 @@ LAYERS = (
     {"ingest", "search", "evaluation", "render", "training"},
     {"sources", "detectors", "embedders", "store"},
     {
-        *("images", "catalog", "datasets", "downloads", "provenance", "frame_set"),
+        *(
+            "backends",
+            "openvino_runtime",
+            "images",
+            "catalog",
+            "datasets",
+            "downloads",
+            "provenance",
+            "frame_set",
+        ),
         *("boxes", "types", "defaults", "errors"),
     },
 )
@@ -66,8 +75,10 @@ def test_layers_import_downwards_only() -> None:
     ("backend", "table"),
     [
         ("reidsearch.detectors.tensorflow_graph", "detectors/__init__.py"),
-        ("reidsearch.embedders.torchreid_network", "embedders/__init__.py"),
+        ("reidsearch.embedders.torch_embedder", "embedders/__init__.py"),
+        ("reidsearch.embedders.openvino_export", "embedders/__init__.py"),
         ("reidsearch.embedders.openvino_ir", "embedders/__init__.py"),
+        ("reidsearch.detectors.openvino_graph", "detectors/__init__.py"),
     ],
 )
 def test_only_its_table_imports_a_backend(backend: str, table: str) -> None:
@@ -105,8 +116,8 @@ def test_search_for_a_stored_person_loads_no_network(made_db: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "order",
     [
-        pytest.param(("detectors.tensorflow_graph", "embedders.torchreid_network"), id="tf-first"),
-        pytest.param(("embedders.torchreid_network", "detectors.tensorflow_graph"), id="tf-last"),
+        pytest.param(("detectors.tensorflow_graph", "embedders.torch_embedder"), id="tf-first"),
+        pytest.param(("embedders.torch_embedder", "detectors.tensorflow_graph"), id="tf-last"),
     ],
 )
 def test_both_frameworks_live_in_one_process(tmp_path: Path, order: tuple[str, str]) -> None:

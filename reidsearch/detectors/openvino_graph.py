@@ -1,0 +1,106 @@
+"""SSD graphs of the TensorFlow Object Detection API, run by OpenVINO.
+
+TensorFlow spends most of its time on such a graph in the loops around the network: one resizes
+picture by picture, one suppresses box by box. Here the graph is cut out from between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino
+from openvino.frontend import FrontEndManager
+from openvino.preprocess import PrePostProcessor
+
+from reidsearch.boxes import suppress
+from reidsearch.catalog import weights_path
+from reidsearch.detectors.tiled import SCORE_FLOOR
+from reidsearch.openvino_runtime import compile_kept
+from reidsearch.types import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.catalog import DetectorCard
+
+_INPUT = "1:Preprocessor/mul"  # the second input of what scales the resized pictures
+_OUTPUTS = ("Postprocessor/Decode/transpose_1:0", "Postprocessor/convert_scores:0")
+_BATCH_VIEWS = 8
+_NMS_IOU = 0.6  # of all SSD graphs in TensorFlow's model zoo
+
+
+class OpenVinoNetwork:
+    """See `Network`."""
+
+    def __init__(self, card: DetectorCard) -> None:
+        self._card = card
+        path = weights_path(card)
+        compiled = compile_kept(
+            f"{card.sha256[:16]}-b{_BATCH_VIEWS}", lambda: _cut_graph(path, card.input_px)
+        )
+        self._queue = openvino.AsyncInferQueue(compiled)
+
+    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """See `Network.find`."""
+        outputs: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+        def keep(request: openvino.InferRequest, start: int) -> None:
+            boxes, scores = (request.get_output_tensor(i).data.copy() for i in range(2))
+            outputs[start] = (
+                boxes.reshape(_BATCH_VIEWS, -1, 4),
+                scores[..., self._card.person_class],
+            )
+
+        self._queue.set_callback(keep)
+        side = self._card.input_px
+        for start in range(0, len(views), _BATCH_VIEWS):
+            batch = np.zeros((_BATCH_VIEWS, side, side, 3), np.uint8)
+            some = views[start : start + _BATCH_VIEWS]
+            batch[: len(some)] = some
+            self._queue.start_async(batch, start)
+        self._queue.wait_all()
+        return [
+            _decode(boxes[row], scores[row])
+            for start, (boxes, scores) in sorted(outputs.items())
+            for row in range(min(_BATCH_VIEWS, len(views) - start))
+        ]
+
+
+def is_ssd(path: Path) -> bool:
+    """Whether a graph has the parts that are cut at."""
+    try:
+        graph = FrontEndManager().load_by_framework("tf").load(path)
+    except RuntimeError:  # no graph at all: TensorFlow says it better
+        return False
+    return all(graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
+
+
+def _cut_graph(path: Path, side: int) -> openvino.Model:
+    """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors."""
+    front_end = FrontEndManager().load_by_framework("tf")
+    graph = front_end.load(path)
+    taken = graph.get_place_by_tensor_name(_INPUT)
+    graph.override_all_inputs([taken])
+    graph.override_all_outputs([graph.get_place_by_tensor_name(name) for name in _OUTPUTS])
+    graph.set_partial_shape(taken, openvino.PartialShape([_BATCH_VIEWS, side, side, 3]))
+    graph.set_element_type(taken, openvino.Type.f32)
+    model = front_end.convert(graph)
+    for parameter in model.get_parameters():  # `image_tensor`, which nothing needs now
+        if not parameter.output(0).get_target_inputs():
+            model.remove_parameter(parameter)
+    processor = PrePostProcessor(model)
+    processor.input().tensor().set_element_type(openvino.Type.u8)
+    return processor.build()
+
+
+def _decode(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Detections:
+    """From all anchors of a view, corners as y1, x1, y2, x2, to people."""
+    rows = np.flatnonzero(scores >= SCORE_FLOOR)
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    xyxy = boxes[rows][:, [1, 0, 3, 2]]
+    kept = suppress(xyxy, _NMS_IOU)
+    return Detections(xyxy[kept], scores[rows][kept])

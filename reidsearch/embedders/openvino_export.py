@@ -1,0 +1,38 @@
+"""torchreid's networks, exported from torch once and then run by OpenVINO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openvino
+
+from reidsearch.catalog import weights_path
+from reidsearch.embedders.openvino_network import OpenVinoEmbedder, take_pixels
+from reidsearch.openvino_runtime import compile_kept
+
+if TYPE_CHECKING:
+    from reidsearch.catalog import EmbedderCard
+
+_BATCH_CROPS = 8
+
+
+def load_exported(card: EmbedderCard) -> OpenVinoEmbedder:
+    """Load a network of torchreid's; torch is imported only when the cache does not have it.
+
+    Raises:
+        ModelError: the weights are missing, damaged, or of another architecture.
+    """
+    weights_path(card)
+    name = f"{card.fingerprint[:16]}-b{_BATCH_CROPS}"
+    return OpenVinoEmbedder(card, compile_kept(name, lambda: _export(card)))
+
+
+def _export(card: EmbedderCard) -> openvino.Model:
+    import torch
+
+    from reidsearch.embedders.torchreid_network import load_network
+
+    crops = torch.zeros(_BATCH_CROPS, 3, *card.input_hw)
+    model = openvino.convert_model(torch.export.export(load_network(card), (crops,)))
+    model.reshape(list(crops.shape))
+    return take_pixels(model, card)

@@ -1,0 +1,57 @@
+"""OpenVINO: networks are converted once, compiled for this machine, and kept for the next time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openvino
+from filelock import FileLock
+
+from reidsearch.catalog import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OPTIONS = {"PERFORMANCE_HINT": "THROUGHPUT"}
+
+
+def compile_model(
+    model: openvino.Model | Path, cache: Path | None = None
+) -> openvino.CompiledModel:
+    """Compile a network for throughput on the CPU.
+
+    Args:
+        model: the network, or its `.xml`.
+        cache: where the compiled network is kept.
+    """
+    core = openvino.Core()
+    if cache is not None:
+        core.set_property({"CACHE_DIR": str(cache)})
+    return core.compile_model(model, "CPU", OPTIONS)
+
+
+def compile_kept(name: str, convert: Callable[[], openvino.Model]) -> openvino.CompiledModel:
+    """Compile a network that is converted from something else, and keep it in the cache.
+
+    Args:
+        name: of its files; says all that decides the network.
+        convert: makes it, if it is not in the cache.
+    """
+    path = cache_folder() / "openvino" / f"{name}-{openvino.__version__.partition('-')[0]}.xml"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                _save(convert(), path)
+    except OSError:  # no room for a cache is no reason to stop
+        return compile_model(convert())
+    return compile_model(path, path.parent)
+
+
+def _save(model: openvino.Model, path: Path) -> None:
+    """Write `.bin` and then `.xml`: what has the latter is complete."""
+    partial = path.with_name(f"partial-{path.name}")
+    openvino.save_model(model, partial, compress_to_fp16=False)
+    for suffix in (".bin", ".xml"):
+        partial.with_suffix(suffix).replace(path.with_suffix(suffix))
