@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import openvino
@@ -39,19 +40,20 @@ def compile_kept(name: str, convert: Callable[[], openvino.Model]) -> openvino.C
         convert: makes it, if it is not in the cache.
     """
     path = cache_folder() / "openvino" / f"{name}-{openvino.__version__.partition('-')[0]}.xml"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                _save(convert(), path)
-    except OSError:  # no room for a cache is no reason to stop
-        return compile_model(convert())
-    return compile_model(path, path.parent)
+    if path.exists():
+        with suppress(RuntimeError):  # the files are damaged: they are made again
+            return compile_model(path, path.parent)
+    model = convert()
+    with suppress(OSError, RuntimeError):  # no room for a cache is no reason to stop
+        _save(model, path)
+    return compile_model(model)
 
 
 def _save(model: openvino.Model, path: Path) -> None:
     """Write `.bin` and then `.xml`: what has the latter is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"partial-{path.name}")
-    openvino.save_model(model, partial, compress_to_fp16=False)
-    for suffix in (".bin", ".xml"):
-        partial.with_suffix(suffix).replace(path.with_suffix(suffix))
+    with FileLock(path.with_suffix(".lock")):
+        openvino.save_model(model, partial, compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):
+            partial.with_suffix(suffix).replace(path.with_suffix(suffix))

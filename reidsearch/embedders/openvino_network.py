@@ -47,7 +47,7 @@ class OpenVinoEmbedder:
                 row[:] = resize(image, self.card.input_hw)
             self._queue.start_async(pixels, start)
         self._queue.wait_all()
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # as torch
         return Embeddings(vectors, self.card.fingerprint)
 
 

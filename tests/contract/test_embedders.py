@@ -137,3 +137,18 @@ def test_same_person_is_nearest_two_seconds_later(built_in: Embedder, sample: Pa
     first, later = (built_in.embed(people(sample, number)).vectors for number in (1, 21))
     nearest = l2_distances(first, later).argmin(axis=1)
     assert tuple(truth[21].people[row] for row in nearest) == truth[1].people
+
+
+def test_converted_network_that_is_damaged_or_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "cache"))
+    card = find_embedder(default_embedder())
+    expected = load_embedder(card).embed(noise(2)).vectors
+    (kept,) = (tmp_path / "cache" / "openvino").glob("*.xml")
+    kept.write_text("no network")
+    assert (load_embedder(card).embed(noise(2)).vectors * expected).sum(axis=1).min() > 0.999
+    assert kept.read_text() != "no network"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "file"))
+    assert (load_embedder(card).embed(noise(2)).vectors * expected).sum(axis=1).min() > 0.999
