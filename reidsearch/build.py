@@ -20,7 +20,7 @@ from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
 from reidsearch.errors import StoreError, UsageError
 from reidsearch.images import read_image
-from reidsearch.ingest import IngestReport, find_record, ingest
+from reidsearch.ingest import IngestReport, OnFrame, find_record, ingest
 from reidsearch.provenance import (
     DetectionSettings,
     Provenance,
@@ -40,14 +40,13 @@ from reidsearch.sources import FrameSource, open_source
 from reidsearch.store.chroma_store import open_chroma
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from reidsearch.backends import Backend
     from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
     from reidsearch.store import Store
-    from reidsearch.types import BadFrame
 
 
 class Gallery:
@@ -117,7 +116,7 @@ class Gallery:
     def ingest(
         self,
         source: FrameSource | str | Path,
-        on_frame: Callable[[BadFrame | None], None] = lambda _bad: None,
+        on_frame: OnFrame = lambda _people, _bad: None,
     ) -> IngestReport:
         """Store every person in footage that the database does not have yet.
 
@@ -125,7 +124,8 @@ class Gallery:
 
         Args:
             source: a folder of frames, a video, or either opened with options by `open_source`.
-            on_frame: called after each frame, with the frame when it could not be decoded.
+            on_frame: called after each frame with how many people were found in it, and with the
+                frame when it could not be decoded; from other threads than the caller's.
 
         Raises:
             StoreError: the gallery was opened to read.

@@ -1,31 +1,39 @@
-"""Source -> detector -> crops -> embedder -> store, in batches and with flat memory."""
+"""Source -> detector -> crops -> embedder -> store, side by side and with flat memory."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.images import cut_crops
+from reidsearch.pipeline import StageTimes, ahead, in_parallel
 from reidsearch.provenance import SourceRecord, require_same_footage, require_same_options
-from reidsearch.types import BadFrame, Records, Sighting
+from reidsearch.types import BadFrame, Frame, Records, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
 
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
     from reidsearch.provenance import DetectionSettings
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store
-    from reidsearch.types import Crops, Frame, SourceInfo
+    from reidsearch.types import Crops, Embeddings, SourceInfo
 
 # Frames are looked at together, so that the detector can use all cores; large ones one by one.
 _CHUNK_FRAMES = 8
 _CHUNK_BYTES = 64 << 20
+# While one chunk is got ready, or its last views are looked at, another keeps the cores busy.
+_CHUNKS_AT_ONCE = 2
 # What is in memory and not yet stored: lost, and done again, when the process is killed.
 _GROUP_CROPS = 128
 _GROUP_FRAMES = 64
+
+
+OnFrame = Callable[[int, BadFrame | None], None]
 
 
 class Models(Protocol):
@@ -52,6 +60,8 @@ class IngestReport:
         frames_skipped: were in the database already.
         people: sightings stored.
         seconds: wall time.
+        cpu_s: processor time of all threads, beside it.
+        stages: how each part of the work, all of which go on at once, spent that time.
     """
 
     frames: int
@@ -59,6 +69,8 @@ class IngestReport:
     frames_skipped: int
     people: int
     seconds: float
+    cpu_s: float
+    stages: tuple[StageTimes, ...]
 
 
 def ingest(
@@ -66,7 +78,7 @@ def ingest(
     models: Models,
     store: Store,
     settings: DetectionSettings,
-    on_frame: Callable[[BadFrame | None], None] = lambda _bad: None,
+    on_frame: OnFrame = lambda _people, _bad: None,
 ) -> IngestReport:
     """Store every person in a source's frames that the store does not have yet.
 
@@ -78,87 +90,124 @@ def ingest(
         models: loaded only when there is a frame to look at.
         store: where to; its provenance must be that of `models`.
         settings: what the detector was built with, for the record.
-        on_frame: called after each frame, with the frame when it could not be decoded.
+        on_frame: called after each frame with how many people were found in it, and with the frame
+            when it could not be decoded; from other threads than the caller's.
 
     Raises:
         SourceError: the store has other footage of that name, or read it with other options.
     """
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     run = _Run(models, store, find_record(store, source.info, settings), on_frame)
     run.read(source)
     return IngestReport(
-        run.frames, run.failed, run.skipped, run.people, time.perf_counter() - started
+        frames=run.frames,
+        frames_failed=run.failed,
+        frames_skipped=run.skipped,
+        people=run.people,
+        seconds=time.perf_counter() - started,
+        cpu_s=time.process_time() - started_cpu,
+        stages=run.stages,
     )
 
 
 class _Run:
-    """One ingest under way: frames wait to be looked at, then people wait to be stored."""
+    """One ingest under way: reading, detecting, embedding and storing go on side by side."""
 
     def __init__(
         self,
         models: Models,
         store: Store,
         record: SourceRecord,
-        on_frame: Callable[[BadFrame | None], None],
+        on_frame: OnFrame,
     ) -> None:
         self._models = models
         self._store = store
         self._record = record
         self._on_frame = on_frame
         self._known = record.frames
-        self._chunk: list[Frame] = []
-        self._group: list[_Seen] = []
         self.frames = self.failed = self.skipped = self.people = 0
+        self._loading = Lock()  # TensorFlow and torch must not load at the same time
+        self.stages: tuple[StageTimes, ...] = ()
 
     def read(self, source: FrameSource) -> None:
         """Bring all frames of the source that are not known yet into the store."""
+        with (
+            ahead(self._gather(source), "read") as chunks,
+            ahead(self._detect(chunks), "detect", chunks) as seen,
+            ahead(self._embed(seen), "embed", seen) as groups,
+        ):
+            busy_s = 0.0
+            for group, embeddings in groups:
+                began = time.perf_counter()
+                self._write(group, embeddings)
+                busy_s += time.perf_counter() - began
+            written = StageTimes("store", busy_s, groups.starved_s, 0.0)
+            self.stages = (chunks.times, seen.times, groups.times, written)
+
+    def _gather(self, source: FrameSource) -> Iterator[list[Frame | BadFrame]]:
+        """Read a few frames at a time."""
+        chunk: list[Frame | BadFrame] = []
+        chunk_bytes = 0
         for frame in source.frames(self._is_new):
-            if isinstance(frame, BadFrame):
-                self.failed += 1
-                self._on_frame(frame)
-                continue
-            self._chunk.append(frame)
-            waiting_bytes = sum(waiting.image.nbytes for waiting in self._chunk)
-            if len(self._chunk) >= _CHUNK_FRAMES or waiting_bytes >= _CHUNK_BYTES:
-                self._look()
-                if self._is_group_full():
-                    self._write()
-        self._look()
-        self._write()
+            chunk.append(frame)
+            chunk_bytes += frame.image.nbytes if isinstance(frame, Frame) else 0
+            if len(chunk) >= _CHUNK_FRAMES or chunk_bytes >= _CHUNK_BYTES:
+                yield chunk
+                chunk, chunk_bytes = [], 0
+        if chunk:
+            yield chunk
 
     def _is_new(self, number: int) -> bool:
         if number in self._known:
             self.skipped += 1
-            self._on_frame(None)
+            self._on_frame(0, None)
         return number not in self._known
 
-    def _look(self) -> None:
-        """Find the people in the frames that wait; the frames themselves can go then."""
-        if not self._chunk:
-            return
-        found = self._models.detector.detect([frame.image for frame in self._chunk])
-        for frame, detections in zip(self._chunk, found, strict=True):
-            crops = cut_crops(frame.image, detections)
-            self._group.append(_Seen(frame.number, frame.path, crops))
-            self.frames += 1
-            self.people += len(crops)
-            self._on_frame(None)
-        self._chunk = []
+    def _detect(self, chunks: Iterable[list[Frame | BadFrame]]) -> Iterator[list[_Seen]]:
+        """Find the people in frames; the frames themselves can go then."""
+        for seen, bad in in_parallel(self._look, chunks, _CHUNKS_AT_ONCE):
+            for one in seen:
+                self._on_frame(len(one.crops), None)
+            for frame in bad:
+                self._on_frame(0, frame)
+            self.frames += len(seen)
+            self.failed += len(bad)
+            yield seen
 
-    def _is_group_full(self) -> bool:
-        people = sum(len(seen.crops) for seen in self._group)
-        return len(self._group) >= _GROUP_FRAMES or people >= _GROUP_CROPS
+    def _look(self, chunk: list[Frame | BadFrame]) -> tuple[list[_Seen], list[BadFrame]]:
+        bad = [frame for frame in chunk if isinstance(frame, BadFrame)]
+        frames = [frame for frame in chunk if isinstance(frame, Frame)]
+        if not frames:
+            return [], bad
+        with self._loading:
+            detector, _ = self._models.detector, self._models.embedder
+        found = detector.detect([frame.image for frame in frames])
+        return [
+            _Seen(frame.number, frame.path, cut_crops(frame.image, detections))
+            for frame, detections in zip(frames, found, strict=True)
+        ], bad
 
-    def _write(self) -> None:
-        """Embed and store the people that wait, and record their frames as known."""
-        if not self._group:
-            return
-        images = [image for seen in self._group for image in seen.crops.images]
-        embeddings = self._models.embedder.embed(images)
-        sightings = tuple(s for seen in self._group for s in _sightings(seen, self._record.info))
-        self._record = self._record.grown((s.number for s in self._group), len(sightings))
+    def _embed(self, seen: Iterable[list[_Seen]]) -> Iterator[tuple[list[_Seen], Embeddings]]:
+        """Gather frames into groups, which are embedded, and then stored, as one."""
+        group: list[_Seen] = []
+        for some in seen:
+            group += some
+            people = sum(len(one.crops) for one in group)
+            if len(group) >= _GROUP_FRAMES or people >= _GROUP_CROPS:
+                yield group, self._embed_group(group)
+                group = []
+        if group:
+            yield group, self._embed_group(group)
+
+    def _embed_group(self, group: list[_Seen]) -> Embeddings:
+        return self._models.embedder.embed([image for seen in group for image in seen.crops.images])
+
+    def _write(self, group: list[_Seen], embeddings: Embeddings) -> None:
+        """Store people, and record their frames as known."""
+        sightings = tuple(s for seen in group for s in _sightings(seen, self._record.info))
+        self._record = self._record.grown((seen.number for seen in group), len(sightings))
         self._store.add(Records(sightings, embeddings), self._record)
-        self._group = []
+        self.people += len(sightings)
 
 
 @dataclass(frozen=True, slots=True)

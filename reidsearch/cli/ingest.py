@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -11,9 +13,10 @@ from rich.markup import escape
 
 from reidsearch import defaults
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json
-from reidsearch.cli.output import print_json, say, warn
+from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
+from reidsearch.pipeline import StageTimes
 
 if TYPE_CHECKING:
     from reidsearch.ingest import IngestReport
@@ -64,6 +67,9 @@ def ingest(
         defaults.MIN_HEIGHT_PX
     ),
     backend: Backend = "auto",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show what each part of the work waited for.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Find, embed and store everyone in SOURCE.
@@ -94,7 +100,7 @@ def ingest(
         for source in opened:
             gallery.require_ingestible(source)
         reports = [gallery.ingest(source, progress.step) for source in opened]
-    _finish(reports, db, json=json)
+    _finish(reports, db, profile=profile, json=json)
 
 
 def _require_own_names(sources: list[FrameSource]) -> None:
@@ -108,33 +114,52 @@ def _require_own_names(sources: list[FrameSource]) -> None:
             )
 
 
-def _finish(reports: list[IngestReport], db: Path, *, json: bool) -> None:
+def _finish(reports: list[IngestReport], db: Path, *, profile: bool, json: bool) -> None:
     frames = sum(report.frames for report in reports)
     failed = sum(report.frames_failed for report in reports)
     skipped = sum(report.frames_skipped for report in reports)
     people = sum(report.people for report in reports)
     seconds = sum(report.seconds for report in reports)
+    cores = sum(report.cpu_s for report in reports) / seconds
+    stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
     if failed and not frames + skipped:
         raise SourceError(f"none of the {failed} frames could be decoded")
     if json:
-        print_json(
-            {
-                "frames": frames,
-                "frames_failed": failed,
-                "frames_skipped": skipped,
-                "people": people,
-                "seconds": round(seconds, 3),
-                "frames_per_s": round(frames / seconds, 2) if seconds else 0.0,
-                "db": str(db),
-            }
-        )
+        document = {
+            "frames": frames,
+            "frames_failed": failed,
+            "frames_skipped": skipped,
+            "people": people,
+            "seconds": round(seconds, 3),
+            "frames_per_s": round(frames / seconds, 2) if seconds else 0.0,
+            "db": str(db),
+        }
+        if profile:
+            document["cores_busy"] = round(cores, 3)
+            document["stages"] = [asdict(times) for times in stages]
+        print_json(document)
         return
+    if profile:
+        from reidsearch.render.table import stage_table
+
+        print_table(stage_table(stages))
+        say(f"{cores:.2f} of {os.cpu_count()} cores were busy")
     parts = [f"{people} people in {frames} frames"]
     if skipped:
         parts.append(f"{skipped} stored already")
     if failed:
         parts.append(f"{failed} left out")
     say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
+
+
+def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
+    """What one stage did in all sources."""
+    return StageTimes(
+        name=stages[0].name,
+        busy_s=sum(times.busy_s for times in stages),
+        starved_s=sum(times.starved_s for times in stages),
+        blocked_s=sum(times.blocked_s for times in stages),
+    )
 
 
 class _Progress:
@@ -147,6 +172,7 @@ class _Progress:
     def __init__(self, sources: list[FrameSource]) -> None:
         self._bar = make_bar()
         self._task = self._bar.add_task("frames", total=sum(map(len, sources)), note="")
+        self._people = 0
         self._interrupted = False
 
     def __enter__(self) -> Self:
@@ -162,11 +188,13 @@ class _Progress:
         self._interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def step(self, bad: BadFrame | None) -> None:
-        """Count a frame, and name it when it was bad."""
+    def step(self, people: int, bad: BadFrame | None) -> None:
+        """Count a frame and its people, and name it when it was bad."""
         if self._interrupted:
             raise KeyboardInterrupt
         if bad is not None:
             warn(bad.reason)
-        speed = self._bar.tasks[0].speed
-        self._bar.update(self._task, advance=1, note=f"{speed:.1f}/s" if speed else "")
+        self._people += people
+        speed = self._bar.tasks[0].speed or 0
+        note = f"{speed:.1f}/s, {self._people} people"
+        self._bar.update(self._task, advance=1, note=note)

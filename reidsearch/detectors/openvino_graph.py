@@ -39,10 +39,9 @@ class OpenVinoNetwork:
     def __init__(self, card: DetectorCard) -> None:
         self._card = card
         path = weights_path(card)
-        compiled = compile_kept(
+        self._compiled = compile_kept(
             f"{card.sha256[:16]}-b{_BATCH_VIEWS}", lambda: _cut_graph(path, card.input_px)
         )
-        self._queue = openvino.AsyncInferQueue(compiled)
 
     def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See `Network.find`."""
@@ -55,14 +54,15 @@ class OpenVinoNetwork:
                 scores[..., self._card.person_class],
             )
 
-        self._queue.set_callback(keep)
+        queue = openvino.AsyncInferQueue(self._compiled)  # one for each thread that calls
+        queue.set_callback(keep)
         side = self._card.input_px
         for start in range(0, len(views), _BATCH_VIEWS):
             batch = np.zeros((_BATCH_VIEWS, side, side, 3), np.uint8)
             some = views[start : start + _BATCH_VIEWS]
             batch[: len(some)] = some
-            self._queue.start_async(batch, start)
-        self._queue.wait_all()
+            queue.start_async(batch, start)
+        queue.wait_all()
         return [
             _decode(boxes[row], scores[row])
             for start, (boxes, scores) in sorted(outputs.items())

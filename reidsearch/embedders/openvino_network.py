@@ -30,7 +30,7 @@ class OpenVinoEmbedder:
     def __init__(self, card: EmbedderCard, compiled: openvino.CompiledModel) -> None:
         self.card = card
         self._batch = int(compiled.input().shape[0])
-        self._queue = openvino.AsyncInferQueue(compiled)
+        self._compiled = compiled
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Embeddings:
         """See `Embedder.embed`."""
@@ -40,13 +40,14 @@ class OpenVinoEmbedder:
             rows = vectors[start : start + self._batch]
             rows[:] = request.get_output_tensor().data.reshape(self._batch, -1)[: len(rows)]
 
-        self._queue.set_callback(keep)
+        queue = openvino.AsyncInferQueue(self._compiled)  # one for each thread that calls
+        queue.set_callback(keep)
         for start in range(0, len(images), self._batch):
             pixels = np.zeros((self._batch, *self.card.input_hw, 3), np.uint8)
             for row, image in zip(pixels, images[start : start + self._batch], strict=False):
                 row[:] = resize(image, self.card.input_hw)
-            self._queue.start_async(pixels, start)
-        self._queue.wait_all()
+            queue.start_async(pixels, start)
+        queue.wait_all()
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # as torch
         return Embeddings(vectors, self.card.fingerprint)
 

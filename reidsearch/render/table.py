@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reidsearch.catalog import DetectorCard, EmbedderCard
+    from reidsearch.pipeline import StageTimes
     from reidsearch.provenance import SourceRecord
     from reidsearch.types import Match, Sighting
 
@@ -48,6 +49,15 @@ def match_table(matches: Sequence[Match]) -> Table:
     table = _new_table("rank", "distance", *_SIGHTING_COLUMNS)
     for match in matches:
         _add_row(table, str(match.rank), f"{match.distance:.4f}", *_sighting_cells(match.sighting))
+    return table
+
+
+def stage_table(stages: Iterable[StageTimes]) -> Table:
+    """What the stages of an ingest were doing, in seconds."""
+    table = _new_table("stage", *_STAGE_COLUMNS)
+    for times in stages:
+        seconds = (times.busy_s, times.starved_s, times.blocked_s)
+        _add_row(table, times.name, *(f"{s:.1f} s" for s in seconds))
     return table
 
 
@@ -89,7 +99,11 @@ def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
 
 
 _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
-_RIGHT = {"rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"}
+_STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
+_RIGHT = {
+    *("rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"),
+    *_STAGE_COLUMNS,
+}
 
 
 def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:

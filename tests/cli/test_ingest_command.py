@@ -70,6 +70,20 @@ def test_several_sources_one_camera_every_and_limits(tmp_path: Path) -> None:
     assert sources[0]["from_s"] == 1241620200.0
 
 
+def test_profile_adds_up_the_stages_of_all_sources(tmp_path: Path) -> None:
+    first, second = copy_frames(tmp_path / "a", 1), copy_frames(tmp_path / "b", 1)
+    ran = run("ingest", first, second, "--profile", "--json", cwd=tmp_path).json
+    assert [stage["name"] for stage in ran["stages"]] == ["read", "detect", "embed", "store"]
+    for stage in ran["stages"]:
+        spent = stage["busy_s"] + stage["starved_s"] + stage["blocked_s"]
+        assert 0 < stage["busy_s"] <= spent <= ran["seconds"]
+    assert spent == pytest.approx(ran["seconds"], rel=0.1)  # of the last, which ends last
+    assert 0 < ran["cores_busy"] <= (os.cpu_count() or 1)
+    shown = run("ingest", copy_frames(tmp_path / "c", 1), "--profile", cwd=tmp_path)
+    assert "waited for input" in shown.out
+    assert "cores were busy" in shown.err
+
+
 def test_later_call_goes_on_with_the_frames_that_are_missing(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1, 21)
     assert run("ingest", frames, cwd=tmp_path).code == 0

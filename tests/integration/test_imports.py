@@ -26,6 +26,7 @@ LAYERS = (
             "catalog",
             "datasets",
             "downloads",
+            "pipeline",
             "provenance",
             "frame_set",
         ),
