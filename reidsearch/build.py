@@ -66,6 +66,7 @@ class Gallery:
         min_score: float | None,
         min_height_px: int,
         tiles: str,
+        skip_unchanged: bool,
         backend: Backend,
     ) -> None:
         self.store = store
@@ -75,6 +76,7 @@ class Gallery:
         self._min_score = min_score
         self._min_height_px = min_height_px
         self._tiles = tiles
+        self._skip_unchanged = skip_unchanged
         self._backend = backend
 
     @cached_property
@@ -111,7 +113,9 @@ class Gallery:
         min_score = self._min_score
         if min_score is None:
             min_score = self.detector_card.min_score
-        return DetectionSettings(min_score, self._min_height_px, self._tiles)
+        return DetectionSettings(
+            min_score, self._min_height_px, self._tiles, skip_unchanged=self._skip_unchanged
+        )
 
     def ingest(
         self,
@@ -203,6 +207,7 @@ def open_gallery(
     min_score: float | None = None,
     min_height_px: int = defaults.MIN_HEIGHT_PX,
     tiles: str = "auto",
+    skip_unchanged: bool = False,
     backend: Backend = "auto",
 ) -> Iterator[Gallery]:
     """Open a database, and hold it until the context ends.
@@ -216,6 +221,7 @@ def open_gallery(
         min_score: lowest detector score kept, in `[0, 1]`; None takes the detector's own.
         min_height_px: lowest box kept.
         tiles: `auto`, `off`, or columns x rows such as `3x2`.
+        skip_unchanged: do not look again at parts of a fixed camera's view that stay the same.
         backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
             and torch.
 
@@ -234,6 +240,7 @@ def open_gallery(
             min_score=min_score,
             min_height_px=min_height_px,
             tiles=tiles,
+            skip_unchanged=skip_unchanged,
             backend=backend,
         )
         if write:  # a mismatch must show before any frame is read

@@ -165,7 +165,9 @@ class _Run:
 
     def _detect(self, chunks: Iterable[list[Frame | BadFrame]]) -> Iterator[list[_Seen]]:
         """Find the people in frames; the frames themselves can go then."""
-        for seen, bad in in_parallel(self._look, chunks, _CHUNKS_AT_ONCE):
+        # What changed since the frame before can only be told in the order of frames.
+        at_once = 1 if self._record.settings.skip_unchanged else _CHUNKS_AT_ONCE
+        for seen, bad in in_parallel(self._look, chunks, at_once):
             for one in seen:
                 self._on_frame(len(one.crops), None)
             for frame in bad:

@@ -46,11 +46,13 @@ class DetectionSettings:
             confirm it; see `detectors.tiles.join_views`.
         min_height_px: lowest box, in pixels of the full frame.
         tiles: `auto`, `off` or columns x rows such as `3x2`.
+        skip_unchanged: whether people stay where they were in views that do not change.
     """
 
     min_score: float
     min_height_px: int
     tiles: str
+    skip_unchanged: bool = False
 
     def __post_init__(self) -> None:
         if not (0 <= self.min_score <= 1 and self.min_height_px >= 1):
@@ -168,6 +170,7 @@ def require_same_options(
         ("--min-score", known.settings.min_score, settings.min_score),
         ("--min-height", known.settings.min_height_px, settings.min_height_px),
         ("--tiles", known.settings.tiles, settings.tiles),
+        ("--skip-unchanged", known.settings.skip_unchanged, settings.skip_unchanged),
     ):
         if ours != theirs:
             raise SourceError(

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import Backend, Json
+from reidsearch.cli.options import Backend, Json, SkipUnchanged
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
 from reidsearch.errors import ReidsearchError, UsageError
@@ -94,6 +94,7 @@ def footage(
         float | None, typer.Option(min=0.0, max=1.0, help="Else the detector's own.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    skip_unchanged: SkipUnchanged = False,
     backend: Backend = "auto",
     json: Json = False,
 ) -> None:
@@ -119,7 +120,9 @@ def footage(
     people = read_mot(truth, person_map)
     frames = open_source(source, SourceOptions(every=every))
     card = find_detector(detector or default_detector())
-    every_score = DetectionSettings(0.0, defaults.MIN_HEIGHT_PX, tiles)
+    every_score = DetectionSettings(
+        0.0, defaults.MIN_HEIGHT_PX, tiles, skip_unchanged=skip_unchanged
+    )
     with counting("frames", len(frames)) as step:
         quality = evaluate_footage(
             frames,

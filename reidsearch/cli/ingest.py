@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json
+from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
@@ -66,6 +66,7 @@ def ingest(
     min_height: Annotated[int, typer.Option(min=1, help="Lowest box kept, in pixels.")] = (
         defaults.MIN_HEIGHT_PX
     ),
+    skip_unchanged: SkipUnchanged = False,
     backend: Backend = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each part of the work waited for.")
@@ -93,6 +94,7 @@ def ingest(
             min_score=min_score,
             min_height_px=min_height,
             tiles=tiles,
+            skip_unchanged=skip_unchanged,
             backend=backend,
         ) as gallery,
         _Progress(opened) as progress,

@@ -18,6 +18,13 @@ Backend = Annotated[
     BackendName,
     typer.Option(help="What runs the networks: the fastest there is, or TensorFlow and torch."),
 ]
+SkipUnchanged = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unchanged",
+        help="For fixed cameras: do not look again where nothing changed since the frame before.",
+    ),
+]
 Frame = Annotated[
     str | None,
     typer.Option("--frame", metavar="[CAMERA/]SOURCE:N", help="A stored frame with the person."),

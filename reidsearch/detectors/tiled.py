@@ -10,6 +10,7 @@ import numpy as np
 
 from reidsearch.boxes import clip_to
 from reidsearch.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
+from reidsearch.detectors.unchanged import ChangedViews
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TiledDetector:
 
     def __init__(self, network: Network, card: DetectorCard, settings: DetectionSettings) -> None:
         self._network = network
+        self._changed = ChangedViews(network) if settings.skip_unchanged else None
         self._card = card
         self._settings = settings
         self._grid = parse_tiles(settings.tiles)
@@ -59,7 +61,10 @@ class TiledDetector:
             for image, tiles in zip(images, layouts, strict=True)
             for tile in tiles
         ]
-        found = iter(self._network.find(views))
+        if self._changed is None:
+            found = iter(self._network.find(views))
+        else:
+            found = iter(self._changed.find([tile for tiles in layouts for tile in tiles], views))
         return [
             self._join(image, tiles, list(islice(found, len(tiles))))
             for image, tiles in zip(images, layouts, strict=True)

@@ -84,6 +84,22 @@ def test_profile_adds_up_the_stages_of_all_sources(tmp_path: Path) -> None:
     assert "cores were busy" in shown.err
 
 
+def test_skip_unchanged_finds_people_where_they_were(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, original in enumerate((1, 1, 1, 61), start=1):
+        shutil.copy(SAMPLE / f"frame_{original:04}.jpg", frames / f"{number}.jpg")
+    assert run("ingest", frames, "--skip-unchanged", cwd=tmp_path).code == 0
+    first, second, third, other = (
+        run("inspect", "frame", f"frames:{n}", "--json", cwd=tmp_path).json["people"]
+        for n in range(1, 5)
+    )
+    boxes = [[person["box_xyxy"] for person in people] for people in (first, second, third)]
+    assert boxes[0] == boxes[1] == boxes[2]
+    assert boxes[0] != [person["box_xyxy"] for person in other]
+    assert_refused(run("ingest", frames, cwd=tmp_path), "--skip-unchanged")
+
+
 def test_later_call_goes_on_with_the_frames_that_are_missing(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1, 21)
     assert run("ingest", frames, cwd=tmp_path).code == 0

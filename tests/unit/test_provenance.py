@@ -139,6 +139,13 @@ def test_same_options_are_accepted_for_footage_that_moved():
             "--min-height", {}, {"min_height_px": 9}, "24, and now it is 9", id="min-height"
         ),
         pytest.param("--tiles", {}, {"tiles": "3x2"}, "auto, and now it is 3x2", id="tiles"),
+        pytest.param(
+            "--skip-unchanged",
+            {},
+            {"skip_unchanged": True},
+            "False, and now it is True",
+            id="skip-unchanged",
+        ),
     ],
 )
 def test_other_options_are_refused_with_both_values(option, info, settings, said):

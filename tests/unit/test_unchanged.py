@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from reidsearch.detectors.unchanged import ChangedViews
+from tests.unit.builders import make_detections
+
+WHOLE, LEFT = (0, 0, 200, 100), (0, 0, 100, 100)
+
+
+class CountingNetwork:
+    """Finds one person whose score counts the views looked at so far."""
+
+    def __init__(self):
+        self.looked = 0
+        self.fails = False
+
+    def find(self, views):
+        if self.fails:
+            raise RuntimeError("out of memory")
+        found = []
+        for _ in views:
+            self.looked += 1
+            found.append(make_detections((0, 0, 1, 1, self.looked / 100)))
+        return found
+
+
+def grey(value):
+    return np.full((100, 100, 3), value, np.uint8)
+
+
+def numbers(found):
+    """Which look each view's people come from."""
+    return [round(float(one.score[0]) * 100) for one in found]
+
+
+def test_no_views():
+    assert ChangedViews(CountingNetwork()).find([], []) == []
+
+
+def test_what_stays_is_looked_at_once():
+    changed = ChangedViews(CountingNetwork())
+    assert numbers(changed.find([WHOLE, LEFT], [grey(50), grey(50)])) == [1, 2]
+    assert numbers(changed.find([WHOLE, LEFT], [grey(50), grey(58)])) == [1, 2]
+
+
+def test_only_the_view_that_changed_is_looked_at():
+    changed = ChangedViews(CountingNetwork())
+    changed.find([WHOLE, LEFT], [grey(50), grey(50)])
+    person = grey(50)
+    person[40:60, 40:48] = 120
+    assert numbers(changed.find([WHOLE, LEFT], [grey(50), person])) == [1, 3]
+    assert numbers(changed.find([WHOLE, LEFT], [person, person])) == [4, 3]
+
+
+def test_several_frames_at_once_are_compared_in_their_order():
+    changed = ChangedViews(CountingNetwork())
+    views = [grey(value) for value in (50, 50, 90, 90, 50)]
+    assert numbers(changed.find([WHOLE] * 5, views)) == [1, 1, 2, 2, 3]
+
+
+def test_slow_change_adds_up():
+    changed = ChangedViews(CountingNetwork())
+    found = [numbers(changed.find([WHOLE], [grey(50 + 6 * step)]))[0] for step in range(7)]
+    assert found == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_view_of_a_failed_look_is_looked_at_again():
+    network = CountingNetwork()
+    changed = ChangedViews(network)
+    changed.find([WHOLE], [grey(50)])
+    network.fails = True
+    with pytest.raises(RuntimeError):
+        changed.find([WHOLE], [grey(120)])
+    network.fails = False
+    assert numbers(changed.find([WHOLE], [grey(120)])) == [2]
