@@ -1,141 +1,258 @@
-"""Compare `ingest` with a loop written as the demo was, on the same frames and models.
+"""Compare detection, embedding and the whole of ingest with the way the demo did them.
 
-The loop calls one TensorFlow session for each frame (or, with tiles, each view of it) and one torch
-network for each crop, one after the other; it stores nothing. Each side runs in a process of its
-own, in turn, and every round begins with models that are loaded and warm.
+Same models, same frames, each side in a process of its own, in turn; models are loaded and warm
+before the clock starts. The demo's loop stores nothing; ingest writes its database. The last table
+says how far from this CPU's limit the networks run.
 
-usage: python scripts/bench_ingest.py SOURCE [--frames N] [--rounds R] [--tiles T]
+usage: python scripts/bench_ingest.py VIDEO [--frames N] [--rounds R] [--out FILE.json]
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from bench_tools import compare, machine, peak_mb, run_side, to_markdown
 
 from reidsearch import SourceOptions, open_gallery, open_source
-from reidsearch.catalog import find_detector, find_embedder, weights_path
-from reidsearch.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
-from reidsearch.images import cut_crops, to_batch
-from reidsearch.types import BadFrame, Detections
+from reidsearch.catalog import default_detector, default_embedder, find_detector, find_embedder
+from reidsearch.defaults import MIN_HEIGHT_PX
+from reidsearch.detectors import load_detector
+from reidsearch.embedders import load_embedder
+from reidsearch.images import cut_crops
+from reidsearch.provenance import DetectionSettings
+
+LARGE = "osnet_ain_x1_0"
+BATCH = 32  # of torchreid's FeatureExtractor, in this comparison
+SOME_FRAMES = 60  # for detection or embedding alone
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both sides are given."""
+
+    source: Path
+    frames: int
+    embedder: str
 
 
 def main(
     source: Path,
-    frames: Annotated[int, typer.Option(help="Frames of the source to take.")] = 100,
+    frames: Annotated[int, typer.Option(help="Frames of the source to ingest.")] = 300,
     rounds: Annotated[int, typer.Option(help="Runs of each side.")] = 3,
-    tiles: str = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write everything measured, as JSON.")] = None,
     side: Annotated[str, typer.Option(hidden=True)] = "",
+    embedder: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Print frames/s and crops/s of both sides, their ratio, and the peak memory of ingest."""
+    """Print tables in Markdown."""
     if side:
-        measure = {"ingest": measure_ingest, "loop": measure_loop}[side]
-        print(json.dumps(measure(source, frames, tiles)))
+        print(json.dumps(SIDES[side](Setting(source, frames, embedder))))
         return
-    ran: dict[str, list[dict[str, float]]] = {"ingest": [], "loop": []}
-    for _ in range(rounds):
-        for name, results in ran.items():
-            options = ["--frames", str(frames), "--tiles", tiles, "--side", name]
-            command = [sys.executable, __file__, str(source), *options]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            results.append(json.loads(done.stdout))
-    for name, results in ran.items():
-        seconds = statistics.median(result["seconds"] for result in results)
-        count, people = results[0]["frames"], results[0]["people"]
-        print(
-            f"{name:6}  {count / seconds:6.2f} frames/s  {people / seconds:6.1f} crops/s  "
-            f"{people:.0f} people in {count:.0f} frames, "
-            f"peak {max(result['peak_mb'] for result in results):.0f} MB"
+    with tempfile.TemporaryDirectory() as folder:
+        large = f"{LARGE}={save_random_weights(Path(folder))}"
+        small = default_embedder()
+
+        def sides(name: str, embedder: str, count: int) -> list[list[object]]:
+            call = [sys.executable, __file__, source, "--embedder", embedder, "--frames", count]
+            return [[*call, "--side", f"{name}-{who}"] for who in ("ours", "reference")]
+
+        def run(work: str, unit: str, *args: object) -> None:
+            rows.append(compare(work, unit, *sides(*args), rounds))
+
+        rows: list = []
+        run(f"embedding, {LARGE}, 256x128", "crop", "embed", large, SOME_FRAMES)
+        run(f"embedding, {small}", "crop", "embed", small, SOME_FRAMES)
+        run("detection, tiles and whole", "frame", "detect", small, SOME_FRAMES)
+        run(f"ingest, {LARGE}, 256x128", "frame", "ingest", large, frames)
+        run(f"ingest, {small}", "frame", "ingest", small, frames)
+        limits = [run_side(*sides("limit", spec, 8)[0]) for spec in (large, small)]
+    print(f"{machine()}\n\n{to_markdown(rows)}\n\n{limits_table(limits)}")
+    if out:
+        figures = {"machine": machine(), "rows": [asdict(row) for row in rows], "limits": limits}
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def save_random_weights(folder: Path) -> Path:
+    """Speed does not ask what a network has learnt."""
+    import torch
+
+    from reidsearch.embedders.torchreid_parts import build_network
+
+    path = folder / "random.pt"
+    torch.save(build_network(LARGE).state_dict(), path)
+    return path
+
+
+def limits_table(limits: list[dict[str, float]]) -> str:
+    """How long the multiply-adds alone would take at the peak of matrix products."""
+    peaks = ", ".join(f"{limits[0][f'peak_{p}'] / 1e9:.0f} in {p}" for p in ("f32", "bf16", "int8"))
+    lines = [
+        f"Large matrix products reach {peaks}, in GMAC/s.",
+        "",
+        "| network | GMAC | at the bf16 peak | measured | of the peak |",
+        "|---|---|---|---|---|",
+    ]
+    for name, figures, part in (
+        ("detector, a view", limits[0], "detector"),
+        (f"{LARGE} at 256x128, a crop", limits[0], "embedder"),
+        (f"{default_embedder()}, a crop", limits[1], "embedder"),
+    ):
+        macs, seconds = figures[f"{part}_macs"], figures[f"{part}_seconds"]
+        least = macs / figures["peak_bf16"]
+        lines.append(
+            f"| {name} | {macs / 1e9:.3f} | {least * 1000:.2f} ms | {seconds * 1000:.2f} ms "
+            f"| {least / seconds:.0%} |"
         )
-    pairs = zip(ran["loop"], ran["ingest"], strict=True)
-    ratios = [loop["seconds"] / ingest["seconds"] for loop, ingest in pairs]
-    print(
-        f"ingest is {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to "
-        f"{max(ratios):.2f} in {rounds} rounds)"
-    )
+    return "\n".join(lines)
 
 
-def measure_ingest(source: Path, frames: int, tiles: str) -> dict[str, float]:
-    """Run ingest, with its database, after loading the models."""
+def read_frames(setting: Setting) -> list[np.ndarray]:
+    """Read the first frames into memory."""
+    frames = open_source(setting.source).frames()
+    return [frame.image for frame in islice(frames, setting.frames)]
+
+
+def read_crops(setting: Setting) -> list[np.ndarray]:
+    """Find people to embed."""
+    frames = read_frames(setting)
+    found = our_detector().detect(frames)
+    return [c for pair in zip(frames, found, strict=True) for c in cut_crops(*pair).images]
+
+
+def our_detector():  # noqa: ANN201
+    """The built-in detector with ingest's settings."""
+    card = find_detector(default_detector())
+    return load_detector(card, DetectionSettings(card.min_score, MIN_HEIGHT_PX, "auto"))
+
+
+def embed_ours(setting: Setting) -> dict[str, float]:
+    """Embed crops together."""
+    crops, network = read_crops(setting), load_embedder(find_embedder(setting.embedder))
+    network.embed(crops[:BATCH])
+    started = time.perf_counter()
+    network.embed(crops)
+    return {"units": len(crops), "seconds": time.perf_counter() - started}
+
+
+def embed_reference(setting: Setting) -> dict[str, float]:
+    """Embed crops in torch, batch by batch."""
+    from bench_reference import DemoEmbedder
+
+    crops, network = read_crops(setting), DemoEmbedder(find_embedder(setting.embedder))
+    network.embed(crops[:BATCH])
+    started = time.perf_counter()
+    for start in range(0, len(crops), BATCH):
+        network.embed(crops[start : start + BATCH])
+    return {"units": len(crops), "seconds": time.perf_counter() - started}
+
+
+def detect_ours(setting: Setting) -> dict[str, float]:
+    """Find people in all frames."""
+    frames, detector = read_frames(setting), our_detector()
+    detector.detect(frames[:4])
+    started = time.perf_counter()
+    detector.detect(frames)
+    return {"units": len(frames), "seconds": time.perf_counter() - started}
+
+
+def detect_reference(setting: Setting) -> dict[str, float]:
+    """Find people in one view after the other."""
+    from bench_reference import DemoDetector
+
+    frames, detector = read_frames(setting), DemoDetector(find_detector(default_detector()), "auto")
+    detector.detect(frames[0])
+    started = time.perf_counter()
+    for frame in frames:
+        detector.detect(frame)
+    return {"units": len(frames), "seconds": time.perf_counter() - started}
+
+
+def ingest_ours(setting: Setting) -> dict[str, float]:
+    """Run ingest, with its database."""
     warm_up = np.zeros((600, 800, 3), np.uint8)
     with (
         tempfile.TemporaryDirectory() as db,
-        open_gallery(db, write=True, tiles=tiles) as gallery,
+        open_gallery(db, write=True, embedder=setting.embedder) as gallery,
     ):
         gallery.detector.detect([warm_up])
         gallery.embedder.embed([warm_up])
-        footage = open_source(source, SourceOptions(max_frames=frames))
+        footage = open_source(setting.source, SourceOptions(max_frames=setting.frames))
         report = gallery.ingest(footage)
-    return finish(report.frames, report.people, report.seconds)
+    return {
+        "units": report.frames,
+        "seconds": report.seconds,
+        "people": report.people,
+        "cores busy": report.cpu_s / report.seconds,
+        "peak MB": peak_mb(),
+    }
 
 
-def measure_loop(source: Path, frames: int, tiles: str) -> dict[str, float]:
-    """Detect frame by frame and embed crop by crop, with the frameworks' own defaults."""
-    import torch
-    from torch import nn
+def ingest_reference(setting: Setting) -> dict[str, float]:
+    """Detect view by view and embed crop by crop."""
+    from bench_reference import DemoDetector, DemoEmbedder
 
-    from reidsearch.detectors.tensorflow_graph import tf  # loaded so that torch can come after it
-    from reidsearch.embedders.state_dict import read_state_dict
-    from reidsearch.embedders.torchreid_parts import build_network
-
-    detector = find_detector("ssdlite_mobilenet_v2_pedestrian")
-    embedder = find_embedder("osnet_ain_x0_5.second")
-    definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(weights_path(detector).read_bytes())
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(definition, name="")
-    session = tf.compat.v1.Session(graph=graph)
-    network = build_network(embedder.architecture)
-    network.classifier = nn.Identity()
-    network.load_state_dict(read_state_dict(weights_path(embedder)))
-    network.eval()
-    outputs = ("detection_boxes:0", "detection_scores:0")
-
-    def look(view: np.ndarray, left: int, top: int) -> Detections:
-        boxes, scores = (o[0] for o in session.run(outputs, {"image_tensor:0": view[None]}))
-        height, width = view.shape[:2]
-        xyxy = boxes[:, [1, 0, 3, 2]] * [width, height, width, height] + [left, top, left, top]
-        kept = scores >= 0.05
-        return Detections(xyxy[kept].astype(np.float32), scores[kept])
-
-    def embed(crop: np.ndarray) -> np.ndarray:
-        batch = to_batch([crop], size_hw=embedder.input_hw, mean=embedder.mean, std=embedder.std)
-        with torch.no_grad():
-            return nn.functional.normalize(network(torch.from_numpy(batch))).numpy()
-
-    look(np.zeros((600, 800, 3), np.uint8), 0, 0)
-    embed(np.zeros((80, 40, 3), np.uint8))
-    started, seen, people = time.perf_counter(), 0, 0
-    for frame in open_source(source, SourceOptions(max_frames=frames)).frames():
-        if isinstance(frame, BadFrame):
-            continue
-        height, width = frame.image.shape[:2]
-        grid = parse_tiles(tiles) or choose_grid(width, height, detector.input_px)
-        layout = lay_tiles(width, height, grid)
-        views = [look(frame.image[y1:y2, x1:x2], x1, y1) for x1, y1, x2, y2 in layout]
-        found = join_views(layout, views)
-        tall = found.xyxy[:, 3] - found.xyxy[:, 1] >= 24
-        crops = cut_crops(frame.image, found[tall & (found.score >= detector.min_score)])
-        for crop in crops.images:
-            embed(crop)
-        seen, people = seen + 1, people + len(crops)
-    return finish(seen, people, time.perf_counter() - started)
+    detector = DemoDetector(find_detector(default_detector()), "auto")
+    network = DemoEmbedder(find_embedder(setting.embedder))
+    detector.detect(np.zeros((600, 800, 3), np.uint8))
+    network.embed([np.zeros((80, 40, 3), np.uint8)])
+    started = time.perf_counter()
+    footage = open_source(setting.source, SourceOptions(max_frames=setting.frames))
+    count = 0
+    for frame in footage.frames():
+        for crop in cut_crops(frame.image, detector.detect(frame.image)).images:
+            network.embed([crop])
+        count += 1
+    return {"units": count, "seconds": time.perf_counter() - started}
 
 
-def finish(frames: int, people: int, seconds: float) -> dict[str, float]:
-    """Add the process's peak memory to what was measured."""
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"frames": frames, "people": people, "seconds": seconds, "peak_mb": peak_mb}
+def limit_ours(setting: Setting) -> dict[str, float]:
+    """Time the networks alone, in full batches, and count what they do."""
+    import openvino
+    from bench_roofline import count_macs, measure_peaks
 
+    from reidsearch.catalog import weights_path
+    from reidsearch.detectors.openvino_graph import cut_graph
+    from reidsearch.embedders.openvino_export import export
+    from reidsearch.openvino_runtime import compile_model
+
+    detector = find_detector(default_detector())
+    figures = {f"peak_{name}": value for name, value in measure_peaks().items()}
+    for part, model in (
+        ("detector", cut_graph(weights_path(detector), detector.input_px)),
+        ("embedder", export(find_embedder(setting.embedder))),
+    ):
+        queue = openvino.AsyncInferQueue(compile_model(model))
+        shape = list(model.input().shape)
+        batch = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        rounds = []
+        for _ in range(4):
+            started = time.perf_counter()
+            for _ in range(16):
+                queue.start_async(batch)
+            queue.wait_all()
+            rounds.append((time.perf_counter() - started) / (16 * shape[0]))
+        figures[f"{part}_macs"] = count_macs(model) / shape[0]
+        figures[f"{part}_seconds"] = min(rounds)
+    return figures
+
+
+SIDES = {
+    "embed-ours": embed_ours,
+    "embed-reference": embed_reference,
+    "detect-ours": detect_ours,
+    "detect-reference": detect_reference,
+    "ingest-ours": ingest_ours,
+    "ingest-reference": ingest_reference,
+    "limit-ours": limit_ours,
+}
 
 if __name__ == "__main__":
     typer.run(main)

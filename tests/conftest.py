@@ -14,6 +14,7 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
 MODELS = "REIDSEARCH_MODELS"
+DATA = Path(__file__).parents[2] / "shared" / "data"
 SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
 
 
@@ -86,10 +87,17 @@ def own_db(made_db: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def pets() -> Path:
     """The whole of PETS09-S2L1, where it is at hand."""
-    folder = Path(__file__).parents[2] / "shared" / "data" / "pets09-s2l1"
-    if not (folder / "vtest.avi").is_file():
+    if not (DATA / "pets09-s2l1" / "vtest.avi").is_file():
         pytest.skip("the full PETS09-S2L1 video is not at hand")
-    return folder
+    return DATA / "pets09-s2l1"
+
+
+@pytest.fixture(scope="session")
+def market() -> Path:
+    """Market-1501's crops, where they are at hand."""
+    if not (DATA / "market1501" / "query").is_dir():
+        pytest.skip("Market-1501 is not at hand")
+    return DATA / "market1501"
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ class OpenVinoNetwork:
         self._card = card
         path = weights_path(card)
         self._compiled = compile_kept(
-            f"{card.sha256[:16]}-b{_BATCH_VIEWS}", lambda: _cut_graph(path, card.input_px)
+            f"{card.sha256[:16]}-b{_BATCH_VIEWS}", lambda: cut_graph(path, card.input_px)
         )
 
     def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
@@ -79,7 +79,7 @@ def is_ssd(path: Path) -> bool:
     return all(graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
 
 
-def _cut_graph(path: Path, side: int) -> openvino.Model:
+def cut_graph(path: Path, side: int) -> openvino.Model:
     """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors."""
     front_end = FrontEndManager().load_by_framework("tf")
     graph = front_end.load(path)

@@ -24,10 +24,11 @@ def load_exported(card: EmbedderCard) -> OpenVinoEmbedder:
     """
     weights_path(card)
     name = f"{card.fingerprint[:16]}-b{_BATCH_CROPS}"
-    return OpenVinoEmbedder(card, compile_kept(name, lambda: _export(card)))
+    return OpenVinoEmbedder(card, compile_kept(name, lambda: export(card)))
 
 
-def _export(card: EmbedderCard) -> openvino.Model:
+def export(card: EmbedderCard) -> openvino.Model:
+    """The network, from pixels as `take_pixels` lays them out to vectors; needs torch."""
     import torch
 
     from reidsearch.embedders.torchreid_network import load_network
