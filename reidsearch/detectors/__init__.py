@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.backends import has_gpu
-from reidsearch.catalog import weights_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +55,9 @@ def load_detector(
 
 def _load_network(card: DetectorCard, backend: Backend) -> Network:
     if backend == "auto" and not card.keeps_aspect and not has_gpu():
-        from reidsearch.detectors.openvino_graph import OpenVinoNetwork, is_ssd
+        from reidsearch.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
-        if is_ssd(weights_path(card)):
+        with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead
             return OpenVinoNetwork(card)
     from reidsearch.detectors.tensorflow_graph import TensorFlowNetwork
 

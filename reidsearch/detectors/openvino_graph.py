@@ -16,6 +16,7 @@ from openvino.preprocess import PrePostProcessor
 from reidsearch.boxes import suppress
 from reidsearch.catalog import weights_path
 from reidsearch.detectors.tiled import SCORE_FLOOR
+from reidsearch.errors import ModelError
 from reidsearch.openvino_runtime import compile_kept
 from reidsearch.types import Detections
 
@@ -33,8 +34,16 @@ _BATCH_VIEWS = 8
 _NMS_IOU = 0.6  # of all SSD graphs in TensorFlow's model zoo
 
 
+class NotSsdError(ModelError):
+    """A graph that only TensorFlow can run."""
+
+
 class OpenVinoNetwork:
-    """See `Network`."""
+    """See `Network`.
+
+    Raises:
+        NotSsdError: the graph is no SSD.
+    """
 
     def __init__(self, card: DetectorCard) -> None:
         self._card = card
@@ -70,22 +79,22 @@ class OpenVinoNetwork:
         ]
 
 
-def is_ssd(path: Path) -> bool:
-    """Whether a graph has the parts that are cut at."""
-    try:
-        graph = FrontEndManager().load_by_framework("tf").load(path)
-    except RuntimeError:  # no graph at all: TensorFlow says it better
-        return False
-    return all(graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
-
-
 def cut_graph(path: Path, side: int) -> openvino.Model:
-    """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors."""
+    """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors.
+
+    Raises:
+        NotSsdError: the graph does not have the parts that are cut at, or is no graph.
+    """
     front_end = FrontEndManager().load_by_framework("tf")
-    graph = front_end.load(path)
-    taken = graph.get_place_by_tensor_name(_INPUT)
+    try:
+        graph = front_end.load(path)
+    except RuntimeError as error:
+        raise NotSsdError(f"{path} is no TensorFlow graph") from error
+    taken, *given = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
+    if taken is None or None in given:
+        raise NotSsdError(f"{path} is not the graph of an SSD")
     graph.override_all_inputs([taken])
-    graph.override_all_outputs([graph.get_place_by_tensor_name(name) for name in _OUTPUTS])
+    graph.override_all_outputs(given)
     graph.set_partial_shape(taken, openvino.PartialShape([_BATCH_VIEWS, side, side, 3]))
     graph.set_element_type(taken, openvino.Type.f32)
     model = front_end.convert(graph)
