@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reidsearch.backends import Backend
-    from reidsearch.catalog import DetectorCard, EmbedderCard
+    from reidsearch.catalog import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
     from reidsearch.store import Store
@@ -84,10 +84,11 @@ class Gallery:
         """The database's detector.
 
         Raises:
-            ModelError: it is unknown here.
+            ModelError: it is unknown, or not on this machine.
             ModelMismatchError: another one was asked for.
         """
         card = find_detector(self._detector_spec)
+        _require_here(card)
         require_detector(self.store.provenance, card)
         return card
 
@@ -95,6 +96,7 @@ class Gallery:
     def embedder_card(self) -> EmbedderCard:
         """The database's embedder; raises as `detector_card` does."""
         card = find_embedder(self._embedder_spec)
+        _require_here(card)
         require_embedder(self.store.provenance, card)
         return card
 
@@ -246,6 +248,12 @@ def open_gallery(
         if write:  # a mismatch must show before any frame is read
             _ = gallery.detector_card, gallery.embedder_card
         yield gallery
+
+
+def _require_here(card: ModelCard) -> None:
+    """Say that weights were never fetched, before they are taken for others."""
+    if not card.sha256:
+        weights_path(card)
 
 
 def _new_provenance(detector: str | None, embedder: str | None) -> Provenance:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_CONVERSION = 1  # to be raised when networks are converted in another way
 OPTIONS = {"PERFORMANCE_HINT": "THROUGHPUT"}
 
 
@@ -39,7 +40,8 @@ def compile_kept(name: str, convert: Callable[[], openvino.Model]) -> openvino.C
         name: of its files; says all that decides the network.
         convert: makes it, if it is not in the cache.
     """
-    path = cache_folder() / "openvino" / f"{name}-{openvino.__version__.partition('-')[0]}.xml"
+    version = openvino.__version__.partition("-")[0]
+    path = cache_folder() / "openvino" / f"{name}-v{_CONVERSION}-{version}.xml"
     if path.exists():
         with suppress(RuntimeError):  # the files are damaged: they are made again
             return compile_model(path, path.parent)

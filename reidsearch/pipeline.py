@@ -70,9 +70,15 @@ class Ahead(Generic[_T]):
         starved_s = self._feeder.starved_s if self._feeder else 0.0
         return StageTimes(self._name, self._making_s - starved_s, starved_s, self._blocked_s)
 
-    def stop(self) -> None:
-        """End the thread after the item at hand."""
+    def cancel(self) -> None:
+        """Let the thread, and those that feed it, end after the item at hand of each."""
         self._stopped.set()
+        if self._feeder:
+            self._feeder.cancel()
+
+    def stop(self) -> None:
+        """Cancel, and wait for the thread's end."""
+        self.cancel()
         while self._thread.is_alive():  # it may be waiting for room
             try:
                 self._waiting.get(timeout=0.01)

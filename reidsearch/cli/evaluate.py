@@ -152,7 +152,11 @@ def _rounded(fields: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _as_percent(fields: Mapping[str, float]) -> dict[str, str]:
-    return {k: f"{v:.1%}" if isinstance(v, float) else str(v) for k, v in fields.items()}
+    return {k: _percent(v) if isinstance(v, float) else str(v) for k, v in fields.items()}
+
+
+def _percent(fraction: float) -> str:
+    return "none to measure" if math.isnan(fraction) else f"{fraction:.1%}"
 
 
 def _draw(result: Market1501Result, folder: Path) -> None:

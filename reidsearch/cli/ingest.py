@@ -133,7 +133,7 @@ def _finish(reports: list[IngestReport], db: Path, *, profile: bool, json: bool)
             "frames_skipped": skipped,
             "people": people,
             "seconds": round(seconds, 3),
-            "frames_per_s": round(frames / seconds, 2) if seconds else 0.0,
+            "frames_per_s": round(frames / seconds, 2),
             "db": str(db),
         }
         if profile:
@@ -167,8 +167,8 @@ def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
 class _Progress:
     """A bar over all frames of all sources, with warnings above it; stops at Ctrl-C.
 
-    The first Ctrl-C waits for the frame at hand: raised anywhere, it could end in the middle of a
-    write, or in a callback from native code, which swallows it. The second does not wait.
+    The first Ctrl-C waits for the frames at hand: raised anywhere, it could end in a callback from
+    native code, which swallows it. The second ends the process, as any kill may.
     """
 
     def __init__(self, sources: list[FrameSource]) -> None:
@@ -178,17 +178,18 @@ class _Progress:
         self._interrupted = False
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGINT, self._interrupt)
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, self._before)
 
     def _interrupt(self, *_: object) -> None:
         self._interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        say("stopping after the frames at hand; Ctrl-C again does not wait for them")
 
     def step(self, people: int, bad: BadFrame | None) -> None:
         """Count a frame and its people, and name it when it was bad."""

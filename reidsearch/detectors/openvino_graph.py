@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
-from openvino.frontend import FrontEndManager
+from openvino.frontend import (
+    FrontEndManager,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
 from openvino.preprocess import PrePostProcessor
 
 from reidsearch.boxes import suppress
 from reidsearch.catalog import weights_path
+from reidsearch.detectors.quiet import quiet_stderr
 from reidsearch.detectors.tiled import SCORE_FLOOR
 from reidsearch.errors import ModelError
 from reidsearch.openvino_runtime import compile_kept
@@ -30,6 +38,10 @@ if TYPE_CHECKING:
 
 _INPUT = "1:Preprocessor/mul"  # the second input of what scales the resized pictures
 _OUTPUTS = ("Postprocessor/Decode/transpose_1:0", "Postprocessor/convert_scores:0")
+_FAILURES = (
+    *(GeneralFailure, InitializationFailure, NotImplementedFailure, OpConversionFailure),
+    *(OpValidationFailure, RuntimeError),
+)
 _BATCH_VIEWS = 8
 _NMS_IOU = 0.6  # of all SSD graphs in TensorFlow's model zoo
 
@@ -49,7 +61,8 @@ class OpenVinoNetwork:
         self._card = card
         path = weights_path(card)
         self._compiled = compile_kept(
-            f"{card.sha256[:16]}-b{_BATCH_VIEWS}", lambda: cut_graph(path, card.input_px)
+            f"{card.sha256[:16]}-{card.input_px}-b{_BATCH_VIEWS}",
+            lambda: cut_graph(path, card.input_px),
         )
 
     def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
@@ -83,16 +96,21 @@ def cut_graph(path: Path, side: int) -> openvino.Model:
     """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors.
 
     Raises:
-        NotSsdError: the graph does not have the parts that are cut at, or is no graph.
+        NotSsdError: it is no graph, or does not have the parts that are cut at, or others.
     """
-    front_end = FrontEndManager().load_by_framework("tf")
     try:
-        graph = front_end.load(path)
-    except RuntimeError as error:
-        raise NotSsdError(f"{path} is no TensorFlow graph") from error
+        with quiet_stderr():
+            return _cut(path, side)
+    except _FAILURES as error:
+        raise NotSsdError(f"{path} is not the graph of an SSD: {error}") from error
+
+
+def _cut(path: Path, side: int) -> openvino.Model:
+    front_end = FrontEndManager().load_by_framework("tf")
+    graph = front_end.load(path)
     taken, *given = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
     if taken is None or None in given:
-        raise NotSsdError(f"{path} is not the graph of an SSD")
+        raise NotSsdError(f"{path} has no {_INPUT} or other parts of an SSD")
     graph.override_all_inputs([taken])
     graph.override_all_outputs(given)
     graph.set_partial_shape(taken, openvino.PartialShape([_BATCH_VIEWS, side, side, 3]))

@@ -48,7 +48,9 @@ class TiledDetector:
 
     def __init__(self, network: Network, card: DetectorCard, settings: DetectionSettings) -> None:
         self._network = network
-        self._changed = ChangedViews(network) if settings.skip_unchanged else None
+        self._changed = (
+            ChangedViews(network, settings.min_height_px) if settings.skip_unchanged else None
+        )
         self._card = card
         self._settings = settings
         self._grid = parse_tiles(settings.tiles)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from reidsearch.detectors.tiles import Tile
     from reidsearch.types import Detections
 
-# A person of the least height kept is still some thumbnail pixels high. On PETS09-S2L1, thumbnails
-# of views without people differ by 5 from frame to frame, those of views with people by 70 or more.
-_THUMBNAIL_PX = 75
+# The lowest person kept is this high in a thumbnail. On PETS09-S2L1, thumbnails of views without
+# people differ by 5 from frame to frame, those of views with people by 70 or more.
+_PERSON_PX = 5
 _SAME = 16
 
 
@@ -27,10 +27,15 @@ class ChangedViews:
     """Looks at a view when it changed since it was last looked at; else people are where they were.
 
     Changes add up: a view is compared with the one that was looked at, not with the frame before.
+
+    Args:
+        network: looks.
+        min_height_px: of the people who matter, in pixels of the frame.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, min_height_px: int) -> None:
         self._network = network
+        self._scale = _PERSON_PX / min_height_px
         self._thumbnails: dict[Tile, NDArray[np.uint8]] = {}
         self._found: dict[Tile, Detections] = {}
 
@@ -47,7 +52,7 @@ class ChangedViews:
         thumbnails = dict(self._thumbnails)
         changed = []
         for tile, view in zip(tiles, views, strict=True):
-            thumbnail = _shrink(view)
+            thumbnail = self._shrink(view, tile)
             is_new = tile not in thumbnails or _differ(thumbnail, thumbnails[tile])
             if is_new:
                 thumbnails[tile] = thumbnail
@@ -61,10 +66,14 @@ class ChangedViews:
             found.append(self._found[tile])
         return found
 
-
-def _shrink(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    size = (_THUMBNAIL_PX, _THUMBNAIL_PX)
-    return np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8)
+    def _shrink(self, view: NDArray[np.uint8], tile: Tile) -> NDArray[np.uint8]:
+        x1, y1, x2, y2 = tile
+        height, width = (
+            max(min(round(self._scale * length), most), 1)
+            for length, most in zip((y2 - y1, x2 - x1), view.shape[:2], strict=True)
+        )
+        thumbnail = cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(thumbnail, np.uint8)
 
 
 def _differ(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:

@@ -27,10 +27,10 @@ def load_ir(card: EmbedderCard) -> OpenVinoEmbedder:
     weights = weights_path(card)
     try:
         model = openvino.Core().read_model(weights.with_suffix(".xml"), weights)
+        taken, given = list(model.input().shape), list(model.output().shape)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"{weights} is no OpenVINO network: {reason}") from error
-    taken, given = list(model.input().shape), list(model.output().shape)
+        raise ModelError(f"{weights} is no network of one fixed size: {reason}") from error
     if taken != [1, 3, *card.input_hw] or np.prod(given) != card.dimension:
         raise ModelError(f"{weights} is not {card.name}: it turns {taken} into {given}")
     return OpenVinoEmbedder(card, compile_model(take_pixels(model, card, reverse_channels=True)))

@@ -11,7 +11,7 @@ from reidsearch.boxes import iou_matrix
 from reidsearch.errors import DatasetError
 from reidsearch.evaluation.metrics import detection_average_precision, ranking_average_precision
 from reidsearch.images import cut_crops
-from reidsearch.types import BadFrame
+from reidsearch.types import BadFrame, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +82,11 @@ def evaluate_footage(
     Raises:
         DatasetError: no frame of the footage is in the ground truth.
     """
+    if not any(isinstance(frame, Frame) for frame in source.frames(truth.__contains__)):
+        raise DatasetError(
+            "no frame of the footage is in the ground truth",
+            hint="both count frames from 1, or as the frames' names say",
+        )
     found: dict[int, Detections] = {}
     frames: list[int] = []
     boxes = [np.empty((0, 4), np.float32)]
@@ -98,11 +103,6 @@ def evaluate_footage(
         frames += [frame.number] * len(crops)
         boxes.append(crops.detections.xyxy)
         vectors.append(embedder.embed(crops.images).vectors)
-    if not truth.keys() & found.keys():
-        raise DatasetError(
-            "no frame of the footage is in the ground truth",
-            hint="both count frames from 1, or as the frames' names say",
-        )
     return FootageQuality(
         measure_detection(found, truth, min_score),
         measure_search(

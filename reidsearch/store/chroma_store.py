@@ -200,10 +200,14 @@ def _open_client(folder: Path) -> Iterator[Client]:
             chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
             anonymized_telemetry=False,
         )
-        with cast("Client", chromadb.PersistentClient(folder, settings)) as client:
-            yield client
+        opened = cast("Client", chromadb.PersistentClient(folder, settings))
     except (ChromaError, ValueError) as error:
         raise _explain(error, folder) from error
+    with opened as client:
+        try:
+            yield client
+        except ChromaError as error:
+            raise _explain(error, folder) from error
 
 
 def _open_collection(

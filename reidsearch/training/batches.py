@@ -61,6 +61,8 @@ def join_sets(parts: Mapping[str, CropSet]) -> TrainingSet:
     for index, (name, part) in enumerate(parts.items()):
         people = part[part.pids != DISTRACTOR]
         unique, own, counts = np.unique(people.pids, return_inverse=True, return_counts=True)
+        if not len(people):
+            raise DatasetError(f"{name} names nobody: all its crops are distractors (0000) or junk")
         if len(np.unique(people.camids)) < 2:
             raise DatasetError(f"all crops of {name} are from one camera; training needs two")
         if counts.max() < 2:

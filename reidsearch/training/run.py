@@ -87,16 +87,17 @@ def train(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            if not resume and (folder / CHECKPOINT).exists():
-                raise TrainingError(
-                    f"{folder} holds a run already", hint="go on with --resume, or another --out"
-                )
-            return _Run(datasets, recipe, folder, progress, evaluate_every).finish()
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise TrainingError(f"another process trains in {folder}") from None
     except OSError as error:
         raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
+    with lock:
+        if not resume and (folder / CHECKPOINT).exists():
+            raise TrainingError(
+                f"{folder} holds a run already", hint="go on with --resume, or another --out"
+            )
+        return _Run(datasets, recipe, folder, progress, evaluate_every).finish()
 
 
 class _Run:
@@ -121,6 +122,8 @@ class _Run:
         self._data = join_sets({n: read_crops(p, TRAIN) for n, p in self._datasets.items()})
         self._warn_of_leaks()
         teacher = find_embedder(recipe.teacher) if recipe.teacher else None
+        if teacher:
+            weights_path(teacher)
         start = None
         if recipe.start_from and not (folder / CHECKPOINT).exists():
             start = _read_start(recipe.start_from)

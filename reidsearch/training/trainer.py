@@ -30,6 +30,19 @@ if TYPE_CHECKING:
     from reidsearch.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
+_OPTIONS = {
+    "architecture": "--arch",
+    "input_hw": "--size",
+    "epochs": "--epochs",
+    "identities": "--batch",
+    "crops": "--batch",
+    "peak_lr": "--lr",
+    "triplet_weight": "--loss",
+    "erasing": "--erasing",
+    "start_from": "--from",
+    "teacher": "--teacher",
+    "seed": "--seed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,7 @@ class Trainer:
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in batch {number + 1} of epoch {epoch}",
-                    hint="begin anew, with a lower --lr and another --out; the checkpoint is kept",
+                    hint="begin anew, with a lower --lr and another --out; what is there is kept",
                 )
             losses.append(loss)
             hits += accuracy * len(rows)
@@ -213,17 +226,23 @@ class Trainer:
     def _resume(self) -> None:
         try:
             saved: dict[str, Any] = torch.load(self._path, self._device, weights_only=True)
-            theirs = {"data": saved["data"], **saved["recipe"]}
+            data, theirs = saved["data"], saved["recipe"]
         except UNREADABLE as error:
             raise TrainingError(
                 f"{self._path} is no checkpoint, or damaged",
                 hint="remove it, or give another --out",
             ) from error
-        for name, value in {"data": self._data.fingerprint, **asdict(self._recipe)}.items():
+        if data != self._data.fingerprint:
+            raise TrainingError(
+                f"{self._path} was begun with other data sets, or their crops have changed",
+                hint="give the same data sets again, or another --out",
+            )
+        for name, value in asdict(self._recipe).items():
             if value != theirs.get(name):
                 raise TrainingError(
-                    f"{self._path} was begun with {name} {theirs.get(name)}, not {value}",
-                    hint="give the same options and data sets again, or another --out",
+                    f"{self._path} was begun with another {_OPTIONS.get(name, name)}: "
+                    f"{name} {theirs.get(name)}, not {value}",
+                    hint="give the same options again, or another --out",
                 )
         self.network.load_state_dict(saved["network"])
         self._teacher_loss.load_state_dict(saved["teacher"])

@@ -96,3 +96,12 @@ def test_ground_truth_that_does_not_fit(sample: Path, tmp_path: Path) -> None:
     refused("100000,1,0,0,10,20,1\n", "no frame of the footage")
     ran = run("evaluate", "footage", sample, "gone.txt", cwd=tmp_path)
     assert_refused(ran, "gone.txt", "No such file")
+
+
+def test_nobody_to_search_for(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    shutil.copy(sample / "frame_0001.jpg", tmp_path / "frames")
+    ran = run("evaluate", "footage", "frames", sample / "gt.txt", "--tiles", "off", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "none to measure" in ran.out
+    assert "nan" not in ran.out

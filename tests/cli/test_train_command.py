@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -7,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from reidsearch.catalog import default_embedder, find_embedder, weights_path
 from reidsearch.datasets import GALLERY, QUERY, TRAIN
+from reidsearch.embedders.state_dict import read_state_dict
 from tests.conftest import COMMAND, assert_refused, run
 from tests.crops import write_dataset
 
@@ -76,6 +80,10 @@ def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -
         cwd=tmp_path,
     )
     assert ran.code == 0, ran.err
+    begun = read_state_dict(weights_path(find_embedder("osnet_ain_x0_5.second")))
+    ended = read_state_dict(tmp_path / "run" / "weights.pt")
+    for name in ("conv1.conv.weight", "conv5.conv.weight"):  # as it began, at such a rate
+        torch.testing.assert_close(ended[name], begun[name].float(), atol=1e-5, rtol=0)
     (taught,) = (tmp_path / "run").glob("teacher-*.npy")
     assert np.load(taught).shape[1] == 512
     arguments = ("train", dataset, "--out", "other", "--epochs", 1, *SMALL)
@@ -85,11 +93,43 @@ def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -
     assert_refused(run(*arguments, "--from", "gone.pt", cwd=tmp_path), "gone.pt")
 
 
+def test_teacher_has_a_say(dataset: Path, tmp_path: Path) -> None:
+    arguments = ("train", dataset, "--epochs", 1, *SMALL)
+    alone = run(*arguments, "--out", "alone", cwd=tmp_path)
+    teacher = ("--teacher", default_embedder())
+    taught = run(*arguments, "--out", "taught", *teacher, cwd=tmp_path)
+    assert (alone.code, taught.code) == (0, 0), taught.err
+    losses = [read_log(tmp_path / name)[0]["loss"] for name in ("alone", "taught")]
+    assert losses[1] > losses[0] + 1
+
+
+def test_teacher_that_is_not_here_is_said_before_crops_are_decoded(
+    dataset: Path, tmp_path: Path
+) -> None:
+    teacher = ("--teacher", "osnet_ain_x1_0.ms_d_c")
+    ran = run("train", dataset, "--out", "run", *SMALL, *teacher, cwd=tmp_path)
+    assert_refused(ran, "models download osnet_ain_x1_0.ms_d_c")
+    assert not list((tmp_path / "run").glob("crops-*"))
+
+
+def test_data_set_of_distractors_only(dataset: Path, tmp_path: Path) -> None:
+    for path in (dataset / TRAIN).glob("*.jpg"):
+        (tmp_path / "nobody" / TRAIN).mkdir(parents=True, exist_ok=True)
+        name = f"0000{path.name[4:]}"
+        shutil.copy(path, tmp_path / "nobody" / TRAIN / name)
+    ran = run("train", "nobody", "--out", "run", *SMALL, cwd=tmp_path)
+    assert_refused(ran, "names nobody", "0000")
+
+
 def test_other_options_do_not_go_on_with_a_run(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--out", "run", *SMALL)
     assert run(*arguments, "--epochs", 1, cwd=tmp_path).code == 0
     ran = run(*arguments, "--epochs", 2, "--resume", cwd=tmp_path)
-    assert_refused(ran, "begun with epochs 1, not 2")
+    assert_refused(ran, "begun with another --epochs", "1, not 2")
+    (tmp_path / "more").mkdir()
+    write_dataset(tmp_path / "more" / "square", TRAIN, people=slice(0, 6))
+    ran = run("train", "more/square", "--out", "run", *SMALL, "--resume", cwd=tmp_path)
+    assert_refused(ran, "other data sets")
 
 
 def test_loss_that_is_no_number_stops(dataset: Path, tmp_path: Path) -> None:

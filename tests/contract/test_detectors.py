@@ -96,14 +96,15 @@ def test_cut_graph_finds_the_same(sample: Path, monkeypatch: pytest.MonkeyPatch)
         assert ours.score[iou.argmax(axis=1)] == pytest.approx(theirs.score, abs=0.01)
 
 
-def test_any_object_detection_graph(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["faster_rcnn_inception_v2_coco", default_detector()])
+def test_any_object_detection_graph(tmp_path: Path, name: str) -> None:
     path = write_graph(
         tmp_path / "graph.pb",
         boxes=[[0.1, 0.2, 0.6, 0.4], [0.5, 0.5, 0.9, 0.9], [-0.2, 0.8, 0.5, 1.3], [0, 0, 0.01, 1]],
         scores=[0.9, 0.95, 0.6, 0.8],
         classes=[1, 3, 1, 1],
     )
-    card = find_detector(f"faster_rcnn_inception_v2_coco={path}")
+    card = find_detector(f"{name}={path}")
     [found] = load_detector(card, DetectionSettings(0.5, 24, "auto")).detect(
         [np.zeros((200, 100, 3), np.uint8)]
     )
@@ -112,7 +113,8 @@ def test_any_object_detection_graph(tmp_path: Path) -> None:
     assert found.score.tolist() == pytest.approx([0.9, 0.6])
 
 
-def test_a_graph_of_something_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["faster_rcnn_inception_v2_coco", default_detector()])
+def test_a_graph_of_something_else(tmp_path: Path, name: str) -> None:
     from reidsearch.detectors.tensorflow_graph import tf
 
     graph = tf.Graph()
@@ -121,5 +123,13 @@ def test_a_graph_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "other.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
     with pytest.raises(ModelError, match="Object Detection") as caught:
-        load_detector(find_detector(f"faster_rcnn_inception_v2_coco={path}"), SETTINGS)
+        load_detector(find_detector(f"{name}={path}"), SETTINGS)
     assert "image_tensor" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph at all", bytes(range(256))], ids=repr)
+def test_a_file_that_is_no_graph(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.pb"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"other\.pb|Object Detection"):
+        load_detector(find_detector(f"{default_detector()}={path}"), SETTINGS)

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 import torch
+from openvino import opset13 as ops
 from torch import nn
 
 from reidsearch.catalog import default_embedder, find_embedder
@@ -152,3 +154,37 @@ def test_converted_network_that_is_damaged_or_cannot_be_kept(
     (tmp_path / "file").touch()
     monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "file"))
     assert (load_embedder(card).embed(noise(2)).vectors * expected).sum(axis=1).min() > 0.999
+
+
+def save_ir(folder: Path, shape: list[int], dimension: int) -> str:
+    """Write an OpenVINO network that gives the mean of each channel it takes, and zeros."""
+    taken = ops.parameter(shape, np.float32)
+    means = ops.reduce_mean(taken, np.array([2, 3]), keep_dims=False)
+    given = ops.matmul(means, np.eye(3, dimension, dtype=np.float32), False, False)
+    openvino.save_model(openvino.Model([given], [taken]), folder / "ir.xml", compress_to_fp16=False)
+    return f"person-reidentification-retail-0265={folder / 'ir.bin'}"
+
+
+def test_openvino_network_gets_bgr(tmp_path: Path) -> None:
+    embedder = load_embedder(find_embedder(save_ir(tmp_path, [1, 3, 256, 128], 256)))
+    colours = np.array([[200, 100, 50], [0, 90, 30], [10, 20, 30]], np.uint8)
+    pictures = [np.broadcast_to(rgb, (60, 30, 3)).copy() for rgb in colours]
+    expected = colours[:, ::-1] / np.linalg.norm(colours, axis=1, keepdims=True)
+    vectors = embedder.embed(pictures).vectors
+    np.testing.assert_allclose(vectors[:, :3], expected, atol=5e-3)
+    assert not vectors[:, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dimension", "reason"),
+    [
+        pytest.param([1, 3, -1, 128], 256, "no network of one fixed size", id="any-height"),
+        pytest.param([1, 3, 128, 64], 256, "it turns", id="another-size"),
+        pytest.param([1, 3, 256, 128], 512, "it turns", id="another-dimension"),
+    ],
+)
+def test_other_openvino_network_is_refused(
+    tmp_path: Path, shape: list[int], dimension: int, reason: str
+) -> None:
+    with pytest.raises(ModelError, match=reason):
+        load_embedder(find_embedder(save_ir(tmp_path, shape, dimension)))

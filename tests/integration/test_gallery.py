@@ -1,11 +1,12 @@
 """The Python API, where the commands do not reach."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from reidsearch import open_gallery
-from reidsearch.errors import StoreError, UsageError
+from reidsearch.errors import ModelError, StoreError, UsageError
 
 
 def test_gallery_opened_to_read_does_not_ingest(own_db: Path, sample: Path) -> None:
@@ -27,3 +28,23 @@ def test_options_that_make_no_sense(
 ) -> None:
     with pytest.raises(UsageError), open_gallery(tmp_path, write=True, **options) as gallery:
         gallery.ingest(sample)
+
+
+def test_errors_of_the_callers_own_are_left_alone(made_db: Path) -> None:
+    with pytest.raises(ValueError, match="invalid literal"), open_gallery(made_db):
+        int("x")
+
+
+def test_weights_that_were_never_fetched_are_not_other_weights(own_db: Path, sample: Path) -> None:
+    with sqlite3.connect(own_db / "chroma.sqlite3") as database:
+        database.execute(
+            "UPDATE collection_metadata SET str_value = ? WHERE key = 'embedder'",
+            ("osnet_ain_x1_0.ms_d_c",),
+        )
+    database.close()
+    with (
+        pytest.raises(ModelError, match="not on this machine") as caught,
+        open_gallery(own_db) as gallery,
+    ):
+        gallery.search(sample / "frame_0001.jpg")
+    assert "models download osnet_ain_x1_0.ms_d_c" in caught.value.hint

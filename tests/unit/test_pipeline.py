@@ -81,6 +81,33 @@ def test_threads_end_when_their_user_fails(used):
     assert len(made) <= used + 5
 
 
+def test_stage_that_gathers_does_not_go_on_when_its_user_fails():
+    """Else a full disk would be said after many frames that are looked at in vain."""
+    made = []
+
+    def gather(numbers):
+        yield next(iter(numbers))
+        yield list(numbers)
+
+    def slowly(numbers):
+        for number in numbers:
+            made.append(number)
+            time.sleep(0.02)
+            yield number
+
+    def fail():
+        with (
+            ahead(slowly(range(500)), "count") as numbers,
+            ahead(gather(numbers), "gather", numbers) as gathered,
+        ):
+            next(iter(gathered))
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert len(made) < 10
+
+
 def test_times_tell_who_waits_for_whom():
     def slowly(items):
         for item in items:
