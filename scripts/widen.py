@@ -6,7 +6,7 @@ so that they learn different things from the first step on: Chen et al., "Net2Ne
 Learning via Knowledge Transfer", ICLR 2016. Widths must be whole multiples, as those of
 osnet_ain_x0_25, x0_5 and x1_0 are.
 
-    scripts/widen.py osnet_ain_x0_5.second osnet_ain_x1_0 wide.pt
+    scripts/widen.py osnet_ain_x0_5=weights.pt osnet_ain_x1_0 wide.pt
     reidsearch train ... --arch osnet_ain_x1_0 --from wide.pt
 """
 

@@ -231,7 +231,7 @@ def test_unknown_models_list_the_known(tmp_path: Path) -> None:
     ran = run("ingest", SAMPLE, "--detector", "yolo", cwd=tmp_path)
     assert_refused(ran, "yolo", "ssdlite_mobilenet_v2_pedestrian", "faster_rcnn_inception_v2_coco")
     ran = run("ingest", SAMPLE, "--embedder", "vit", cwd=tmp_path)
-    assert_refused(ran, "vit", "osnet_ain_x0_5.second", "osnet_ain_x1_0=PATH")
+    assert_refused(ran, "vit", "osnet_ain_x1_0.third", "osnet_ain_x1_0=PATH")
 
 
 def test_model_that_must_be_fetched_says_how(tmp_path: Path) -> None:
@@ -246,11 +246,11 @@ def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1)
     ran = run("ingest", frames, "--embedder", f"osnet_ain_x1_0={text}", cwd=tmp_path)
     assert_refused(ran, "weights.pth", "not a torch checkpoint")
-    small = Path(__file__).parents[2] / "models" / "osnet_ain_x0_5.second.pt"
+    built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"
     ran = run(
-        *("ingest", frames, "--embedder", f"osnet_ain_x1_0={small}", "--db", "other"), cwd=tmp_path
+        *("ingest", frames, "--embedder", f"osnet_ain_x0_5={built_in}", "--db", "other"), cwd=tmp_path
     )
-    assert_refused(ran, "not of the architecture osnet_ain_x1_0", "size mismatch")
+    assert_refused(ran, "not of the architecture osnet_ain_x0_5", "size mismatch")
     ran = run(
         *("ingest", frames, "--db", "third"),
         *("--detector", f"faster_rcnn_inception_v2_coco={text}"),
@@ -278,16 +278,16 @@ def test_options_differ_for_one_of_two_sources(own_db: Path, tmp_path: Path) -> 
 
 def test_database_of_another_model(own_db: Path, sample: Path, tmp_path: Path) -> None:
     weights = tmp_path / "own.pt"
-    built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x0_5.second.pt"
+    built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"
     state = torch.load(built_in, weights_only=True)
     torch.save({name: tensor * 1 for name, tensor in reversed(state.items())}, weights)
-    own = f"osnet_ain_x0_5={weights}"
+    own = f"osnet_ain_x1_0={weights}"
     for arguments in (
         ("ingest", sample, "--fps", 10),
         ("search", sample / "frame_0001.jpg"),
     ):
         ran = run(*arguments, "--embedder", own, cwd=tmp_path)
-        assert_refused(ran, "osnet_ain_x0_5.second", str(weights), "drop --embedder")
+        assert_refused(ran, "osnet_ain_x1_0.third", str(weights), "drop --embedder")
 
 
 def test_database_of_a_newer_schema(own_db: Path, sample: Path, tmp_path: Path) -> None:

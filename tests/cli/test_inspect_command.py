@@ -12,7 +12,7 @@ def test_database(made_db: Path, tmp_path: Path) -> None:
     assert ran["people"] == ran["sources"][0]["people"] > 200
     assert ran["cameras"] == ["pets09-s2l1"]
     assert ran["bytes"] == sum(p.stat().st_size for p in made_db.rglob("*") if p.is_file())
-    assert ran["models"]["embedder"] == "osnet_ain_x0_5.second"
+    assert ran["models"]["embedder"] == "osnet_ain_x1_0.third"
     assert len(ran["fingerprint"]) == 64
     source = ran["sources"][0]
     assert (source["first_frame"], source["last_frame"]) == (1, 781)

@@ -75,19 +75,19 @@ def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path:
 def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -> None:
     ran = run(
         *("train", dataset, "--out", "run", "--epochs", 1, *SMALL),
-        *("--arch", "osnet_ain_x0_5", "--from", "osnet_ain_x0_5.second"),
-        *("--teacher", "osnet_ain_x0_5.second", "--lr", "1e-9"),
+        *("--arch", "osnet_ain_x1_0", "--from", "osnet_ain_x1_0.third"),
+        *("--teacher", "osnet_ain_x1_0.third", "--lr", "1e-9"),
         cwd=tmp_path,
     )
     assert ran.code == 0, ran.err
-    begun = read_state_dict(weights_path(find_embedder("osnet_ain_x0_5.second")))
+    begun = read_state_dict(weights_path(find_embedder("osnet_ain_x1_0.third")))
     ended = read_state_dict(tmp_path / "run" / "weights.pt")
     for name in ("conv1.conv.weight", "conv5.conv.weight"):  # as it began, at such a rate
         torch.testing.assert_close(ended[name], begun[name].float(), atol=1e-5, rtol=0)
     (taught,) = (tmp_path / "run").glob("teacher-*.npy")
     assert np.load(taught).shape[1] == 512
     arguments = ("train", dataset, "--out", "other", "--epochs", 1, *SMALL)
-    for start in ("osnet_ain_x0_5.second", tmp_path / "run" / "weights.pt"):
+    for start in ("osnet_ain_x1_0.third", tmp_path / "run" / "weights.pt"):
         ran = run(*arguments, "--from", start, cwd=tmp_path)
         assert_refused(ran, "another architecture")
     assert_refused(run(*arguments, "--from", "gone.pt", cwd=tmp_path), "gone.pt")

@@ -228,7 +228,7 @@ def test_folder_that_cannot_be_written(
 def test_commands_list_show_verify_and_refuse(tmp_path: Path, cache: Path) -> None:
     listed = run("models", "list", "--json", cwd=tmp_path).json
     names = {card["name"]: card for card in listed}
-    assert names["osnet_ain_x0_5.second"]["path"]
+    assert names["osnet_ain_x1_0.third"]["path"]
     assert names["faster_rcnn_inception_v2_coco"]["path"] is None
     shown = run("models", "show", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
     assert "db3295e9a52d" in shown.out

@@ -16,7 +16,7 @@ def test_wheel_carries_the_weights_and_the_catalogue(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "reidsearch/catalog.toml" in names
     assert "reidsearch/py.typed" in names
-    built_in = PROJECT / "models" / "osnet_ain_x0_5.second.pt"
+    built_in = PROJECT / "models" / "osnet_ain_x1_0.third.pt"
     assert zipfile.ZipFile(wheel).read(f"reidsearch/models/{built_in.name}") == (
         built_in.read_bytes()
     )
