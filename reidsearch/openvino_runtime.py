@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ from filelock import FileLock
 from reidsearch.catalog import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 _CONVERSION = 1  # to be raised when networks are converted in another way
 OPTIONS = {"PERFORMANCE_HINT": "THROUGHPUT"}
@@ -49,6 +53,36 @@ def compile_kept(name: str, convert: Callable[[], openvino.Model]) -> openvino.C
     with suppress(OSError, RuntimeError):  # no room for a cache is no reason to stop
         _save(model, path)
     return compile_model(model)
+
+
+def run_batches(
+    compiled: openvino.CompiledModel, batches: Iterable[NDArray[np.uint8]]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Run a network on one batch after the other, several at a time; several threads may do so.
+
+    Without `AsyncInferQueue`: its callbacks may still hold requests when it goes, and the thread
+    that lets go of the last one then waits for itself.
+
+    Yields:
+        All outputs of each batch, in the order of the batches.
+    """
+    streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    idle = [compiled.create_infer_request() for _ in range(streams + 1)]  # one is got ready
+    under_way: deque[openvino.InferRequest] = deque()
+
+    def finish() -> list[NDArray[np.float32]]:
+        request = under_way.popleft()
+        request.wait()
+        idle.append(request)
+        return [output.data.copy() for output in request.output_tensors]
+
+    for batch in batches:
+        if not idle:
+            yield finish()
+        under_way.append(idle.pop())
+        under_way[-1].start_async([batch])
+    while under_way:
+        yield finish()
 
 
 def _save(model: openvino.Model, path: Path) -> None:

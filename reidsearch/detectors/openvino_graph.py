@@ -25,7 +25,7 @@ from reidsearch.catalog import weights_path
 from reidsearch.detectors.quiet import quiet_stderr
 from reidsearch.detectors.tiled import SCORE_FLOOR
 from reidsearch.errors import ModelError
-from reidsearch.openvino_runtime import compile_kept
+from reidsearch.openvino_runtime import compile_kept, run_batches
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -67,29 +67,20 @@ class OpenVinoNetwork:
 
     def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See `Network.find`."""
-        outputs: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        starts = range(0, len(views), _BATCH_VIEWS)
+        batches = (self._prepare(views[start : start + _BATCH_VIEWS]) for start in starts)
+        found: list[Detections] = []
+        for boxes, scores in run_batches(self._compiled, batches):
+            people = scores[..., self._card.person_class]
+            found += map(_decode, boxes.reshape(_BATCH_VIEWS, -1, 4), people)
+        return found[: len(views)]
 
-        def keep(request: openvino.InferRequest, start: int) -> None:
-            boxes, scores = (request.get_output_tensor(i).data.copy() for i in range(2))
-            outputs[start] = (
-                boxes.reshape(_BATCH_VIEWS, -1, 4),
-                scores[..., self._card.person_class],
-            )
-
-        queue = openvino.AsyncInferQueue(self._compiled)  # one for each thread that calls
-        queue.set_callback(keep)
+    def _prepare(self, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """One batch, filled up with black."""
         side = self._card.input_px
-        for start in range(0, len(views), _BATCH_VIEWS):
-            batch = np.zeros((_BATCH_VIEWS, side, side, 3), np.uint8)
-            some = views[start : start + _BATCH_VIEWS]
-            batch[: len(some)] = some
-            queue.start_async(batch, start)
-        queue.wait_all()
-        return [
-            _decode(boxes[row], scores[row])
-            for start, (boxes, scores) in sorted(outputs.items())
-            for row in range(min(_BATCH_VIEWS, len(views) - start))
-        ]
+        batch = np.zeros((_BATCH_VIEWS, side, side, 3), np.uint8)
+        batch[: len(views)] = views
+        return batch
 
 
 def cut_graph(path: Path, side: int) -> openvino.Model:

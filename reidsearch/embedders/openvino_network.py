@@ -9,6 +9,7 @@ import openvino
 from openvino.preprocess import PrePostProcessor
 
 from reidsearch.images import resize
+from reidsearch.openvino_runtime import run_batches
 from reidsearch.types import Embeddings
 
 if TYPE_CHECKING:
@@ -34,22 +35,21 @@ class OpenVinoEmbedder:
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Embeddings:
         """See `Embedder.embed`."""
-        vectors = np.empty((len(images), self.card.dimension), np.float32)
-
-        def keep(request: openvino.InferRequest, start: int) -> None:
-            rows = vectors[start : start + self._batch]
-            rows[:] = request.get_output_tensor().data.reshape(self._batch, -1)[: len(rows)]
-
-        queue = openvino.AsyncInferQueue(self._compiled)  # one for each thread that calls
-        queue.set_callback(keep)
-        for start in range(0, len(images), self._batch):
-            pixels = np.zeros((self._batch, *self.card.input_hw, 3), np.uint8)
-            for row, image in zip(pixels, images[start : start + self._batch], strict=False):
-                row[:] = resize(image, self.card.input_hw)
-            queue.start_async(pixels, start)
-        queue.wait_all()
+        starts = range(0, len(images), self._batch)
+        batches = (self._prepare(images[start : start + self._batch]) for start in starts)
+        vectors = np.empty((len(starts) * self._batch, self.card.dimension), np.float32)
+        for start, [given] in zip(starts, run_batches(self._compiled, batches), strict=True):
+            vectors[start : start + self._batch] = given.reshape(self._batch, -1)
+        vectors = vectors[: len(images)]
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # as torch
         return Embeddings(vectors, self.card.fingerprint)
+
+    def _prepare(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """One batch, filled up with black."""
+        pixels = np.zeros((self._batch, *self.card.input_hw, 3), np.uint8)
+        for row, image in zip(pixels, images, strict=False):
+            row[:] = resize(image, self.card.input_hw)
+        return pixels
 
 
 def take_pixels(

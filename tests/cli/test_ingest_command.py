@@ -248,7 +248,9 @@ def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
     assert_refused(ran, "weights.pth", "not a torch checkpoint")
     built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"
     ran = run(
-        *("ingest", frames, "--embedder", f"osnet_ain_x0_5={built_in}", "--db", "other"), cwd=tmp_path
+        *("ingest", frames, "--db", "other"),
+        *("--embedder", f"osnet_ain_x0_5={built_in}"),
+        cwd=tmp_path,
     )
     assert_refused(ran, "not of the architecture osnet_ain_x0_5", "size mismatch")
     ran = run(
