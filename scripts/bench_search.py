@@ -32,7 +32,6 @@ from reidsearch.types import Embeddings, Records, Sighting, SourceInfo
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
 PER_FRAME = 5
-MIDDLE = 2
 PLAIN = """
 import sys, numpy, chromadb
 people = chromadb.PersistentClient(sys.argv[1]).get_collection("people", embedding_function=None)
@@ -52,7 +51,7 @@ def main(
     """Print a table in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         db, vector, picture = (Path(folder, name) for name in ("db", "query.npy", "query.png"))
-        frame = crops // PER_FRAME // MIDDLE
+        frame = crops // PER_FRAME // 2  # in the middle: half of the frames are later
         fill(db, crops, vector, frame)
         cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (120, 50, 3), np.uint8))
         plain = [sys.executable, "-c", PLAIN, db, vector, frame]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -16,10 +16,10 @@ from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
-from reidsearch.pipeline import StageTimes
 
 if TYPE_CHECKING:
     from reidsearch.ingest import IngestReport
+    from reidsearch.pipeline import StageTimes
     from reidsearch.sources import FrameSource
     from reidsearch.types import BadFrame
 
@@ -156,8 +156,8 @@ def _finish(reports: list[IngestReport], db: Path, *, profile: bool, json: bool)
 
 def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
     """What one stage did in all sources."""
-    return StageTimes(
-        name=stages[0].name,
+    return replace(
+        stages[0],
         busy_s=sum(times.busy_s for times in stages),
         starved_s=sum(times.starved_s for times in stages),
         blocked_s=sum(times.blocked_s for times in stages),

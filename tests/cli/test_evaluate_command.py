@@ -79,10 +79,10 @@ def test_footage_from_end_to_end(made_db: Path, sample: Path, tmp_path: Path) ->
     # Everyone that ingest stores, and no one else, is found.
     stored = run("inspect", "--db", made_db, "--json", cwd=tmp_path).json
     assert (ran.json["frames"], ran.json["people"]) == (40, stored["people"])
-    # Measured: AP50 0.86, recall 0.88, precision 0.86; mAP 0.81, rank-1 1.0.
+    # Measured: AP50 0.88, recall 0.87, precision 0.86; mAP 0.85, rank-1 1.0.
     assert ran.json["detection"]["ap50"] > 0.82
     assert ran.json["detection"]["recall"] > 0.84
-    assert ran.json["search"]["mAP"] > 0.7
+    assert ran.json["search"]["mAP"] > 0.78
     assert ran.json["search"]["queries"] >= 9
 
 
