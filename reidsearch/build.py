@@ -18,7 +18,7 @@ from reidsearch.catalog import (
 from reidsearch.detectors import load_detector
 from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
-from reidsearch.errors import StoreError, UsageError
+from reidsearch.errors import ModelError, StoreError, UsageError
 from reidsearch.images import read_image
 from reidsearch.ingest import IngestReport, OnFrame, find_record, ingest
 from reidsearch.provenance import (
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reidsearch.backends import Backend
+    from reidsearch.box_files import KnownBoxes
+    from reidsearch.calibration import Calibration
     from reidsearch.catalog import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
@@ -110,6 +112,16 @@ class Gallery:
         """The embedder itself, loaded when first needed."""
         return load_embedder(self.embedder_card, self._backend)
 
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What the distances mean, if the embedder's card is here and says so."""
+        try:
+            card = find_embedder(self._embedder_spec)
+        except ModelError:
+            return None
+        is_ours = card.fingerprint == self.store.provenance.fingerprint
+        return card.calibration if is_ours else None
+
     @property
     def _settings(self) -> DetectionSettings:
         min_score = self._min_score
@@ -123,6 +135,7 @@ class Gallery:
         self,
         source: FrameSource | str | Path,
         on_frame: OnFrame = lambda _people, _bad: None,
+        boxes: KnownBoxes | None = None,
     ) -> IngestReport:
         """Store every person in footage that the database does not have yet.
 
@@ -132,6 +145,8 @@ class Gallery:
             source: a folder of frames, a video, or either opened with options by `open_source`.
             on_frame: called after each frame with how many people were found in it, and with the
                 frame when it could not be decoded; from other threads than the caller's.
+            boxes: where people are, see `box_files.read_boxes`; then no detector looks for them,
+                and all are kept whose score is at least the `min_score` that was given.
 
         Raises:
             StoreError: the gallery was opened to read.
@@ -141,11 +156,54 @@ class Gallery:
             raise StoreError("the gallery was opened to read", hint="open_gallery(db, write=True)")
         if isinstance(source, str | Path):
             source = open_source(Path(source))
-        return ingest(source, self, self.store, self._settings, on_frame)
+        return ingest(source, self, self.store, self._settings_with(boxes), on_frame, boxes)
 
-    def require_ingestible(self, source: FrameSource) -> None:
+    def require_ingestible(self, source: FrameSource, boxes: KnownBoxes | None = None) -> None:
         """Check what `ingest` checks, without reading a frame; raises as it does."""
-        find_record(self.store, source.info, self._settings)
+        find_record(self.store, source.info, self._settings_with(boxes))
+
+    def _settings_with(self, boxes: KnownBoxes | None) -> DetectionSettings:
+        if boxes is None:
+            return self._settings
+        return DetectionSettings(self._min_score or 0.0, 1, "off", boxes_sha256=boxes.sha256)
+
+    def find_query(
+        self,
+        picture: str | Path | None = None,
+        *,
+        box_xyxy: tuple[float, float, float, float] | None = None,
+        frame: str | None = None,
+        person: int | None = None,
+        crop_id: str | None = None,
+    ) -> Query:
+        """Take one person to look for: from a picture, a stored frame, or a crop's id.
+
+        Args:
+            picture: a crop of the person, or a full frame.
+            box_xyxy: where the person is in that frame, in its pixels.
+            frame: `[CAMERA/]SOURCE:N`.
+            person: the n-th of that frame's people, by falling score; None takes the first.
+            crop_id: `camera/source:frame:n`.
+
+        Raises:
+            UsageError: not exactly one person is named, or what names it cannot be read.
+            ImageError: the picture cannot be decoded.
+            QueryError: the frame, person or crop is not in the database, or the box not in the
+                picture.
+        """
+        if [picture, frame, crop_id].count(None) != 2:
+            raise UsageError(
+                "name one person to look for", hint="give a picture, or --frame, or --id"
+            )
+        if box_xyxy is not None and picture is None:
+            raise UsageError("a box needs a picture", hint="a stored person has a box already")
+        if person is not None and frame is None:
+            raise UsageError("a person's number needs a frame", hint="give --frame too")
+        if picture is not None:
+            return query_picture(read_image(Path(picture)), self.embedder, box_xyxy)
+        if frame is not None:
+            return query_stored(self.store, frame, person or 1)
+        return query_crop(self.store, str(crop_id))
 
     def search(
         self,
@@ -161,42 +219,33 @@ class Gallery:
     ) -> SearchResult:
         """Rank people in later frames by their distance to one person.
 
-        Who that is, is said in one of three ways: a picture, a stored frame, or a crop's id.
-
         Args:
-            picture: a crop of the person, or a full frame.
-            box_xyxy: where the person is in that frame, in its pixels.
-            frame: `[CAMERA/]SOURCE:N`.
-            person: the n-th of that frame's people, by falling score; None takes the first.
-            crop_id: `camera/source:frame:n`.
+            picture: who that is; see `find_query`.
+            box_xyxy: likewise.
+            frame: likewise.
+            person: likewise.
+            crop_id: likewise.
             top: how many matches to return at most.
             camera: search this camera only.
             after: search later than this only; see `After.parse`.
 
         Raises:
-            UsageError: not exactly one person is named, or what names it cannot be read.
-            ImageError: the picture cannot be decoded.
-            QueryError: the frame, person, crop or camera is not in the database, or the box not
-                in the picture.
+            UsageError, ImageError, QueryError: as `find_query` does, or the camera is not in the
+                database.
         """
-        if [picture, frame, crop_id].count(None) != 2:
-            raise UsageError(
-                "name one person to look for", hint="give a picture, or --frame, or --id"
-            )
-        if box_xyxy is not None and picture is None:
-            raise UsageError("a box needs a picture", hint="a stored person has a box already")
-        if person is not None and frame is None:
-            raise UsageError("a person's number needs a frame", hint="give --frame too")
-        query: Query
-        if picture is not None:
-            query = query_picture(read_image(Path(picture)), self.embedder, box_xyxy)
-        elif frame is not None:
-            query = query_stored(self.store, frame, person or 1)
-        else:
-            query = query_crop(self.store, str(crop_id))
+        query = self.find_query(
+            picture, box_xyxy=box_xyxy, frame=frame, person=person, crop_id=crop_id
+        )
         if isinstance(after, str):
             after = After.parse(after)
-        return find_later(self.store, query, top=top, camera=camera, after=after)
+        return find_later(
+            self.store,
+            query,
+            top=top,
+            camera=camera,
+            after=after,
+            calibration=self.calibration,
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from reidsearch.calibration import Calibration
 from reidsearch.errors import ModelError
 
 _Card = TypeVar("_Card", bound="ModelCard")
@@ -81,6 +82,7 @@ class EmbedderCard(ModelCard):
         dimension: D of its vectors.
         input_hw: height and width of its input.
         mean, std: per RGB channel, of values in `[0, 1]`.
+        calibration: what its distances mean, if that was measured.
     """
 
     architecture: str
@@ -88,6 +90,7 @@ class EmbedderCard(ModelCard):
     input_hw: tuple[int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    calibration: Calibration | None = None
 
     @property
     def input_size(self) -> str:
@@ -245,7 +248,11 @@ def _split(spec: str) -> tuple[str, str | None]:
 
 
 def _embedder_card(name: str, table: dict[str, Any]) -> EmbedderCard:
-    return EmbedderCard(name=name, **table | {"input_hw": tuple(table["input_hw"])})
+    fields = table | {"input_hw": tuple(table["input_hw"])}
+    if "calibration" in table:
+        c0, c1, c2 = table["calibration"]["coefficients"]
+        fields["calibration"] = Calibration(**table["calibration"] | {"coefficients": (c0, c1, c2)})
+    return EmbedderCard(name=name, **fields)
 
 
 def _read_card(path: Path) -> EmbedderCard:
@@ -254,7 +261,7 @@ def _read_card(path: Path) -> EmbedderCard:
     try:
         table = tomllib.loads(path.read_text("utf-8"))["embedder"]
         card = _embedder_card(str(path), table)
-        return replace(card, path=str(path.with_name(card.file)), file="")
+        return replace(card, path=str(path.parent / card.file), file="")
     except OSError as error:
         raise ModelError(f"cannot read the model card {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:

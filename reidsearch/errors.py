@@ -7,8 +7,9 @@ ReidsearchError
 ├── ModelError              a model is unknown, missing, damaged or of another architecture
 ├── StoreError              the database cannot be used
 │   ├── DatabaseBusyError       another process holds it
-│   ├── SchemaError             a newer reidsearch made it
+│   ├── SchemaError             another version of reidsearch made it
 │   └── ModelMismatchError      gallery and query live in different vector spaces
+├── DetectionsError         a file of boxes cannot be read, or has none for the footage
 ├── DatasetError            labelled crops are missing, of another layout, or teach nothing
 ├── TrainingError           training cannot go on
 └── QueryError              the frame, person, crop or part of a picture asked for is not there
@@ -52,7 +53,7 @@ class DatabaseBusyError(StoreError):
 
 
 class SchemaError(StoreError):
-    """A newer reidsearch made the database."""
+    """Another version of reidsearch made the database."""
 
 
 class ModelMismatchError(StoreError):
@@ -60,6 +61,10 @@ class ModelMismatchError(StoreError):
 
     def __init__(self, *, gallery: str, query: str, hint: str) -> None:
         super().__init__(f"the database was made with {gallery}, not with {query}", hint=hint)
+
+
+class DetectionsError(ReidsearchError):
+    """A file of boxes cannot be read, or has none for the footage."""
 
 
 class DatasetError(ReidsearchError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -87,6 +88,11 @@ def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
     kept = np.flatnonzero((high > low).all(axis=1))
     views = (image[low[i, 1] : high[i, 1], low[i, 0] : high[i, 0]] for i in kept)
     return Crops(tuple(view.copy() for view in views), detections[kept])
+
+
+def hash_crop(crop: NDArray[np.uint8]) -> str:
+    """Name the pixels of a crop by 16 hexadecimal digits, to tell them again."""
+    return hashlib.blake2b(crop.tobytes(), digest_size=8).hexdigest()
 
 
 def resize(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

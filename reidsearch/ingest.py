@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from reidsearch.images import cut_crops
+import numpy as np
+
+from reidsearch.images import cut_crops, hash_crop
 from reidsearch.pipeline import StageTimes, ahead, in_parallel
 from reidsearch.provenance import SourceRecord, require_same_footage, require_same_options
-from reidsearch.types import BadFrame, Frame, Records, Sighting
+from reidsearch.types import BadFrame, Detections, Frame, Records, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from reidsearch.box_files import KnownBoxes
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
     from reidsearch.provenance import DetectionSettings
@@ -79,6 +82,7 @@ def ingest(
     store: Store,
     settings: DetectionSettings,
     on_frame: OnFrame = lambda _people, _bad: None,
+    boxes: KnownBoxes | None = None,
 ) -> IngestReport:
     """Store every person in a source's frames that the store does not have yet.
 
@@ -92,12 +96,16 @@ def ingest(
         settings: what the detector was built with, for the record.
         on_frame: called after each frame with how many people were found in it, and with the frame
             when it could not be decoded; from other threads than the caller's.
+        boxes: where people are; then no detector looks for them.
 
     Raises:
         SourceError: the store has other footage of that name, or read it with other options.
+        DetectionsError: the boxes are of other sources.
     """
+    if boxes is not None:
+        boxes.require_for(source.info)
     started, started_cpu = time.perf_counter(), time.process_time()
-    run = _Run(models, store, find_record(store, source.info, settings), on_frame)
+    run = _Run(models, store, find_record(store, source.info, settings), on_frame, boxes)
     run.read(source)
     return IngestReport(
         frames=run.frames,
@@ -119,7 +127,9 @@ class _Run:
         store: Store,
         record: SourceRecord,
         on_frame: OnFrame,
+        boxes: KnownBoxes | None,
     ) -> None:
+        self._boxes = boxes
         self._models = models
         self._store = store
         self._record = record
@@ -181,13 +191,19 @@ class _Run:
         frames = [frame for frame in chunk if isinstance(frame, Frame)]
         if not frames:
             return [], bad
-        with self._loading:
-            detector, _ = self._models.detector, self._models.embedder
-        found = detector.detect([frame.image for frame in frames])
+        found = self._find_people(frames)
         return [
-            _Seen(frame.number, frame.path, cut_crops(frame.image, detections))
+            _Seen(frame.number, frame.path, cut_crops(frame.image, _as_stored(detections)))
             for frame, detections in zip(frames, found, strict=True)
         ], bad
+
+    def _find_people(self, frames: Sequence[Frame]) -> Sequence[Detections]:
+        if self._boxes is not None:
+            some = (self._boxes.find(self._record.info, frame) for frame in frames)
+            return [boxes[boxes.score >= self._record.settings.min_score] for boxes in some]
+        with self._loading:
+            detector, _ = self._models.detector, self._models.embedder
+        return detector.detect([frame.image for frame in frames])
 
     def _embed(self, seen: Iterable[list[_Seen]]) -> Iterator[tuple[list[_Seen], Embeddings]]:
         """Gather frames into groups, which are embedded, and then stored, as one."""
@@ -231,8 +247,14 @@ def find_record(store: Store, info: SourceInfo, settings: DetectionSettings) -> 
     return SourceRecord(info, settings)
 
 
+def _as_stored(detections: Detections) -> Detections:
+    """Boxes that a row gives back as they are, so that the same pixels can be cut again."""
+    return Detections(np.round(detections.xyxy, 2), detections.score)
+
+
 def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:
     detections = seen.crops.detections
+    rows = zip(detections.xyxy.tolist(), detections.score.tolist(), seen.crops.images, strict=True)
     return [
         Sighting(
             id=f"{info}:{seen.number}:{person}",
@@ -243,8 +265,7 @@ def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:
             box_xyxy=(round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)),
             score=round(score, 4),
             path=seen.path,
+            crop_hash=hash_crop(crop),
         )
-        for person, ((x1, y1, x2, y2), score) in enumerate(
-            zip(detections.xyxy.tolist(), detections.score.tolist(), strict=True), start=1
-        )
+        for person, ((x1, y1, x2, y2), score, crop) in enumerate(rows, start=1)
     ]

@@ -47,12 +47,14 @@ class DetectionSettings:
         min_height_px: lowest box, in pixels of the full frame.
         tiles: `auto`, `off` or columns x rows such as `3x2`.
         skip_unchanged: whether people stay where they were in views that do not change.
+        boxes_sha256: of the file that the boxes come from instead; then no detector looked.
     """
 
     min_score: float
     min_height_px: int
     tiles: str
     skip_unchanged: bool = False
+    boxes_sha256: str = ""
 
     def __post_init__(self) -> None:
         if not (0 <= self.min_score <= 1 and self.min_height_px >= 1):
@@ -167,6 +169,7 @@ def require_same_options(
     for option, ours, theirs in (
         ("--fps", known.info.fps, info.fps),
         ("--start", _format_start(known.info), _format_start(info)),
+        ("--detections", _name_boxes(known.settings), _name_boxes(settings)),
         ("--min-score", known.settings.min_score, settings.min_score),
         ("--min-height", known.settings.min_height_px, settings.min_height_px),
         ("--tiles", known.settings.tiles, settings.tiles),
@@ -177,6 +180,10 @@ def require_same_options(
                 f"{info} was ingested with {option} {ours}, and now it is {theirs}",
                 hint=f"use the same {option} again, or ingest everything into another --db",
             )
+
+
+def _name_boxes(settings: DetectionSettings) -> str:
+    return f"a file of sha256 {settings.boxes_sha256[:16]}" if settings.boxes_sha256 else "no file"
 
 
 def _format_start(info: SourceInfo) -> str:

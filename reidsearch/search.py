@@ -10,13 +10,14 @@ are compared. A picture from outside has no time: every frame is searched.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidsearch import defaults
+from reidsearch.calibration import LIKELY
 from reidsearch.errors import QueryError, UsageError
 from reidsearch.images import cut_crops
 from reidsearch.types import Detections, Filter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from reidsearch.calibration import Calibration
     from reidsearch.embedders import Embedder
     from reidsearch.provenance import SourceRecord
     from reidsearch.store import Store
@@ -39,10 +41,12 @@ class Query:
     Attributes:
         vector: `(D,)` float32, of length 1.
         sighting: the stored person, or None for a picture from outside.
+        crop: that picture's `(h, w, 3)` uint8 RGB pixels of the person.
     """
 
     vector: NDArray[np.float32]
     sighting: Sighting | None = None
+    crop: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,12 +110,21 @@ class SearchResult:
         matches: nearest first.
         scope: which frames were searched, in words.
         left_out: sources whose times cannot be compared with the query's.
+        calibration: what gave the matches their probabilities, if anything did.
     """
 
     query: Query
     matches: list[Match]
     scope: str
     left_out: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def likely(self) -> int | None:
+        """How many matches are likelier right than wrong; None if that is not known."""
+        if self.calibration is None:
+            return None
+        return sum((match.probability or 0) >= LIKELY for match in self.matches)
 
 
 def parse_start(text: str) -> float:
@@ -237,7 +250,7 @@ def query_picture(
             "the picture is wider than high, which nobody standing or walking is",
             hint="say where the person is in it: --box X1,Y1,X2,Y2",
         )
-    return Query(embedder.embed([image]).vectors[0])
+    return Query(embedder.embed([image]).vectors[0], crop=image)
 
 
 def find_later(
@@ -247,6 +260,7 @@ def find_later(
     top: int = defaults.TOP,
     camera: str | None = None,
     after: After | None = None,
+    calibration: Calibration | None = None,
 ) -> SearchResult:
     """Rank the people in later frames by their distance to the query.
 
@@ -256,6 +270,7 @@ def find_later(
         top: how many matches to return at most.
         camera: search this camera only.
         after: matches must also lie after this moment.
+        calibration: of the store's embedder.
 
     Raises:
         UsageError: `top` is less than 1.
@@ -270,7 +285,7 @@ def find_later(
         raise QueryError(
             f"the database has no camera {camera}", hint=f"it has {', '.join(cameras) or 'none'}"
         )
-    comparable = [r for r in chosen if _has_clock_of(r, query, after, sources)]
+    comparable = [r for r in chosen if has_clock_of(r, query, sources, after)]
     left_out = tuple(str(r.info) for r in chosen if r not in comparable)
     moments = [query.sighting.time_s] if query.sighting is not None else []
     if after is not None and after.time_s is not None:
@@ -290,11 +305,21 @@ def find_later(
             after_s=max(moments, default=None),
         )
         matches = store.query(query.vector, wanted, top)
-    return SearchResult(query, matches, _describe_scope(query, camera, after), left_out)
+    if calibration is not None:
+        said = calibration.probability(np.array([match.distance for match in matches]))
+        matches = [
+            replace(match, probability=probability)
+            for match, probability in zip(matches, said.tolist(), strict=True)
+        ]
+    scope = _describe_scope(query, camera, after)
+    return SearchResult(query, matches, scope, left_out, calibration)
 
 
-def _has_clock_of(
-    record: SourceRecord, query: Query, after: After | None, sources: Sequence[SourceRecord]
+def has_clock_of(
+    record: SourceRecord,
+    query: Query,
+    sources: Sequence[SourceRecord],
+    after: After | None = None,
 ) -> bool:
     """Whether a source's times can be compared with all moments that a search names."""
     is_dated = record.info.start_s is not None

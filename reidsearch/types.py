@@ -158,6 +158,7 @@ class Sighting:
         box_xyxy: pixels of the full frame.
         score: the detector's, in `[0, 1]`.
         path: the frame's picture, or the video that it comes from.
+        crop_hash: of the pixels in the box, see `images.hash_crop`: tells the frame again.
     """
 
     id: str
@@ -168,6 +169,7 @@ class Sighting:
     box_xyxy: tuple[float, float, float, float]
     score: float
     path: str
+    crop_hash: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,11 +220,13 @@ class Match:
     Attributes:
         rank: 1-based, nearest first.
         distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
+        probability: that it is the same person, in `[0, 1]`; None without a calibration.
     """
 
     rank: int
     distance: float
     sighting: Sighting
+    probability: float | None = None
 
 
 def require_rgb(image: NDArray[np.uint8]) -> None:

@@ -86,6 +86,7 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
             box_xyxy=(10.0, 10.0, 50.0, 130.0),
             score=0.9 - row % PER_FRAME / 10,
             path=info.path,
+            crop_hash="0" * 16,
         )
         for row, number in enumerate(numbers)
     )

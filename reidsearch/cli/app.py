@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidsearch import __version__
-from reidsearch.cli import evaluate, ingest, inspect, models, render, search, train
+from reidsearch.cli import evaluate, export, ingest, inspect, models, render, search, train
 from reidsearch.cli.output import say
 from reidsearch.errors import ReidsearchError, UsageError
 
@@ -65,6 +65,7 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(inspect.inspect)
 app.add_typer(render.app, name="render")
+app.add_typer(export.app, name="export")
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")

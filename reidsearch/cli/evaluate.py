@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.cli.options import Backend, Json, SkipUnchanged
+from reidsearch.cli.calibrate import calibrate
+from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap, SkipUnchanged
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
 from reidsearch.errors import ReidsearchError, UsageError
@@ -24,10 +25,7 @@ _RANKS = (1, 5, 10, 20)
 _PICTURE_RANKS = 10
 
 app = typer.Typer(help="Measure how good models are, against ground truth.", no_args_is_help=True)
-
-_Embedder = Annotated[
-    str | None, typer.Option(metavar="CARD[=PATH]", help="Else the built-in one.")
-]
+app.command()(calibrate)
 
 
 @app.command()
@@ -35,7 +33,7 @@ def market1501(
     dataset: Annotated[
         Path, typer.Argument(metavar="DIR", help="With query/ and bounding_box_test/.")
     ],
-    embedder: _Embedder = None,
+    embedder: OwnEmbedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Rank by k-reciprocal neighbours too.")
     ] = False,
@@ -81,14 +79,11 @@ def market1501(
 def footage(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of frames, or video.")],
     truth: Annotated[Path, typer.Argument(metavar="GT", help="Ground truth in MOT's format.")],
-    person_map: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="JSON that says which tracks are the same person."),
-    ] = None,
+    person_map: PersonMap = None,
     detector: Annotated[
         str | None, typer.Option(metavar="CARD[=PATH]", help="Else the built-in one.")
     ] = None,
-    embedder: _Embedder = None,
+    embedder: OwnEmbedder = None,
     tiles: Annotated[str, typer.Option(metavar="auto|off|CxR", help="See ingest.")] = "auto",
     min_score: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Else the detector's own.")

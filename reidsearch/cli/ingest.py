@@ -67,6 +67,14 @@ def ingest(
         defaults.MIN_HEIGHT_PX
     ),
     skip_unchanged: SkipUnchanged = False,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Take boxes from here and run no detector: .txt (MOTChallenge), .json (COCO) or "
+            ".jsonl (of export).",
+        ),
+    ] = None,
     backend: Backend = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each part of the work waited for.")
@@ -77,14 +85,19 @@ def ingest(
 
     Frames that are stored already are skipped: an interrupted ingest goes on where it was.
     """
+    from reidsearch.box_files import read_boxes
     from reidsearch.build import open_gallery
     from reidsearch.search import parse_start
     from reidsearch.sources import SourceOptions, open_source
 
+    boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
     options = SourceOptions(camera, every, max_frames, fps, start_s)
     opened = [open_source(path, options) for path in sources]
     _require_own_names(opened)
+    if boxes is not None:
+        for source in opened:
+            boxes.require_for(source.info)
     with (
         open_gallery(
             db,
@@ -100,8 +113,8 @@ def ingest(
         _Progress(opened) as progress,
     ):
         for source in opened:
-            gallery.require_ingestible(source)
-        reports = [gallery.ingest(source, progress.step) for source in opened]
+            gallery.require_ingestible(source, boxes)
+        reports = [gallery.ingest(source, progress.step, boxes) for source in opened]
     _finish(reports, db, profile=profile, json=json)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,8 +11,6 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from reidsearch.types import Match
 
 _PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded
 
@@ -51,9 +48,3 @@ def print_fields(fields: dict[str, Any]) -> None:
     for name, value in fields.items():
         table.add_row(name.replace("_", " "), escape(str(value)))
     print_table(table)
-
-
-def match_fields(match: Match) -> dict[str, Any]:
-    """A match as JSON has it: its rank and distance, and the sighting's fields beside them."""
-    fields = asdict(match.sighting)
-    return {"rank": match.rank, "distance": round(match.distance, 6), **fields}

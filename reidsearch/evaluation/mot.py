@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidsearch.box_files import parse_mot
 from reidsearch.errors import ReidsearchError
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class FrameTruth:
 
 
 def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth]:
-    """Read `frame,id,left,top,width,height,...` rows.
+    """Read `frame,id,left,top,width,height,...` rows; all are counted from 1.
 
     All rows count, also those whose seventh column marks them as not to be considered: a person
     that a tracker need not follow may still be found.
 
     Args:
-        path: the ground truth, frames numbered from 1.
+        path: the ground truth.
         person_map: JSON with `track_to_person`, for tracks that are the same person.
 
     Raises:
@@ -48,9 +48,7 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
     rows: dict[int, list[tuple[str, list[float]]]] = defaultdict(list)
     try:
         with path.open(newline="") as file:
-            for row in filter(None, csv.reader(file)):
-                left, top, width, height = (float(cell) for cell in row[2:6])
-                box = [left, top, left + width, top + height]
+            for row, box in parse_mot(file.read()):
                 rows[int(row[0])].append((names.get(row[1], row[1]), box))
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error

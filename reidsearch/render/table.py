@@ -9,9 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import RenderableType
 
     from reidsearch.catalog import DetectorCard, EmbedderCard
+    from reidsearch.evaluation.calibrate import Level
     from reidsearch.pipeline import StageTimes
     from reidsearch.provenance import SourceRecord
     from reidsearch.types import Match, Sighting
@@ -39,16 +42,30 @@ def format_bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_probability(probability: float) -> str:
+    """Write a probability in percent: `97 %`, `<1 %`."""
+    if 0 < probability < 0.005:
+        return "<1 %"
+    return ">99 %" if probability > 0.995 else f"{probability:.0%}".replace("%", " %")
+
+
 def format_box(sighting: Sighting) -> str:
     """Write a box as `--box` takes it, in whole pixels."""
     return ",".join(f"{edge:.0f}" for edge in sighting.box_xyxy)
 
 
-def match_table(matches: Sequence[Match]) -> Table:
-    """Ranked matches, nearest first."""
-    table = _new_table("rank", "distance", *_SIGHTING_COLUMNS)
+def match_table(
+    matches: Sequence[Match], pictures: Mapping[str, RenderableType] | None = None
+) -> Table:
+    """Ranked matches, nearest first; with pictures, by sighting's id, beside them."""
+    calibrated = any(match.probability is not None for match in matches)
+    columns = ("rank", "distance", *(("probability",) if calibrated else ()), *_SIGHTING_COLUMNS)
+    table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
-        _add_row(table, str(match.rank), f"{match.distance:.4f}", *_sighting_cells(match.sighting))
+        picture = () if pictures is None else (pictures[match.sighting.id],)
+        probability = () if match.probability is None else (format_probability(match.probability),)
+        cells = str(match.rank), f"{match.distance:.4f}", *probability
+        table.add_row(*picture, *map(escape, (*cells, *_sighting_cells(match.sighting))))
     return table
 
 
@@ -80,6 +97,16 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     return table
 
 
+def reliability_table(curve: Iterable[Level]) -> Table:
+    """How often pairs were the same person, beside how often that was said."""
+    table = _new_table("said", "mean", "observed", "pairs")
+    for level in curve:
+        shares = (level.said, level.observed, level.pairs)
+        between = f"{level.low:.0%} to {level.high:.0%}"
+        _add_row(table, between, *(f"{share:.2%}" for share in shares))
+    return table
+
+
 def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
     table = _new_table("name", "size", "input", "licence", "data", "weights")
@@ -102,6 +129,7 @@ _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "scor
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *("rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"),
+    *("probability", "mean", "observed", "pairs"),
     *_STAGE_COLUMNS,
 }
 

@@ -13,23 +13,27 @@ import numpy as np
 
 from reidsearch.errors import ReidsearchError
 from reidsearch.provenance import require_same_footage
+from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
+from reidsearch.render.table import format_time
+from reidsearch.render.targets import require_writable
+from reidsearch.render.video_file import open_video
 from reidsearch.types import BadFrame, Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from reidsearch.provenance import SourceRecord
-    from reidsearch.search import StoredQuery
+    from reidsearch.render.portrait import Colour
+    from reidsearch.search import Query
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store
     from reidsearch.types import Records, Sighting
 
-_CONTAINERS = frozenset({".mp4", ".avi", ".mkv"})
-GREEN_RGB = (40, 200, 80)
-ORANGE_RGB = (255, 140, 0)
+_BLACK: Colour = (0, 0, 0)
+_WHITE: Colour = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,30 @@ class VideoReport:
     matched: int
 
 
+@dataclass(frozen=True, slots=True)
+class VideoOptions:
+    """What is drawn.
+
+    Attributes:
+        max_distance: of a match; None shows the nearest person of each later frame.
+        only_matches: leave out frames without the query or a match.
+        fps: pictures per second; None shows the footage at its own speed.
+        root: where footage has been moved to; see `footage.locate`.
+    """
+
+    max_distance: float | None = None
+    only_matches: bool = False
+    fps: float | None = None
+    root: Path | None = None
+
+
 def render_video(
     source: FrameSource,
     record: SourceRecord,
-    query: StoredQuery,
+    query: Query,
     store: Store,
     out: Path,
-    fps: float | None = None,
+    options: VideoOptions,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoReport:
     """Write the ingested frames of a source with everyone found and the query's best matches.
@@ -59,114 +80,135 @@ def render_video(
     Args:
         source: the footage.
         record: what the store knows of it.
-        query: a stored person of that source; matches are sought in later frames only.
-        store: holds both.
-        out: the video to write; its ending says the container, `.mp4` or `.avi`.
-        fps: pictures per second; None shows the footage at its own speed.
-        on_frame: called after each picture.
+        query: a person of any source, or a picture, which is looked for in all frames.
+        store: holds the source.
+        out: the video to write, `.mp4`.
+        options: what to draw.
+        on_frame: called after each frame read.
 
     Raises:
         SourceError: the footage is not that which the store knows.
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
     require_same_footage(record, source.info)
-    out = out.resolve()  # FFmpeg would take a: in a relative path for a protocol
-    _require_other_file(out, source.info.path)
+    require_writable(out, ".mp4", other_than=source.info.path)
     people = store.scan(Filter(sources=(record.info.key,)))
-    by_frame: dict[int, list[int]] = defaultdict(list)
-    for row, sighting in enumerate(people.sightings):
-        by_frame[sighting.frame].append(row)
-    best = _best_matches(people, by_frame, query)
-    # OpenCV tells the container by the ending, so the unfinished file keeps it.
-    unfinished = out.with_name(f".{out.stem}.unfinished{out.suffix}")
-    writer: cv2.VideoWriter | None = None
+    by_frame: dict[int, list[Sighting]] = defaultdict(list)
+    for sighting in people.sightings:
+        by_frame[sighting.frame].append(sighting)
+    best = _best_matches(people, query, options.max_distance)
+    painter = _Painter(record, query, by_frame, best, options.root)
     frames = matched = 0
-    try:
-        for frame in source.frames(record.frames.__contains__):
-            if isinstance(frame, BadFrame):
+    with open_video(out, options.fps or _real_fps(record)) as video:
+        for number, image in _read(source, record, on_frame):
+            if options.only_matches and number not in best and number != painter.query_frame:
                 continue
-            height, width = frame.image.shape[:2]
-            if writer is None:
-                writer = _open_writer(unfinished, out, fps or _real_fps(record), (width, height))
-                size = (width, height)
-            picture = frame.image.copy()
-            for row in by_frame[frame.number]:
-                draw_person(picture, people.sightings[row], GREEN_RGB)
-            if frame.number in best:
-                distance, sighting = best[frame.number]
-                draw_person(picture, sighting, ORANGE_RGB, f"{distance:.3f}")
-                matched += 1
-            elif frame.number == query.sighting.frame:
-                draw_person(picture, query.sighting, ORANGE_RGB, "query")
-            if (width, height) != size:
-                picture = np.asarray(cv2.resize(picture, size), np.uint8)
-            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            video.write(painter.paint(number, image))
             frames += 1
-            on_frame()
-        if writer is None:
-            raise ReidsearchError(
-                f"no frame of {record.info} could be read from {source.info.path}"
-            )
-        writer.release()
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            matched += number in best
+        if not frames:
+            what = "shows a match" if options.only_matches else "could be read"
+            raise ReidsearchError(f"no frame of {record.info} {what}: {source.info.path}")
     return VideoReport(frames, matched)
 
 
-def draw_person(
-    picture: NDArray[np.uint8],
-    sighting: Sighting,
-    colour_rgb: tuple[int, int, int],
-    label: str = "",
+class _Painter:
+    """Draws on frames what the search found in them."""
+
+    def __init__(
+        self,
+        record: SourceRecord,
+        query: Query,
+        by_frame: Mapping[int, list[Sighting]],
+        best: Mapping[int, tuple[float, Sighting]],
+        root: Path | None,
+    ) -> None:
+        self._record, self._query = record, query
+        self._by_frame, self._best = by_frame, best
+        self._root = root
+        self._inset: NDArray[np.uint8] | None = None
+        own = query.sighting
+        is_own = own is not None and (own.camera, own.source) == record.info.key
+        self.query_frame = own.frame if own is not None and is_own else None
+
+    def paint(self, number: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        picture = image.copy()
+        for sighting in self._by_frame.get(number, ()):
+            _draw_box(picture, sighting, GREEN)
+        if number in self._best:
+            distance, sighting = self._best[number]
+            _draw_box(picture, sighting, ORANGE, f"{distance:.3f}")
+        elif number == self.query_frame and self._query.sighting is not None:
+            _draw_box(picture, self._query.sighting, ORANGE, "query")
+        info = self._record.info
+        stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
+        _paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
+        inset = self._portray(picture.shape[0])
+        _paste(picture, inset, picture.shape[1] - inset.shape[1], 0)
+        return picture
+
+    def _portray(self, height: int) -> NDArray[np.uint8]:
+        """Who is looked for, a quarter as high as the frames, once for all."""
+        if self._inset is None:
+            inner_wh = max(height // 8, 8), max(height // 4, 16)
+            portrait = portray_query(self._query, inner_wh, self._root).picture
+            if portrait is None:
+                portrait = np.zeros((0, 0, 3), np.uint8)
+            else:
+                edge = max(2, height // 200)
+                cv2.rectangle(portrait, (0, 0), (inner_wh[0] - 1, inner_wh[1] - 1), ORANGE, edge)
+            self._inset = portrait
+        return self._inset
+
+
+def _draw_box(
+    picture: NDArray[np.uint8], sighting: Sighting, colour: Colour, label: str = ""
 ) -> None:
-    """Draw a box, and a label above it, onto an RGB picture in place."""
-    x1, y1, x2, y2 = (round(v) for v in sighting.box_xyxy)
-    thickness = max(2, picture.shape[0] // 300)
-    cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour_rgb, thickness)
+    """Draw a box, and a label above it, in place."""
+    x1, y1, x2, y2 = (round(edge) for edge in sighting.box_xyxy)
+    cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour, max(2, picture.shape[0] // 300))
     if label:
-        font, scale = cv2.FONT_HERSHEY_SIMPLEX, picture.shape[0] / 1200
-        (width, height), below = cv2.getTextSize(label, font, scale, thickness)
-        bottom = max(y1, height + below)
-        left = max(0, min(x1, picture.shape[1] - width))
-        corner = left + width, bottom - height - below
-        cv2.rectangle(picture, (left, bottom), corner, colour_rgb, cv2.FILLED)
-        origin = left, bottom - below // 2
-        cv2.putText(picture, label, origin, font, scale, (0, 0, 0), thickness, cv2.LINE_AA)
+        text = draw_text(label, _text_px(picture), _BLACK, colour)
+        height, width = text.shape[:2]
+        _paste(picture, text, min(x1, picture.shape[1] - width), y1 - height)
+
+
+def _text_px(picture: NDArray[np.uint8]) -> int:
+    height: int = picture.shape[0]
+    return max(11, height // 40)
+
+
+def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top: int) -> None:
+    """Put a patch into a picture, inside of it and no further than it fits."""
+    left, top = max(left, 0), max(top, 0)
+    room = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
+    room[:] = patch[: room.shape[0], : room.shape[1]]
+
+
+def _read(
+    source: FrameSource, record: SourceRecord, on_frame: Callable[[], None]
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for frame in source.frames(record.frames.__contains__):
+        on_frame()
+        if not isinstance(frame, BadFrame):
+            yield frame.number, frame.image
 
 
 def _best_matches(
-    people: Records, by_frame: dict[int, list[int]], query: StoredQuery
+    people: Records, query: Query, max_distance: float | None
 ) -> dict[int, tuple[float, Sighting]]:
-    """Nearest person of each frame after the query's, with its distance."""
+    """Nearest person of each later frame, with its distance."""
     distances = np.linalg.norm(people.embeddings.vectors - query.vector, axis=1)
     best: dict[int, tuple[float, Sighting]] = {}
-    for frame, rows in by_frame.items():
-        if frame > query.sighting.frame:
-            row = min(rows, key=distances.__getitem__)
-            best[frame] = float(distances[row]), people.sightings[row]
+    for distance, sighting in zip(distances.tolist(), people.sightings, strict=True):
+        is_later = query.sighting is None or sighting.time_s > query.sighting.time_s
+        if is_later and (max_distance is None or distance <= max_distance):
+            nearest = best.setdefault(sighting.frame, (distance, sighting))
+            if distance < nearest[0]:
+                best[sighting.frame] = distance, sighting
     return best
 
 
 def _real_fps(record: SourceRecord) -> float:
     steps = [after - before for before, after in pairwise(record.frames)]
     return record.info.fps / median(steps or [1])
-
-
-def _require_other_file(out: Path, footage: str) -> None:
-    if out.suffix.lower() not in _CONTAINERS or out.is_dir():
-        raise ReidsearchError(f"cannot write a video to {out}", hint="use an ending .mp4 or .avi")
-    if not out.parent.is_dir():
-        raise ReidsearchError(f"there is no folder {out.parent} to write {out.name} to")
-    if out.exists() and out.samefile(footage):
-        raise ReidsearchError(f"{out} is the footage itself", hint="write to another file")
-
-
-def _open_writer(path: Path, out: Path, fps: float, size_wh: tuple[int, int]) -> cv2.VideoWriter:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size_wh)
-    if not writer.isOpened():
-        raise ReidsearchError(
-            f"cannot write a video to {out}",
-            hint="the folder must be writable, and .mp4 or .avi known to your OpenCV",
-        )
-    return writer

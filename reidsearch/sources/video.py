@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from reidsearch.errors import SourceError
-from reidsearch.sources import every_frame
+from reidsearch.sources import SourceOptions, every_frame
 from reidsearch.types import BadFrame, Frame, SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from reidsearch.sources import SourceOptions
+    from numpy.typing import NDArray
 
 _HEAD_BYTES = 1 << 20
 _MAX_DAMAGED = 100  # frames one after the other; after more of them nothing will come any more
@@ -29,7 +29,8 @@ _LENGTH_IS_A_GUESS = frozenset({".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"}
 class VideoSource:
     """Frames of one video, numbered from 1; frame n is at (n - 1) / fps seconds."""
 
-    def __init__(self, path: Path, options: SourceOptions) -> None:
+    def __init__(self, path: Path, options: SourceOptions | None = None) -> None:
+        options = options or SourceOptions()
         if cv2.haveImageReader(str(path)):
             raise SourceError(
                 f"{path} is a single picture",
@@ -108,6 +109,22 @@ class VideoSource:
         if not capture.isOpened():
             raise SourceError(f"cannot decode {self._path}: not a picture or video, or damaged")
         return capture
+
+
+def jump_to_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Go straight to frames of a video, which are RGB; each may be one that is near instead.
+
+    Frames that cannot be reached or decoded are left out.
+    """
+    capture = cv2.VideoCapture(str(path))
+    try:
+        for number in numbers:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+            decoded, image = capture.read()
+            if decoded:
+                yield number, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    finally:
+        capture.release()
 
 
 def _read_head(path: Path) -> bytes:

@@ -1,7 +1,8 @@
 """A store in one collection of a persistent Chroma database.
 
-Each row's metadata holds camera, source, frame, time_s, x1, y1, x2, y2, score and path; the
-collection's metadata holds the provenance, and one JSON text per source under `source:camera/name`.
+Each row's metadata holds camera, source, frame, time_s, x1, y1, x2, y2, score, path and crop_hash;
+the collection's metadata holds the provenance and, under `source:camera/name`, one JSON text per
+source.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLLECTION = "people"
-SCHEMA = 1
+SCHEMA = 2
 LOCK_WAIT_S = 3.0
 
 _DATABASE_FILE = "chroma.sqlite3"
@@ -239,6 +240,12 @@ def _open_collection(
             f"this one knows {SCHEMA}",
             hint="pip install --upgrade reidsearch",
         )
+    if schema < SCHEMA:
+        raise SchemaError(
+            f"an older reidsearch made the database {folder}: its schema is {schema}, "
+            f"this one knows {SCHEMA}",
+            hint="ingest the footage into a new --db",
+        )
     if create is not None and not (collection.count() or _has_sources(collection)):
         # Nothing was stored since it was made, perhaps because its models did not load.
         collection.modify(metadata=_header(create))
@@ -275,6 +282,7 @@ def _to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
         "y2": y2,
         "score": sighting.score,
         "path": sighting.path,
+        "crop_hash": sighting.crop_hash,
     }
 
 
@@ -288,6 +296,7 @@ def _to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
         box_xyxy=(row["x1"], row["y1"], row["x2"], row["y2"]),
         score=row["score"],
         path=row["path"],
+        crop_hash=row["crop_hash"],
     )
 
 

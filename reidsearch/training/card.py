@@ -10,7 +10,7 @@ import torch
 
 from reidsearch import __version__
 from reidsearch.catalog import hash_file
-from reidsearch.training.files import whole_file
+from reidsearch.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

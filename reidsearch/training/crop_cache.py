@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidsearch.files import whole_file
 from reidsearch.images import read_image, resize
-from reidsearch.training.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

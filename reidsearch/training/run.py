@@ -17,11 +17,11 @@ from reidsearch.embedders import load_embedder
 from reidsearch.embedders.state_dict import read_state_dict
 from reidsearch.errors import DatasetError, ReidsearchError, TrainingError
 from reidsearch.evaluation.market1501 import embed_crops, evaluate_market1501, shared_identities
+from reidsearch.files import whole_file
 from reidsearch.training.batches import join_sets
 from reidsearch.training.card import write_card
 from reidsearch.training.crop_cache import cache_crops
 from reidsearch.training.curves import draw_curves
-from reidsearch.training.files import whole_file
 from reidsearch.training.trainer import CHECKPOINT, Trainer
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from reidsearch.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.embedders.state_dict import UNREADABLE
 from reidsearch.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.errors import ModelError, TrainingError
+from reidsearch.files import whole_file
 from reidsearch.training.augment import Augmenter
 from reidsearch.training.batches import draw_batches
-from reidsearch.training.files import whole_file
 from reidsearch.training.losses import IdentityLoss, TeacherLoss
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def test_plain_chromadb_opens_the_collection(own_db: Path) -> None:
         *("camera", "source", "frame", "time_s", "x1", "y1", "x2", "y2", "score", "path")
     }
     assert row["metadatas"][0]["frame"] == 21
-    assert people.metadata["schema"] == 1
+    assert people.metadata["schema"] == 2
     assert {"fingerprint", "detector", "detector_sha256", "embedder"} <= set(people.metadata)
     assert people.configuration_json["hnsw"]["space"] == "l2"
 

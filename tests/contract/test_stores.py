@@ -34,6 +34,7 @@ def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records
             (1.5, 2.5, 30.0, 80.0),
             1 - person / 10,
             f"{name}.avi",
+            "0123456789abcdef",
         )
         for frame in frames
         for person in range(1, people + 1)

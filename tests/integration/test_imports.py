@@ -16,11 +16,14 @@ PACKAGE = Path(reidsearch.__file__).parent
 LAYERS = (
     {"cli"},
     {"build"},
-    {"ingest", "search", "evaluation", "render", "training"},
+    {"ingest", "search", "evaluation", "render", "training", "export"},
     {"sources", "detectors", "embedders", "store"},
     {
         *(
             "backends",
+            "box_files",
+            "calibration",
+            "files",
             "openvino_runtime",
             "images",
             "catalog",

@@ -47,6 +47,7 @@ def make_sighting(info, frame, person=1, score=None):
         box_xyxy=(10.0 * person, 5.0, 10.0 * person + 8.0, 30.0),
         score=1 - person / 10 if score is None else score,
         path=info.path,
+        crop_hash="0123456789abcdef",
     )
 
 

@@ -22,7 +22,7 @@ def test_empty_file_has_no_frames(write):
 
 
 def test_rows_become_boxes_by_frame(write):
-    truth = read_mot(write("2,7,10,20,30,40,1\n1,7,1.5,2,3,4.25\n\n2,9,0,0,5,5,1,-1,-1,-1\n"))
+    truth = read_mot(write("2,7,11,21,30,40,1\n1,7,2.5,3,3,4.25\n\n2,9,1,1,5,5,1,-1,-1,-1\n"))
     assert truth.keys() == {1, 2}
     assert truth[1].people == ("7",)
     assert truth[2].people == ("7", "9")

@@ -68,7 +68,7 @@ def test_bytes_are_written_in_the_unit_that_suits(count, expected):
 
 
 def test_box_is_written_as_the_option_takes_it():
-    sighting = Sighting("c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f")
+    sighting = Sighting("c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f", "0")
     assert format_box(sighting) == "11,20,40,100"
 
 

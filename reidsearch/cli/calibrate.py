@@ -1,0 +1,86 @@
+"""`reidsearch evaluate calibrate`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap
+from reidsearch.cli.output import print_fields, print_json, print_table
+from reidsearch.cli.progress import counting
+from reidsearch.errors import UsageError
+
+
+def calibrate(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|SOURCE",
+            help="Crops in Market-1501's layout, or footage whose ground truth is GT.",
+        ),
+    ],
+    truth: Annotated[
+        Path | None, typer.Argument(metavar="[GT]", help="Ground truth in MOT's format.")
+    ] = None,
+    person_map: PersonMap = None,
+    apart: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between two boxes that are compared, with GT.")
+    ] = 10.0,
+    prior: Annotated[
+        float,
+        typer.Option(min=0.0001, max=0.9, help="Share of people who are the one looked for."),
+    ] = 0.05,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="CARD.toml", help="Write the model's card with the result."),
+    ] = None,
+    embedder: OwnEmbedder = None,
+    backend: Backend = "auto",
+    json: Json = False,
+) -> None:
+    """Measure how probable it is, at each distance, that two crops show the same person.
+
+    Fitted on all people; how true it is, is measured on each half of them by a fit on the other.
+    """
+    from reidsearch.catalog import default_embedder, find_embedder
+    from reidsearch.embedders import load_embedder
+    from reidsearch.evaluation import calibrate as calibration
+    from reidsearch.evaluation.calibrated_card import save_card
+    from reidsearch.evaluation.mot import read_mot
+    from reidsearch.render.table import reliability_table
+    from reidsearch.sources import open_source
+
+    if save is not None and save.suffix != ".toml":
+        raise UsageError(f"a model card ends in .toml, unlike {save}")
+    card = find_embedder(embedder or default_embedder())
+    network = load_embedder(card, backend)
+    if truth is None:
+        labelled = calibration.read_market1501(data, network)
+    else:
+        people, footage = read_mot(truth, person_map), open_source(data)
+        with counting("frames", len(footage)) as step:
+            labelled = calibration.read_footage(footage, people, network, apart, step)
+    result = calibration.calibrate(labelled, prior=prior, data=data.resolve().name)
+    if save is not None:
+        save_card(card, result.calibration, save)
+    fitted, likely = result.calibration, result.calibration.likely_distance
+    counts = {
+        "people": result.people,
+        "same_pairs": result.same_pairs,
+        "different_pairs": result.different_pairs,
+    }
+    if json:
+        curve = [asdict(level) for level in result.curve]
+        print_json({**asdict(fitted), "likely_distance": likely, **counts, "curve": curve})
+        return
+    print_table(reliability_table(result.curve))
+    print_fields(
+        {
+            "likely up to": f"distance {likely:.3f}, if {fitted.prior:.1%} of people are the one",
+            "calibration error": f"{fitted.error:.1%} on people that were not fitted on",
+            **counts,
+        }
+    )

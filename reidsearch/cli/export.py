@@ -1,0 +1,127 @@
+"""`reidsearch export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from reidsearch import defaults
+from reidsearch.cli.options import (
+    DEFAULT_DB,
+    After,
+    Backend,
+    Box,
+    Camera,
+    CropId,
+    Db,
+    Frame,
+    GalleryEmbedder,
+    Json,
+    Person,
+    Top,
+    parse_box,
+)
+from reidsearch.cli.output import print_json, say
+from reidsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.store import Store
+
+app = typer.Typer(help="Write what is stored or found for other tools.", no_args_is_help=True)
+
+_Out = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Its ending says the format.", dir_okay=False)
+]
+_Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="[CAMERA/]SOURCE", help="Only these; else all."),
+]
+
+
+@app.command()
+def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Write everyone found: .csv, .jsonl, .parquet, .json (COCO) or .txt (MOTChallenge).
+
+    MOTChallenge's text counts boxes from 1 and knows one source only.
+    """
+    from reidsearch.build import open_gallery
+    from reidsearch.export import BOXES, export_detections
+    from reidsearch.render.targets import require_writable
+
+    require_writable(out, *BOXES)
+    with open_gallery(db) as gallery:
+        chosen = _choose(gallery.store, source)
+        if out.suffix.lower() == ".txt" and len(chosen) > 1:
+            names = ", ".join(str(record.info) for record in chosen)
+            raise UsageError(
+                "MOTChallenge's text cannot name sources", hint=f"give one --source of {names}"
+            )
+        _finish(export_detections(gallery.store, chosen, out), out, json=json)
+
+
+@app.command()
+def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Write everyone found, with their vectors: .csv, .jsonl or .parquet."""
+    from reidsearch.build import open_gallery
+    from reidsearch.export import TABLES, export_embeddings
+    from reidsearch.render.targets import require_writable
+
+    require_writable(out, *TABLES)
+    with open_gallery(db) as gallery:
+        chosen = _choose(gallery.store, source)
+        _finish(export_embeddings(gallery.store, chosen, out), out, json=json)
+
+
+@app.command()
+def matches(
+    out: _Out,
+    picture: Annotated[
+        Path | None, typer.Argument(metavar="[QUERY]", help="Picture of the person.")
+    ] = None,
+    box: Box = None,
+    frame: Frame = None,
+    person: Person = None,
+    crop_id: CropId = None,
+    top: Top = defaults.TOP,
+    after: After = None,
+    camera: Camera = None,
+    db: Db = DEFAULT_DB,
+    embedder: GalleryEmbedder = None,
+    backend: Backend = "auto",
+    json: Json = False,
+) -> None:
+    """Write what a search finds: .csv, .jsonl or .parquet."""
+    from reidsearch.build import open_gallery
+    from reidsearch.export import TABLES, export_matches
+    from reidsearch.render.targets import require_writable
+
+    require_writable(out, *TABLES)
+    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
+        result = gallery.search(
+            picture,
+            box_xyxy=parse_box(box),
+            frame=frame,
+            person=person,
+            crop_id=crop_id,
+            top=top,
+            camera=camera,
+            after=after,
+        )
+    _finish(export_matches(result.matches, out), out, json=json)
+
+
+def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:
+    from reidsearch.search import find_source
+
+    return [find_source(store, name) for name in names] if names else [*store.sources()]
+
+
+def _finish(rows: int, out: Path, *, json: bool) -> None:
+    if json:
+        print_json({"out": str(out), "rows": rows})
+    else:
+        say(f"{rows} rows: {escape(str(out))}")

@@ -1,0 +1,131 @@
+"""People as they are shown to people: a part of the frame, with the person framed in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from reidsearch.render.footage import read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.render.footage import FoundFrame
+    from reidsearch.search import Query
+    from reidsearch.types import Sighting
+
+    Colour = tuple[int, int, int]
+
+GREEN: Colour = (40, 200, 80)
+ORANGE: Colour = (255, 140, 0)
+GREY: Colour = (120, 120, 120)
+_MARGIN = 0.25  # of the box's height, on each side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A person, or why there is no picture.
+
+    Attributes:
+        picture: `(h, w, 3)` uint8 RGB of the shape that was asked for, or None.
+        problem: one sentence, or empty.
+    """
+
+    picture: NDArray[np.uint8] | None
+    problem: str = ""
+
+
+def portray_all(
+    sightings: Iterable[Sighting], size_wh: tuple[int, int], colour: Colour, root: Path | None
+) -> Iterator[tuple[Sighting, Portrait]]:
+    """Portray stored people, in the order in which `read_frames` gives their frames."""
+    for found in read_frames(sightings, root):
+        yield found.sighting, portray(found, size_wh, colour)
+
+
+def portray_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> Portrait:
+    """Portray who is looked for."""
+    if query.sighting is None:
+        return Portrait(None if query.crop is None else fit(query.crop, size_wh))
+    return portray(next(read_frames([query.sighting], root)), size_wh, ORANGE)
+
+
+def portray(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> Portrait:
+    """Cut a person out with what is around them, framed."""
+    if found.image is None:
+        return Portrait(None, found.problem)
+    height, width = found.image.shape[:2]
+    x1, y1, x2, y2 = found.sighting.box_xyxy
+    # As high as the box and its margins, as wide as the shape asks, and wide enough for the box.
+    tall = (y2 - y1) * (1 + 2 * _MARGIN)
+    tall = max(tall, (x2 - x1 + tall * _MARGIN) * size_wh[1] / size_wh[0])
+    wide = tall * size_wh[0] / size_wh[1]
+    left = _place((x1 + x2) / 2, wide, width)
+    top = _place((y1 + y2) / 2, tall, height)
+    right, bottom = min(round(left + wide), width), min(round(top + tall), height)
+    view = found.image[top:bottom, left:right]
+    picture = fit(view, size_wh)
+    scale, shift_x, shift_y = _fitting(view, size_wh)
+    low, high = (
+        (round((x - left) * scale) + shift_x, round((y - top) * scale) + shift_y)
+        for x, y in ((x1, y1), (x2, y2))
+    )
+    cv2.rectangle(picture, low, high, colour, max(1, size_wh[1] // 120), cv2.LINE_AA)
+    return Portrait(picture, found.problem)
+
+
+def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a picture, its aspect kept, into the middle of a black one."""
+    scale, left, top = _fitting(image, size_wh)
+    height, width = size_wh[1] - 2 * top, size_wh[0] - 2 * left
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    canvas = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    canvas[top : top + height, left : left + width] = cv2.resize(
+        image, (width, height), interpolation=method
+    )
+    return canvas
+
+
+def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
+    """Write one line, as a picture of its own; the same array for the same line."""
+    return _draw_text(text, size_px, colour, background)
+
+
+@lru_cache(maxsize=256)
+def _draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
+    font = load_font(size_px)
+    left, _, right, _ = font.getbbox(text)
+    pad = size_px // 4
+    picture = Image.new("RGB", (int(right - left) + 2 * pad, size_px + 2 * pad), background)
+    ImageDraw.Draw(picture).text((pad - left, pad // 2), text, fill=colour, font=font)
+    return np.asarray(picture)
+
+
+@lru_cache
+def load_font(size_px: int) -> ImageFont.FreeTypeFont:
+    """The font that Pillow brings along."""
+    font = ImageFont.load_default(size_px)
+    if not isinstance(font, ImageFont.FreeTypeFont):  # a Pillow built without FreeType
+        raise TypeError("Pillow was built without FreeType")
+    return font
+
+
+def _fitting(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> tuple[float, int, int]:
+    """The scale, and the left and top margin, at which a picture fits."""
+    height, width = image.shape[:2]
+    scale = min(size_wh[0] / width, size_wh[1] / height)
+    left, top = (round((size_wh[0] - width * scale) / 2), round((size_wh[1] - height * scale) / 2))
+    return scale, min(left, (size_wh[0] - 1) // 2), min(top, (size_wh[1] - 1) // 2)
+
+
+def _place(centre: float, length: float, limit: int) -> int:
+    """Where a window begins that has its centre there, or as near as the picture allows."""
+    return round(max(0.0, min(centre - length / 2, limit - length)))

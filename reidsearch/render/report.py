@@ -1,0 +1,267 @@
+"""A search as one HTML file, to be judged, handed over and printed."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader
+
+from reidsearch import __version__
+from reidsearch.calibration import LIKELY
+from reidsearch.errors import ReidsearchError
+from reidsearch.files import whole_file
+from reidsearch.render.footage import read_frames
+from reidsearch.render.portrait import GREY, ORANGE, fit, portray
+from reidsearch.render.table import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.render.footage import FoundFrame
+    from reidsearch.search import SearchResult
+    from reidsearch.types import Match, Sighting
+
+_CROP_WH = 220, 330
+_FRAME_PX, _VIEW_PX = 1280, 640
+_BIN = 0.05
+_TICKS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report comes from.
+
+    Attributes:
+        db: the database's folder.
+        provenance: its models.
+        sources: all of its footage.
+        command: how the search was called.
+        distances: of as many of the nearest people searched as were asked for, rising.
+    """
+
+    db: Path
+    provenance: Provenance
+    sources: tuple[SourceRecord, ...]
+    command: str
+    distances: Sequence[float]
+
+
+def write_report(
+    result: SearchResult, origin: Origin, path: Path, root: Path | None = None
+) -> list[str]:
+    """Write everything that was found, with pictures, into one file that needs no other.
+
+    Args:
+        result: what a search found.
+        origin: where from.
+        path: the page to write.
+        root: where footage has been moved to; see `footage.locate`.
+
+    Returns:
+        Why frames are missing or other than they were, one sentence each.
+
+    Raises:
+        ReidsearchError: the page cannot be written.
+    """
+    query = result.query.sighting
+    rows = {match.sighting.id: match for match in result.matches}
+    cards: dict[str, dict[str, Any]] = {}
+    views: dict[str, dict[str, Any]] = {}
+    for found in read_frames([match.sighting for match in result.matches], root):
+        match = rows[found.sighting.id]
+        cards[found.sighting.id] = _card(match, found)
+        _add_to_view(views, match, found)
+    if query is not None:
+        looked_for = _picture_fields(next(read_frames([query], root)), likely=True)
+        looked_for |= _place_fields(query)
+        looked_for["caption"] = f"looked for: {query.id}, {looked_for['time']}"
+    else:
+        crop = result.query.crop
+        looked_for = {"crop": None if crop is None else _to_uri(fit(crop, _CROP_WH)), "problem": ""}
+    ordered = [cards[match.sighting.id] for match in result.matches]
+    shown = ("frame", "box", "caption")
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            query=looked_for,
+            cards=ordered,
+            frames=[{key: one.get(key) for key in shown} for one in (looked_for, *ordered)],
+            views=[views[key] for key in sorted(views)],
+            timeline=_timeline(result, origin.sources),
+            histogram=_histogram(result, origin.distances),
+            result=result,
+            origin=origin,
+            version=__version__,
+            written=datetime.now().astimezone().isoformat(" ", "seconds"),
+            crop_wh=_CROP_WH,
+            likely=LIKELY,
+        )
+    )
+    try:
+        with whole_file(path.resolve()) as partial:
+            partial.write_text(page, "utf-8")
+    except OSError as error:
+        raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
+    problems = [looked_for["problem"], *(card["problem"] for card in ordered)]
+    return sorted({problem for problem in problems if problem})
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("reidsearch", "render"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _card(match: Match, found: FoundFrame) -> dict[str, Any]:
+    likely = (match.probability or 0) >= LIKELY
+    place = _place_fields(match.sighting)
+    return {
+        "rank": match.rank,
+        "distance": match.distance,
+        "probability": match.probability,
+        "likely": likely,
+        "caption": f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}",
+        **place,
+        **_picture_fields(found, likely=likely),
+    }
+
+
+def _place_fields(sighting: Sighting) -> dict[str, Any]:
+    return {
+        "id": sighting.id,
+        "camera": sighting.camera,
+        "source": sighting.source,
+        "number": sighting.frame,
+        "time": format_time(sighting.time_s),
+        "score": sighting.score,
+        "path": sighting.path,
+    }
+
+
+def _picture_fields(found: FoundFrame, *, likely: bool) -> dict[str, Any]:
+    crop = portray(found, _CROP_WH, ORANGE if likely else GREY).picture
+    fields: dict[str, Any] = {"problem": found.problem, "crop": None, "frame": None, "box": None}
+    if crop is not None and found.image is not None:
+        fields["crop"] = _to_uri(crop)
+        fields["frame"] = _to_uri(_shrink(found.image, _FRAME_PX))
+        fields["box"] = _in_percent(found.sighting, found.image)
+    return fields
+
+
+def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFrame) -> None:
+    """Mark on its camera's picture where a match was seen."""
+    if found.image is None:
+        return
+    sighting = match.sighting
+    name = f"{sighting.camera}/{sighting.source}"
+    if name not in views:
+        views[name] = {
+            "name": name,
+            "picture": _to_uri(_shrink(found.image, _VIEW_PX)),
+            "marks": [],
+        }
+    likely = (match.probability or 0) >= LIKELY
+    box = _in_percent(sighting, found.image)
+    views[name]["marks"].append({"rank": match.rank, "box": box, "likely": likely})
+
+
+def _timeline(result: SearchResult, sources: Sequence[SourceRecord]) -> dict[str, Any]:
+    """Cameras as rows; times as percent of the whole span."""
+    shown = {(m.sighting.camera, m.sighting.source) for m in result.matches}
+    query = result.query.sighting
+    if query is not None:
+        shown.add((query.camera, query.source))
+    records = [r for r in sources if r.info.key in shown and r.span]
+    spans = {r.info.key: [r.info.time_of(n) for n in r.span or ()] for r in records}
+    times = [time for span in spans.values() for time in span]
+    first, last = min(times, default=0.0), max(times, default=1.0)
+    length = (last - first) or 1.0
+
+    def at(time_s: float) -> float:
+        return 100 * (time_s - first) / length
+
+    rows: dict[str, dict[str, list[Any]]] = {}
+    for record in records:
+        row = rows.setdefault(record.info.camera, {"spans": [], "dots": []})
+        begin, end = spans[record.info.key]
+        row["spans"].append({"left": at(begin), "width": max(at(end) - at(begin), 0.3)})
+    for match in result.matches:
+        rows[match.sighting.camera]["dots"].append(
+            {
+                "left": at(match.sighting.time_s),
+                "rank": match.rank,
+                "likely": (match.probability or 0) >= LIKELY,
+                "time": format_time(match.sighting.time_s),
+            }
+        )
+    ticks = np.linspace(first, last, _TICKS).tolist()
+    return {
+        "rows": sorted(rows.items()),
+        "ticks": [{"left": at(tick), "text": format_time(tick)} for tick in ticks],
+        "query": None if query is None else {"left": at(query.time_s), "camera": query.camera},
+    }
+
+
+def _histogram(result: SearchResult, distances: Sequence[float]) -> dict[str, Any]:
+    """How many of the nearest people lie at which distance; all in percent of the picture."""
+    limit = 0.0 if result.calibration is None else result.calibration.likely_distance
+    last = max([*distances, limit, _BIN])
+    bins = int(np.ceil((last + 1e-9) / _BIN))
+    counts = np.histogram(distances, bins, (0, bins * _BIN))[0]
+    highest = max(int(counts.max(initial=0)), 1)
+    bars = [
+        {
+            "left": 100 * place / bins,
+            "width": 100 / bins,
+            "height": 100 * count / highest,
+            "count": count,
+            "low": place * _BIN,
+            "likely": (place + 0.5) * _BIN < limit,
+        }
+        for place, count in enumerate(counts.tolist())
+    ]
+    every = max(1, bins // 8)
+    return {
+        "bars": bars,
+        "people": len(distances),
+        "highest": highest,
+        "limit": limit,
+        "limit_left": 100 * limit / (bins * _BIN),
+        "ticks": [{"left": 100 * n / bins, "text": f"{n * _BIN:g}"} for n in range(0, bins, every)],
+    }
+
+
+def _in_percent(sighting: Sighting, image: NDArray[np.uint8]) -> dict[str, float]:
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = sighting.box_xyxy
+    return {
+        "left": 100 * x1 / width,
+        "top": 100 * y1 / height,
+        "width": 100 * (x2 - x1) / width,
+        "height": 100 * (y2 - y1) / height,
+    }
+
+
+def _shrink(image: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
+    scale = min(1.0, longest_px / max(image.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _to_uri(image: NDArray[np.uint8]) -> str:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 82]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1]
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

@@ -1,0 +1,132 @@
+"""The query and its matches on one picture, to be judged at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw
+
+from reidsearch.calibration import LIKELY
+from reidsearch.errors import ReidsearchError
+from reidsearch.files import whole_file
+from reidsearch.render.portrait import (
+    GREY,
+    ORANGE,
+    Portrait,
+    load_font,
+    portray_all,
+    portray_query,
+)
+from reidsearch.render.table import format_probability, format_time
+from reidsearch.render.targets import PICTURES, require_writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reidsearch.search import SearchResult
+    from reidsearch.types import Match, Sighting
+
+_CELL_WH = 160, 240
+_COLUMNS = 6
+_GAP = 16
+_TEXT_PX = 14
+_LINE_PX = 18
+_LINES = 4
+_PAPER, _INK, _FAINT, _ABSENT = (250, 250, 248), (28, 28, 30), (110, 110, 115), (222, 222, 220)
+
+
+def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> list[str]:
+    """Draw who was looked for, and every match with rank, distance, probability, place and time.
+
+    Args:
+        result: what a search found.
+        path: the picture to write; its ending says the format.
+        root: where footage has been moved to; see `footage.locate`.
+
+    Returns:
+        Why frames are missing or other than they were, one sentence each.
+
+    Raises:
+        ReidsearchError: the picture cannot be written.
+    """
+    sheet = _Sheet(len(result.matches))
+    problems = []
+    require_writable(path, *PICTURES)
+    query = result.query.sighting
+    who = _place_lines(query) if query is not None else ["a picture"]
+    portrait = portray_query(result.query, _CELL_WH, root)
+    problems.append(portrait.problem)
+    sheet.put(0, portrait, ["looked for", *who], ORANGE)
+    places = {match.sighting.id: match for match in result.matches}
+    likely = [m.sighting for m in result.matches if (m.probability or 0) >= LIKELY]
+    unlikely = [m.sighting for m in result.matches if (m.probability or 0) < LIKELY]
+    for sightings, colour in ((likely, ORANGE), (unlikely, GREY)):
+        for sighting, portrait in portray_all(sightings, _CELL_WH, colour, root):
+            match = places[sighting.id]
+            sheet.put(match.rank, portrait, [describe(match), *_place_lines(sighting)], colour)
+            problems.append(portrait.problem)
+    sheet.save(path)
+    return sorted({problem for problem in problems if problem})
+
+
+def describe(match: Match) -> str:
+    """A match's rank, distance and probability in one short line."""
+    line = f"{match.rank}.  {match.distance:.3f}"
+    if match.probability is None:
+        return line
+    return f"{line}   {format_probability(match.probability)}"
+
+
+def _place_lines(sighting: Sighting) -> list[str]:
+    return [
+        sighting.camera,
+        f"{sighting.source} {sighting.frame}",
+        format_time(sighting.time_s).partition(".")[0],
+    ]
+
+
+class _Sheet:
+    """A grid of cells, the query's first."""
+
+    def __init__(self, matches: int) -> None:
+        columns = min(_COLUMNS, matches + 1)
+        rows = -(-(matches + 1) // columns)
+        self._columns = columns
+        self._step = _CELL_WH[0] + _GAP, _CELL_WH[1] + _LINES * _LINE_PX + _GAP
+        size = columns * self._step[0] + _GAP, rows * self._step[1] + _GAP
+        self._picture = Image.new("RGB", size, _PAPER)
+        self._draw = ImageDraw.Draw(self._picture)
+        self._font = load_font(_TEXT_PX)
+
+    def put(
+        self, cell: int, portrait: Portrait, lines: list[str], colour: tuple[int, int, int]
+    ) -> None:
+        row, column = divmod(cell, self._columns)
+        left, top = _GAP + column * self._step[0], _GAP + row * self._step[1]
+        width, height = _CELL_WH
+        frame = (left, top, left + width - 1, top + height - 1)
+        if portrait.picture is not None:
+            self._picture.paste(Image.fromarray(portrait.picture), (left, top))
+        else:
+            self._draw.rectangle(frame, fill=_ABSENT)
+            middle = left + width / 2, top + height / 2
+            self._draw.text(middle, "no picture", fill=_FAINT, font=self._font, anchor="mm")
+        if cell == 0:
+            self._draw.rectangle(frame, outline=colour, width=4)
+        if portrait.picture is not None and portrait.problem:
+            self._write(left + 4, top + 4, "changed", colour)
+        for number, line in enumerate(lines):
+            y = top + height + 4 + number * _LINE_PX
+            self._write(left, y, line, _INK if number == 0 else _FAINT)
+
+    def _write(self, left: int, top: int, text: str, colour: tuple[int, int, int]) -> None:
+        while self._font.getlength(text) > _CELL_WH[0]:
+            text = f"{text.rstrip('…')[:-1]}…"
+        self._draw.text((left, top), text, fill=colour, font=self._font)
+
+    def save(self, path: Path) -> None:
+        try:
+            with whole_file(path.resolve()) as partial:
+                self._picture.save(partial, quality=90)
+        except OSError as error:
+            raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error

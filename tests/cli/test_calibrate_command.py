@@ -1,0 +1,95 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from reidsearch.catalog import default_embedder, find_embedder
+from tests.conftest import assert_refused, run
+
+
+def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path) -> None:
+    calibrate = ("evaluate", "calibrate", sample, sample / "gt.txt")
+    calibrate = (*calibrate, "--person-map", sample / "person_map.json", "--apart", 1)
+    ran = run(*calibrate, "--prior", 0.1, "--save", "card.toml", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    fitted = ran.json
+    assert (fitted["data"], fitted["prior"]) == ("pets09-s2l1", 0.1)
+    assert fitted["people"] == 10
+    assert 0.5 < fitted["likely_distance"] < 1.2
+    assert sum(level["pairs"] for level in fitted["curve"]) == pytest.approx(1)
+    card = tomllib.loads((tmp_path / "card.toml").read_text())["embedder"]
+    assert card["calibration"]["coefficients"] == fitted["coefficients"]
+
+    # The card is the built-in network's: the database takes it, and search uses what it says.
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--top", 300, "--json")
+    own = run(*search, cwd=tmp_path).json
+    other = run(*search, "--embedder", "card.toml", cwd=tmp_path).json
+    assert [m["id"] for m in own["matches"]] == [m["id"] for m in other["matches"]]
+    assert own["likely"] != other["likely"]
+    for match in other["matches"]:
+        assert (match["probability"] >= 0.5) == (match["distance"] <= fitted["likely_distance"])
+
+    # It can be written again, and what else it says stays.
+    with (tmp_path / "card.toml").open("a") as file:
+        file.write('\n[training]\nwhen = "long ago"\n')
+    again = run(*calibrate, "--embedder", "card.toml", "--save", "card.toml", cwd=tmp_path)
+    assert again.code == 0, again.err
+    document = tomllib.loads((tmp_path / "card.toml").read_text())
+    assert document["training"] == {"when": "long ago"}
+    assert document["embedder"]["calibration"]["prior"] == pytest.approx(0.05)
+
+
+def test_the_built_in_calibration_is_what_the_command_finds(market: Path, tmp_path: Path) -> None:
+    ran = run("evaluate", "calibrate", market, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    shipped = find_embedder(default_embedder()).calibration
+    assert shipped is not None
+    assert ran.json["likely_distance"] == pytest.approx(shipped.likely_distance, abs=0.01)
+    assert ran.json["error"] == pytest.approx(shipped.error, abs=0.01)
+
+
+def test_search_says_when_nobody_is_likely(made_db: Path, tmp_path: Path) -> None:
+    sky = tmp_path / "sky.png"
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(sky), np.full((128, 64, 3), (250, 120, 30), np.uint8))
+    ran = run("search", sky, "--db", made_db, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "no likely match" in ran.err
+    assert "probability" in ran.out
+    document = run("search", sky, "--db", made_db, "--json", cwd=tmp_path).json
+    assert document["likely"] == 0
+    assert all(match["probability"] < 0.5 for match in document["matches"])
+
+
+def test_card_without_calibration_has_no_probability(made_db: Path, tmp_path: Path) -> None:
+    weights = Path(__file__).parents[2] / "models" / find_embedder(default_embedder()).file
+    spec = f"{default_embedder()}={weights}"
+    ran = run("evaluate", "calibrate", "nowhere", "--embedder", spec, cwd=tmp_path)
+    assert_refused(ran, "nowhere")
+    card = tmp_path / "bare.toml"
+    fields = {"architecture": "osnet_ain_x1_0", "dimension": 512, "input_hw": [128, 64]}
+    known = find_embedder(default_embedder())
+    fields |= {"file": str(weights), "sha256": known.sha256, "bytes": known.bytes}
+    card.write_text("[embedder]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in fields.items()))
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--embedder", card)
+    document = run(*search, "--json", cwd=tmp_path).json
+    assert document["likely"] is None
+    assert document["matches"][0]["probability"] is None
+    table = run(*search, cwd=tmp_path)
+    assert "probability" not in table.out
+    assert "no likely" not in table.err
+
+
+def test_ways_to_go_wrong(sample: Path, tmp_path: Path) -> None:
+    calibrate = ("evaluate", "calibrate", sample)
+    assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501")
+    truth = (*calibrate, sample / "gt.txt")
+    assert_refused(run(*truth, "--save", "card.txt", cwd=tmp_path), ".toml", code=2)
+    (tmp_path / "other.toml").write_text('[embedder]\nsha256 = "0"\n')
+    ran = run(*truth, "--apart", 1, "--save", "other.toml", cwd=tmp_path)
+    assert_refused(ran, "other.toml", "another model")
+    ran = run(*truth, "--apart", 100000, cwd=tmp_path)
+    assert_refused(ran, "seen twice", "--apart")

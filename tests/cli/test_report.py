@@ -1,0 +1,157 @@
+"""The page that `search --report` writes, in a real browser."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import assert_refused, run
+
+MATCHES = 12
+PHONE, DESKTOP = {"width": 380, "height": 780}, {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def report(made_db: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    ran = run(
+        *("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--top", MATCHES),
+        *("--report", "case <7>.html"),
+        cwd=folder,
+    )
+    assert ran.code == 0, ran.err
+    return folder / "case <7>.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no chromium on the path")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """A page, and everything it complained of or asked for."""
+
+    def __init__(self, browser: Any, report: Path, **context: Any) -> None:
+        self.page = browser.new_context(**context).new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(report.as_uri())
+        self.page.wait_for_load_state()
+
+    def is_wider_than_its_window(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@pytest.mark.parametrize("window", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_works_and_asks_for_nothing(
+    browser: Any, report: Path, window: dict[str, int], scheme: str
+) -> None:
+    visit = Visit(browser, report, viewport=window, color_scheme=scheme)
+    page = visit.page
+    assert page.locator(".card img").count() == MATCHES
+    assert page.evaluate(
+        "[...document.querySelectorAll('.card img, .head img, .view img')]"
+        ".every((i) => i.complete && i.naturalWidth > 0)"
+    )
+    assert page.locator(".dot").count() == MATCHES
+    assert page.locator(".mark").count() == MATCHES
+    assert not visit.is_wider_than_its_window()
+
+    page.locator(".card").nth(2).click()
+    dialog = page.locator("dialog[open]")
+    assert dialog.locator("p").inner_text().startswith("3.")
+    assert dialog.locator("img").bounding_box()["width"] <= window["width"]
+    page.wait_for_function("document.querySelector('.stage i').clientWidth > 0")
+    page.keyboard.press("ArrowRight")
+    assert dialog.locator("p").inner_text().startswith("4.")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert dialog.locator("p").inner_text().startswith("2.")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+    assert visit.complaints == []
+    from_outside = [url for url in visit.requests if not url.startswith("data:")]
+    assert from_outside == [report.as_uri()]
+
+
+def test_page_works_by_keyboard_alone(browser: Any, report: Path) -> None:
+    page = Visit(browser, report, viewport=DESKTOP).page
+    page.keyboard.press("Tab")  # who is looked for
+    page.keyboard.press("Tab")  # the first match
+    page.keyboard.press("Enter")
+    assert page.locator("dialog[open] p").inner_text().startswith("1.")
+
+
+def test_box_is_where_the_person_is(browser: Any, report: Path) -> None:
+    page = Visit(browser, report, viewport=DESKTOP).page
+    page.locator(".card").first.click()
+    page.wait_for_function("document.querySelector('.stage i').clientWidth > 0")
+    image, box = (page.locator(part).bounding_box() for part in (".stage img", ".stage i"))
+    card = page.evaluate("JSON.parse(document.getElementById('frames').textContent)[1].box")
+    assert box["x"] == pytest.approx(image["x"] + card["left"] * image["width"] / 100, abs=1.5)
+    assert box["y"] == pytest.approx(image["y"] + card["top"] * image["height"] / 100, abs=1.5)
+    assert box["height"] == pytest.approx(card["height"] * image["height"] / 100, abs=1.5)
+
+
+def test_it_prints(browser: Any, report: Path) -> None:
+    pdf = Visit(browser, report, viewport=DESKTOP).page.pdf()
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
+
+
+def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
+    text = report.read_text()
+    assert "case &lt;7&gt;.html" in text  # the command
+    assert str(made_db) in text
+    for words in ("osnet_ain_x1_0", "fingerprint", "sha256", "ssdlite", "fitted on"):
+        assert words in text
+    assert "http" not in re.sub(r"data:[^\"]*", "", text).replace("http-equiv", "")
+
+
+def test_names_are_text_and_no_markup(sample: Path, tmp_path: Path) -> None:
+    camera = "<img src=x onerror=alert(1)>"
+    name = "</script><script>alert(2)<"
+    folder = tmp_path / name.replace("/", "_")
+    folder.mkdir()
+    shutil.copy(sample / "frame_0001.jpg", folder)
+    shutil.copy(sample / "frame_0021.jpg", folder)
+    ran = run("ingest", folder, "--camera", camera, "--tiles", "off", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    address = f"{folder.name}:1"
+    ran = run("search", "--frame", address, "--report", "r.html", "--top", 3, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    text = (tmp_path / "r.html").read_text()
+    assert "<img src=x" not in text
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 2
+
+
+def test_pictures_that_are_gone_leave_their_place(sample: Path, tmp_path: Path) -> None:
+    footage = Path(shutil.copytree(sample, tmp_path / "gate"))
+    frames = ("--max-frames", 3, "--tiles", "off")
+    assert run("ingest", footage, *frames, cwd=tmp_path).code == 0
+    (footage / "frame_0021.jpg").unlink()
+    ran = run("search", "--frame", "gate:1", "--report", "r.html", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "frame_0021.jpg is not there any more" in ran.err
+    assert "no picture" in (tmp_path / "r.html").read_text()
+
+
+def test_where_no_page_can_be_written(made_db: Path, tmp_path: Path) -> None:
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--report")
+    assert_refused(run(*search, "r.pdf", cwd=tmp_path), "r.pdf", ".html")
+    assert_refused(run(*search, "gone/r.html", cwd=tmp_path), "no folder")

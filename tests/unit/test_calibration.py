@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from reidsearch.calibration import Calibration
+from reidsearch.errors import DatasetError
+from reidsearch.evaluation.calibrate import (
+    LabelledVectors,
+    PairCounts,
+    calibrate,
+    count_pairs,
+    fit,
+    measure_reliability,
+)
+from tests.unit.builders import make_vectors
+
+BINS = 2000
+CENTRES = (np.arange(BINS) + 0.5) / 1000
+
+
+def labelled(degrees, people, moments, min_apart=1.0):
+    return LabelledVectors(
+        make_vectors(*degrees), np.array(people), np.array(moments, float), min_apart
+    )
+
+
+def crowd(spread, people=40, crops=8):
+    """People in a space of 16 dimensions, each crop of one a little elsewhere."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((people, 1, 16))
+    vectors = (centres + spread * rng.standard_normal((people, crops, 16))).reshape(-1, 16)
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    who = np.repeat(np.arange(people), crops)
+    return LabelledVectors(vectors.astype(np.float32), who, np.tile(np.arange(crops), people), 1)
+
+
+def test_fit_finds_the_law_that_pairs_were_drawn_by():
+    c0, c1, c2 = 6.0, -3.0, -2.5
+    p = 1 / (1 + np.exp(-(c0 + c1 * CENTRES + c2 * CENTRES**2)))
+    different = np.full(BINS, 1e6)
+    same = different * p / (1 - p)
+    found = fit(PairCounts(same.astype(np.int64), different.astype(np.int64)))
+    # Both kinds weigh the same in the fit, which moves the constant only.
+    moved = c0 - np.log(same.sum() / different.sum())
+    assert found == pytest.approx((moved, c1, c2), abs=0.02)
+
+
+def test_probability_falls_with_distance_and_rises_with_the_prior():
+    one_in_ten = Calibration((5.0, -2.0, -3.0), prior=0.1, error=0.0, data="")
+    one_in_two = Calibration((5.0, -2.0, -3.0), prior=0.5, error=0.0, data="")
+    said = one_in_ten.probability(CENTRES)
+    assert (np.diff(said) < 0).all()
+    assert (one_in_two.probability(CENTRES) > said).all()
+    at = one_in_two.likely_distance
+    assert one_in_two.probability(np.array([at, at + 0.002])) == pytest.approx(0.5, abs=0.01)
+    assert one_in_ten.likely_distance < at
+    assert Calibration((-9.0, -1.0, 0.0), 0.1, 0.0, "").likely_distance == 0
+
+
+def test_only_pairs_that_are_apart_count():
+    same_place = labelled((0, 60, 180), (1, 1, 2), (1, 1, 1))
+    assert count_pairs(same_place).same.sum() == count_pairs(same_place).different.sum() == 0
+    counts = count_pairs(labelled((0, 60, 180), (1, 1, 2), (1, 2, 3)))
+    assert np.flatnonzero(counts.same)[0] in (999, 1000)  # 2 sin 30° = 1, on an edge
+    assert counts.different.sum() == 2
+    seconds = labelled((0, 60, 180), (1, 1, 1), (0.0, 9.5, 19.5), min_apart=10)
+    assert count_pairs(seconds).same.sum() == 2
+
+
+def test_pairs_are_counted_once_also_across_blocks():
+    people = crowd(0.3, people=200)  # 1600 rows: more than a block
+    counts = count_pairs(people)
+    assert counts.same.sum() == 200 * 8 * 7 / 2
+    assert counts.different.sum() == 200 * 199 / 2 * 8 * 7
+
+
+def test_calibration_is_true_for_people_that_were_not_fitted():
+    result = calibrate(crowd(0.35), prior=0.1, data="a crowd")
+    assert result.calibration.data == "a crowd"
+    assert 0 < result.calibration.error < 0.1
+    assert sum(level.pairs for level in result.curve) == pytest.approx(1)
+    assert [level.low for level in result.curve] == sorted(level.low for level in result.curve)
+    said = result.calibration.probability(np.array([0.1, 1.4]))
+    assert said[0] > 0.9
+    assert said[1] < 0.1
+
+
+def test_overconfidence_is_measured():
+    counts = [PairCounts(np.full(BINS, 10), np.full(BINS, 10))]
+    curve, error = measure_reliability(np.full((1, BINS), 0.9), counts, prior=0.5)
+    assert error == pytest.approx(0.4)
+    assert (curve[0].said, curve[0].observed) == pytest.approx((0.9, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("crops", "words"),
+    [
+        pytest.param(labelled((0, 5, 9), (1, 2, 3), (1, 2, 3)), "seen twice", id="all-once"),
+        pytest.param(labelled((0, 5), (1, 1), (1, 1)), "seen twice", id="one-camera"),
+    ],
+)
+def test_labels_that_teach_nothing(crops, words):
+    with pytest.raises(DatasetError, match=words):
+        calibrate(crops, prior=0.1, data="")
+
+
+def test_distances_that_say_the_opposite():
+    near, far = np.zeros((2, BINS), np.int64)
+    near[100:400], far[1200:1600] = 10, 10
+    with pytest.raises(DatasetError, match="no nearer"):
+        fit(PairCounts(same=far, different=near))

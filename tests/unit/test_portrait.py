@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidsearch.render.footage import FoundFrame
+from reidsearch.render.portrait import GREEN, draw_text, fit, portray
+from tests.unit.builders import make_info, make_sighting
+
+SIZE = 160, 240
+PERSON = (200, 40, 40)
+
+
+def found(box, shape=(576, 768)):
+    """A grey frame whose box is red."""
+    image = np.full((*shape, 3), 90, np.uint8)
+    x1, y1, x2, y2 = (round(max(edge, 0)) for edge in box)
+    image[y1:y2, x1:x2] = PERSON
+    sighting = replace(make_sighting(make_info(), 1), box_xyxy=box)
+    return FoundFrame(sighting, image)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        pytest.param((300.0, 200.0, 340.0, 300.0), id="middle"),
+        pytest.param((0.0, 0.0, 30.0, 80.0), id="corner"),
+        pytest.param((740.0, 500.0, 768.0, 576.0), id="other-corner"),
+        pytest.param((10.0, 10.0, 760.0, 570.0), id="nearly-all"),
+        pytest.param((100.0, 100.0, 500.0, 130.0), id="lying"),
+        pytest.param((5.0, 5.0, 9.0, 14.0), id="tiny"),
+    ],
+)
+def test_whole_person_is_in_the_picture_and_framed(box):
+    picture = portray(found(box), SIZE, GREEN).picture
+    assert picture.shape == (240, 160, 3)
+    red = np.abs(picture.astype(int) - PERSON).max(axis=2) < 60
+    green = np.abs(picture.astype(int) - GREEN).max(axis=2) < 60
+    assert red.any()
+    assert green.any()
+    rows, columns = np.nonzero(red)
+    frame_rows, frame_columns = np.nonzero(green)
+    assert frame_rows.min() <= rows.min() + 2
+    assert frame_rows.max() >= rows.max() - 2
+    assert frame_columns.min() <= columns.min() + 2
+    assert frame_columns.max() >= columns.max() - 2
+
+
+def test_picture_smaller_than_the_portrait():
+    picture = portray(found((1.0, 1.0, 4.0, 9.0), shape=(12, 6)), SIZE, GREEN).picture
+    assert picture.shape == (240, 160, 3)
+
+
+def test_no_frame_no_picture():
+    gone = FoundFrame(make_sighting(make_info(), 1), None, "it is gone")
+    portrait = portray(gone, SIZE, GREEN)
+    assert (portrait.picture, portrait.problem) == (None, "it is gone")
+
+
+@pytest.mark.parametrize("shape", [(10, 300), (300, 10), (1, 1), (480, 320)])
+def test_fit_keeps_the_aspect(shape):
+    picture = fit(np.full((*shape, 3), 255, np.uint8), SIZE)
+    assert picture.shape == (240, 160, 3)
+    rows, columns = np.nonzero(picture[..., 0] > 128)
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert height == pytest.approx(min(240, 160 * shape[0] / shape[1]), abs=1.5)
+    assert width == pytest.approx(min(160, 240 * shape[1] / shape[0]), abs=1.5)
+
+
+def test_text_of_any_script_is_drawn():
+    for text in ("0.722", "tür 3", "門", ""):
+        line = draw_text(text, 14, (255, 255, 255), (0, 0, 0))
+        assert line.shape[0] > 14
+    assert draw_text("0.722", 14, (255, 255, 255), (0, 0, 0)).max() > 200
