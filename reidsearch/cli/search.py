@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 import tempfile
@@ -153,6 +154,8 @@ def _print(
 def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableType]:
     """Pictures for a terminal: as good as it can, by its own account."""
     from PIL import Image
+
+    logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells what a terminal lacks
     from textual_image.renderable import Image as TerminalPicture
 
     from reidsearch.render.portrait import ORANGE, portray_all

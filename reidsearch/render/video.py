@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from reidsearch.errors import ReidsearchError
+from reidsearch.pipeline import ahead
 from reidsearch.provenance import require_same_footage
 from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
 from reidsearch.render.table import format_time
 from reidsearch.render.targets import require_writable
 from reidsearch.render.video_file import open_video
-from reidsearch.types import BadFrame, Filter
+from reidsearch.types import Filter, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -98,12 +99,21 @@ def render_video(
         by_frame[sighting.frame].append(sighting)
     best = _best_matches(people, query, options.max_distance)
     painter = _Painter(record, query, by_frame, best, options.root)
+    shown = {*best, painter.query_frame}
     frames = matched = 0
-    with open_video(out, options.fps or _real_fps(record)) as video:
-        for number, image in _read(source, record, on_frame):
-            if options.only_matches and number not in best and number != painter.query_frame:
-                continue
-            video.write(painter.paint(number, image))
+
+    def paint() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for frame in source.frames(record.frames.__contains__):
+            on_frame()
+            if isinstance(frame, Frame) and (not options.only_matches or frame.number in shown):
+                yield frame.number, painter.paint(frame.number, frame.image)
+
+    with (
+        open_video(out, options.fps or _real_fps(record)) as video,
+        ahead(paint(), "paint") as painted,
+    ):
+        for number, picture in painted:
+            video.write(picture)
             frames += 1
             matched += number in best
         if not frames:
@@ -183,15 +193,6 @@ def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top:
     left, top = max(left, 0), max(top, 0)
     room = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
     room[:] = patch[: room.shape[0], : room.shape[1]]
-
-
-def _read(
-    source: FrameSource, record: SourceRecord, on_frame: Callable[[], None]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for frame in source.frames(record.frames.__contains__):
-        on_frame()
-        if not isinstance(frame, BadFrame):
-            yield frame.number, frame.image
 
 
 def _best_matches(

@@ -89,6 +89,18 @@ def test_table_and_csv_tell_the_same(made_db: Path, tmp_path: Path) -> None:
         assert row["frame"] in line.split()
 
 
+def test_preview_draws_each_match_beside_its_row(made_db: Path, tmp_path: Path) -> None:
+    base = ("search", "--frame", FRAME_1, "--db", made_db, "--top", 3)
+    plain, drawn = run(*base, cwd=tmp_path), run(*base, "--preview", cwd=tmp_path)
+    assert drawn.code == 0, drawn.err
+    rows = [line for line in drawn.out.splitlines() if "pets09-s2l1" in line]
+    assert len(rows) == 3
+    assert len(drawn.out.splitlines()) == 1 + 3 * 7
+    for row, line in zip(rows, plain.out.splitlines()[1:], strict=True):
+        assert row.split()[-8:] == line.split()[-8:]
+        assert set("░▒▓█") & set(row)
+
+
 def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Path) -> None:
     last = ("search", "--frame", "pets09-s2l1:781", "--db", made_db)
     ran = run(*last, cwd=tmp_path)
