@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,7 @@ from reidsearch.detectors import load_detector
 from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
 from reidsearch.errors import ModelError, StoreError, UsageError
-from reidsearch.images import read_image
-from reidsearch.ingest import IngestReport, OnFrame, find_record, ingest
+from reidsearch.grouping import Grouping
 from reidsearch.provenance import (
     DetectionSettings,
     Provenance,
@@ -28,19 +27,20 @@ from reidsearch.provenance import (
     require_embedder,
 )
 from reidsearch.search import (
-    After,
     Query,
     SearchResult,
-    find_later,
+    find_each,
+    find_source,
     query_crop,
     query_picture,
     query_stored,
 )
 from reidsearch.sources import FrameSource, open_source
-from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.opening import open_to_read
+from reidsearch.window import Moment, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from reidsearch.backends import Backend
     from reidsearch.box_files import KnownBoxes
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from reidsearch.catalog import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
-    from reidsearch.store import Store
+    from reidsearch.ingest import IngestReport, OnFrame
+    from reidsearch.store import Store, WritableStore
 
 
 class Gallery:
@@ -62,17 +63,17 @@ class Gallery:
         self,
         store: Store,
         *,
-        write: bool,
+        writable: WritableStore | None,
         detector: str | None,
         embedder: str | None,
         min_score: float | None,
-        min_height_px: int,
+        min_height_px: int | None,
         tiles: str,
         skip_unchanged: bool,
         backend: Backend,
     ) -> None:
         self.store = store
-        self._write = write
+        self._writable = writable
         self._detector_spec = detector or store.provenance.detector
         self._embedder_spec = embedder or store.provenance.embedder
         self._min_score = min_score
@@ -128,7 +129,10 @@ class Gallery:
         if min_score is None:
             min_score = self.detector_card.min_score
         return DetectionSettings(
-            min_score, self._min_height_px, self._tiles, skip_unchanged=self._skip_unchanged
+            min_score,
+            defaults.MIN_HEIGHT_PX if self._min_height_px is None else self._min_height_px,
+            self._tiles,
+            skip_unchanged=self._skip_unchanged,
         )
 
     def ingest(
@@ -146,26 +150,41 @@ class Gallery:
             on_frame: called after each frame with how many people were found in it, and with the
                 frame when it could not be decoded; from other threads than the caller's.
             boxes: where people are, see `box_files.read_boxes`; then no detector looks for them,
-                and all are kept whose score is at least the `min_score` that was given.
+                and all are kept but those below a `min_score` or `min_height_px` that was given.
 
         Raises:
             StoreError: the gallery was opened to read.
             SourceError: the footage cannot be read, or the database has other footage of its name.
         """
-        if not self._write:
+        from reidsearch.ingest import ingest
+
+        if self._writable is None:
             raise StoreError("the gallery was opened to read", hint="open_gallery(db, write=True)")
         if isinstance(source, str | Path):
             source = open_source(Path(source))
-        return ingest(source, self, self.store, self._settings_with(boxes), on_frame, boxes)
+        return ingest(source, self, self._writable, self._settings_with(boxes), on_frame, boxes)
+
+    def footage_paths(self) -> list[Path]:
+        """Where all footage lay when it was ingested: files, and folders of pictures."""
+        return [Path(record.info.path) for record in self.store.sources()]
 
     def require_ingestible(self, source: FrameSource, boxes: KnownBoxes | None = None) -> None:
         """Check what `ingest` checks, without reading a frame; raises as it does."""
+        from reidsearch.ingest import find_record
+
         find_record(self.store, source.info, self._settings_with(boxes))
 
     def _settings_with(self, boxes: KnownBoxes | None) -> DetectionSettings:
         if boxes is None:
             return self._settings
-        return DetectionSettings(self._min_score or 0.0, 1, "off", boxes_sha256=boxes.sha256)
+        if self._tiles != "auto" or self._skip_unchanged:
+            raise UsageError("tiles and skipping are the detector's, and none runs with boxes")
+        return DetectionSettings(
+            self._min_score or 0.0,
+            1 if self._min_height_px is None else self._min_height_px,
+            "off",
+            boxes_sha256=boxes.sha256,
+        )
 
     def find_query(
         self,
@@ -200,10 +219,42 @@ class Gallery:
         if person is not None and frame is None:
             raise UsageError("a person's number needs a frame", hint="give --frame too")
         if picture is not None:
-            return query_picture(read_image(Path(picture)), self.embedder, box_xyxy)
+            from reidsearch.images import read_image
+
+            return query_picture(read_image(Path(picture)), self.embedder, box_xyxy, str(picture))
         if frame is not None:
             return query_stored(self.store, frame, person or 1)
         return query_crop(self.store, str(crop_id))
+
+    def window(
+        self,
+        *,
+        cameras: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        after: str | None = None,
+        before: str | None = None,
+        min_score: float | None = None,
+    ) -> Window:
+        """Say which part of the footage is searched.
+
+        Args:
+            cameras: these only.
+            sources: these only, as `[CAMERA/]SOURCE`.
+            after: later than this only; see `Moment.parse`.
+            before: earlier than this only.
+            min_score: people found with at least this detector score.
+
+        Raises:
+            UsageError: a moment cannot be read, or nothing lies between the two.
+            QueryError: a source is not in the database.
+        """
+        return Window(
+            tuple(cameras),
+            tuple(find_source(self.store, name) for name in sources),
+            None if after is None else Moment.parse(after),
+            None if before is None else Moment.parse(before),
+            min_score,
+        )
 
     def search(
         self,
@@ -215,9 +266,11 @@ class Gallery:
         crop_id: str | None = None,
         top: int = defaults.TOP,
         camera: str | None = None,
-        after: After | str | None = None,
+        after: str | None = None,
     ) -> SearchResult:
         """Rank people in later frames by their distance to one person.
+
+        What more there is to say, say to `find_query`, `window` and `search_each`.
 
         Args:
             picture: who that is; see `find_query`.
@@ -225,27 +278,36 @@ class Gallery:
             frame: likewise.
             person: likewise.
             crop_id: likewise.
-            top: how many matches to return at most.
+            top: how many matches to return at most, one of each frame.
             camera: search this camera only.
-            after: search later than this only; see `After.parse`.
+            after: search later than this only; see `Moment.parse`.
 
         Raises:
-            UsageError, ImageError, QueryError: as `find_query` does, or the camera is not in the
-                database.
+            UsageError, ImageError, QueryError: as `find_query`, `window` and `search_each` do.
         """
         query = self.find_query(
             picture, box_xyxy=box_xyxy, frame=frame, person=person, crop_id=crop_id
         )
-        if isinstance(after, str):
-            after = After.parse(after)
-        return find_later(
-            self.store,
-            query,
-            top=top,
-            camera=camera,
-            after=after,
-            calibration=self.calibration,
-        )
+        window = self.window(cameras=() if camera is None else (camera,), after=after)
+        return self.search_each([query], window, Grouping(top))[0]
+
+    def search_each(
+        self,
+        queries: Sequence[Query],
+        window: Window | None = None,
+        grouping: Grouping | None = None,
+    ) -> list[SearchResult]:
+        """Rank people in later frames by their distance to each query.
+
+        Args:
+            queries: of `find_query`; several only of pictures.
+            window: of `window`; else all footage.
+            grouping: which people become matches; else the ten nearest, one of each frame.
+
+        Raises:
+            QueryError: a camera is not in the database, or no times can be compared.
+        """
+        return find_each(self.store, queries, window, grouping, self.calibration)
 
 
 @contextmanager
@@ -256,10 +318,13 @@ def open_gallery(
     detector: str | None = None,
     embedder: str | None = None,
     min_score: float | None = None,
-    min_height_px: int = defaults.MIN_HEIGHT_PX,
+    min_height_px: int | None = None,
     tiles: str = "auto",
     skip_unchanged: bool = False,
     backend: Backend = "auto",
+    approximate: bool = False,
+    on_index: Callable[[int, int], None] = lambda _done, _total: None,
+    on_problem: Callable[[str], None] = lambda _problem: None,
 ) -> Iterator[Gallery]:
     """Open a database, and hold it until the context ends.
 
@@ -270,22 +335,35 @@ def open_gallery(
             the catalogue's default.
         embedder: likewise; see `catalog.find_embedder`.
         min_score: lowest detector score kept, in `[0, 1]`; None takes the detector's own.
-        min_height_px: lowest box kept.
+        min_height_px: lowest box kept; None is 24, or 1 for boxes from a file.
         tiles: `auto`, `off`, or columns x rows such as `3x2`.
         skip_unchanged: do not look again at parts of a fixed camera's view that stay the same.
         backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
             and torch.
+        approximate: let Chroma's graph answer, and not the exact index.
+        on_index: called with rows done and to do when the index has to be made first.
+        on_problem: called with a sentence when there can be no index.
 
     Raises:
         StoreError: the database cannot be used, or was made with other models.
         ModelError: a model is unknown, or its weights are missing or damaged.
     """
     parse_tiles(tiles)
-    create = _new_provenance(detector, embedder) if write else None
-    with open_chroma(Path(db), create) as store:
+    with ExitStack() as held:
+        store: Store
+        writable = None
+        if write or approximate:
+            from reidsearch.store.chroma_store import open_chroma
+
+            created = _new_provenance(detector, embedder) if write else None
+            store = opened = held.enter_context(open_chroma(Path(db), created, on_step=on_index))
+            writable = opened if write else None
+        else:
+            reading = open_to_read(Path(db), on_step=on_index, on_problem=on_problem)
+            store = held.enter_context(reading)
         gallery = Gallery(
             store,
-            write=write,
+            writable=writable,
             detector=detector,
             embedder=embedder,
             min_score=min_score,

@@ -38,6 +38,10 @@ class Calibration:
     error: float
     data: str
 
+    def __post_init__(self) -> None:
+        if not (all(map(math.isfinite, self.coefficients)) and 0 < self.prior < 1):
+            raise ValueError("a calibration has finite coefficients and a prior between 0 and 1")
+
     def probability(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability, in `[0, 1]`, that crops at each distance, in `[0, 2]`, show one person."""
         c0, c1, c2 = self.coefficients

@@ -18,12 +18,14 @@ from reidsearch.types import BadFrame, Detections, Frame, Records, Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from reidsearch.box_files import KnownBoxes
     from reidsearch.detectors import Detector
     from reidsearch.embedders import Embedder
     from reidsearch.provenance import DetectionSettings
     from reidsearch.sources import FrameSource
-    from reidsearch.store import Store
+    from reidsearch.store import Store, WritableStore
     from reidsearch.types import Crops, Embeddings, SourceInfo
 
 # Frames are looked at together, so that the detector can use all cores; large ones one by one.
@@ -79,7 +81,7 @@ class IngestReport:
 def ingest(
     source: FrameSource,
     models: Models,
-    store: Store,
+    store: WritableStore,
     settings: DetectionSettings,
     on_frame: OnFrame = lambda _people, _bad: None,
     boxes: KnownBoxes | None = None,
@@ -103,7 +105,7 @@ def ingest(
         DetectionsError: the boxes are of other sources.
     """
     if boxes is not None:
-        boxes.require_for(source.info)
+        boxes.require_for([source.info])
     started, started_cpu = time.perf_counter(), time.process_time()
     run = _Run(models, store, find_record(store, source.info, settings), on_frame, boxes)
     run.read(source)
@@ -124,7 +126,7 @@ class _Run:
     def __init__(
         self,
         models: Models,
-        store: Store,
+        store: WritableStore,
         record: SourceRecord,
         on_frame: OnFrame,
         boxes: KnownBoxes | None,
@@ -200,10 +202,16 @@ class _Run:
     def _find_people(self, frames: Sequence[Frame]) -> Sequence[Detections]:
         if self._boxes is not None:
             some = (self._boxes.find(self._record.info, frame) for frame in frames)
-            return [boxes[boxes.score >= self._record.settings.min_score] for boxes in some]
+            return [boxes[self._is_kept(boxes)] for boxes in some]
         with self._loading:
             detector, _ = self._models.detector, self._models.embedder
         return detector.detect([frame.image for frame in frames])
+
+    def _is_kept(self, boxes: Detections) -> NDArray[np.bool_]:
+        settings = self._record.settings
+        heights = boxes.xyxy[:, 3] - boxes.xyxy[:, 1]
+        kept: NDArray[np.bool_] = boxes.score >= settings.min_score
+        return kept & (heights >= settings.min_height_px)
 
     def _embed(self, seen: Iterable[list[_Seen]]) -> Iterator[tuple[list[_Seen], Embeddings]]:
         """Gather frames into groups, which are embedded, and then stored, as one."""

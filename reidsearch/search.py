@@ -10,17 +10,17 @@ are compared. A picture from outside has no time: every frame is searched.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch import defaults
 from reidsearch.calibration import LIKELY
 from reidsearch.errors import QueryError, UsageError
-from reidsearch.images import cut_crops
+from reidsearch.grouping import Grouping
 from reidsearch.types import Detections, Filter
+from reidsearch.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,22 @@ class Query:
     """Who is looked for.
 
     Attributes:
-        vector: `(D,)` float32, of length 1.
-        sighting: the stored person, or None for a picture from outside.
-        crop: that picture's `(h, w, 3)` uint8 RGB pixels of the person.
+        vectors: `(Q, D)` float32, of length 1: one, or those of several pictures of one person.
+        sighting: the stored person, or None for pictures from outside.
+        crops: those pictures' `(h, w, 3)` uint8 RGB pixels of the person.
+        paths: of those pictures.
     """
 
-    vector: NDArray[np.float32]
+    vectors: NDArray[np.float32]
     sighting: Sighting | None = None
-    crop: NDArray[np.uint8] | None = None
+    crops: tuple[NDArray[np.uint8], ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.sighting is not None:
+            return self.sighting.id
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return f"{self.paths[0] if self.paths else 'a picture'}{more}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,51 +62,6 @@ class StoredQuery(Query):
     """Someone in the database who is looked for."""
 
     sighting: Sighting
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """A moment after which matches must lie: a frame number or a time.
-
-    Attributes:
-        frame: a frame number, compared within every source.
-        time_s: seconds, compared with `SourceInfo.time_of`.
-        is_date: whether `time_s` counts from the epoch, not from a source's start.
-    """
-
-    frame: int | None = None
-    time_s: float | None = None
-    is_date: bool = False
-
-    def __str__(self) -> str:
-        if self.time_s is None:
-            return f"frame {self.frame}"
-        if self.is_date:
-            return datetime.fromtimestamp(self.time_s).astimezone().isoformat()
-        return f"{self.time_s:g} s"
-
-    @classmethod
-    def parse(cls, text: str) -> After:
-        """Read a frame number (`120`), seconds (`4.8s`), clock (`1:02:03.5`) or ISO 8601 time.
-
-        Raises:
-            UsageError: it is none of these.
-        """
-        if re.fullmatch(r"\d{1,18}", text):
-            return cls(frame=int(text))
-        if re.fullmatch(r"\d{1,12}(\.\d+)?s", text):
-            return cls(time_s=float(text[:-1]))
-        clock = re.fullmatch(r"(?:(\d{1,6}):(?=[0-5]\d:))?(\d{1,6}):([0-5]\d(?:\.\d+)?)", text)
-        if clock:
-            hours, minutes, seconds = (float(part or 0) for part in clock.groups())
-            return cls(time_s=3600 * hours + 60 * minutes + seconds)
-        try:
-            return cls(time_s=parse_start(text), is_date=True)
-        except UsageError as error:
-            raise UsageError(
-                f"{text!r} is no frame or time",
-                hint="write a frame (120), seconds (4.8s), a clock (1:02:03) or 2009-05-06T14:30",
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +74,9 @@ class SearchResult:
         scope: which frames were searched, in words.
         left_out: sources whose times cannot be compared with the query's.
         calibration: what gave the matches their probabilities, if anything did.
+        exact: whether no nearer person can have been missed.
+        candidates: how many people were compared, where that is known.
+        ms: how long that took.
     """
 
     query: Query
@@ -118,6 +84,9 @@ class SearchResult:
     scope: str
     left_out: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    exact: bool = True
+    candidates: int | None = None
+    ms: float = 0.0
 
     @property
     def likely(self) -> int | None:
@@ -125,22 +94,6 @@ class SearchResult:
         if self.calibration is None:
             return None
         return sum((match.probability or 0) >= LIKELY for match in self.matches)
-
-
-def parse_start(text: str) -> float:
-    """Read an ISO 8601 time as epoch seconds; without a zone it is this machine's local time.
-
-    Raises:
-        UsageError: it is no such time.
-    """
-    try:
-        time_s = datetime.fromisoformat(text).timestamp()
-        datetime.fromtimestamp(time_s).astimezone()  # the last hours of the year 9999 are too late
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{text!r} is no time", hint="write ISO 8601, such as 2009-05-06T14:30:00"
-        ) from None
-    return time_s
 
 
 def find_source(store: Store, name: str) -> SourceRecord:
@@ -200,7 +153,7 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
     wanted = f"{source.info}:{frame}:{person}"
     for row, sighting in enumerate(records.sightings):
         if sighting.id == wanted:
-            return StoredQuery(records.embeddings.vectors[row], sighting)
+            return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
     raise QueryError(
         f"{source.info}:{frame} has no person {person}",
         hint=f"people found in that frame: {len(records)}",
@@ -224,6 +177,7 @@ def query_picture(
     image: NDArray[np.uint8],
     embedder: Embedder,
     box_xyxy: tuple[float, float, float, float] | None = None,
+    path: str = "",
 ) -> Query:
     """Take a person in a picture from outside.
 
@@ -231,10 +185,13 @@ def query_picture(
         image: `(H, W, 3)` uint8 RGB: a crop of the person, or a full frame when a box is given.
         embedder: of the gallery's vector space.
         box_xyxy: where the person is, in pixels of `image`.
+        path: of the picture, to tell it by.
 
     Raises:
         QueryError: the box is empty or not inside the picture, or a scene was given without one.
     """
+    from reidsearch.images import cut_crops  # and OpenCV, which no other query needs
+
     if box_xyxy is not None:
         height, width = image.shape[:2]
         x1, y1, x2, y2 = box_xyxy
@@ -250,92 +207,130 @@ def query_picture(
             "the picture is wider than high, which nobody standing or walking is",
             hint="say where the person is in it: --box X1,Y1,X2,Y2",
         )
-    return Query(embedder.embed([image]).vectors[0], crop=image)
+    return Query(embedder.embed([image]).vectors, crops=(image,), paths=(path,))
+
+
+def join_queries(queries: Sequence[Query]) -> Query:
+    """Make one query of several pictures of one person."""
+    if len(queries) == 1:
+        return queries[0]
+    return Query(
+        np.concatenate([query.vectors for query in queries]),
+        crops=tuple(crop for query in queries for crop in query.crops),
+        paths=tuple(path for query in queries for path in query.paths),
+    )
 
 
 def find_later(
     store: Store,
     query: Query,
-    *,
-    top: int = defaults.TOP,
-    camera: str | None = None,
-    after: After | None = None,
+    window: Window | None = None,
+    grouping: Grouping | None = None,
     calibration: Calibration | None = None,
 ) -> SearchResult:
-    """Rank the people in later frames by their distance to the query.
+    """Rank the people in later frames by their distance to the query; see `find_each`."""
+    return find_each(store, [query], window, grouping, calibration)[0]
+
+
+def find_each(
+    store: Store,
+    queries: Sequence[Query],
+    window: Window | None = None,
+    grouping: Grouping | None = None,
+    calibration: Calibration | None = None,
+) -> list[SearchResult]:
+    """Rank the people in later frames by their distance to each query, in one pass for all.
 
     Args:
         store: the gallery.
-        query: who is looked for.
-        top: how many matches to return at most.
-        camera: search this camera only.
-        after: matches must also lie after this moment.
+        queries: who is looked for; more than one only if none of them is a stored person.
+        window: which part of the footage is searched; all of it by default.
+        grouping: which of the people found become matches.
         calibration: of the store's embedder.
 
     Raises:
-        UsageError: `top` is less than 1.
-        QueryError: no source has that camera, or a clock that `after` can be compared with.
+        QueryError: no source has that camera, or a clock that the window can be compared with.
     """
-    if top < 1:
-        raise UsageError(f"{top} matches cannot be shown")
+    window, grouping = window or Window(), grouping or Grouping()
+    sighting = queries[0].sighting
     sources = store.sources()
-    chosen = [r for r in sources if camera in (None, r.info.camera)]
-    if camera is not None and not chosen:
-        cameras = sorted({r.info.camera for r in sources})
-        raise QueryError(
-            f"the database has no camera {camera}", hint=f"it has {', '.join(cameras) or 'none'}"
-        )
-    comparable = [r for r in chosen if has_clock_of(r, query, sources, after)]
+    chosen = window.choose(sources)
+    comparable = [r for r in chosen if has_clock_of(r, sighting, sources, window)]
     left_out = tuple(str(r.info) for r in chosen if r not in comparable)
-    moments = [query.sighting.time_s] if query.sighting is not None else []
-    if after is not None and after.time_s is not None:
-        moments.append(after.time_s)
-    if after is not None and after.time_s is not None and chosen and not comparable:
+    if chosen and not any(window.has_clock(is_dated=r.info.start_s is not None) for r in chosen):
         raise QueryError(
-            f"no source can be searched after {after}: times with and without --start "
-            "cannot be compared",
+            f"no source can be searched{window}: times with and without --start cannot be compared",
             hint="for sources with --start write a date, such as 2009-05-06T14:30; for others "
             "seconds or a clock; a frame number suits both",
         )
-    matches: list[Match] = []
+    limit = None if calibration is None else calibration.likely_distance
+    started = time.perf_counter()
+    found: list[list[Match]] = [[] for _ in queries]
+    candidates = 0 if store.is_exact else None
     if comparable:
-        wanted = Filter(
-            sources=tuple(r.info.key for r in comparable) if comparable != [*sources] else None,
-            after_frame=after.frame if after is not None else None,
-            after_s=max(moments, default=None),
+        keys = tuple(r.info.key for r in comparable) if comparable != [*sources] else None
+        wanted = window.to_filter(keys, sighting)
+        candidates = store.count(wanted) if store.is_exact else None
+        found = _rank(store, [query.vectors for query in queries], wanted, grouping, limit)
+    ms = 1000 * (time.perf_counter() - started)
+    scope = f"{'all' if sighting is None else 'later'} frames{window}"
+    return [
+        SearchResult(
+            query,
+            _with_probability(matches, calibration),
+            scope,
+            left_out,
+            calibration,
+            exact=store.is_exact,
+            candidates=candidates,
+            ms=ms,
         )
-        matches = store.query(query.vector, wanted, top)
-    if calibration is not None:
-        said = calibration.probability(np.array([match.distance for match in matches]))
-        matches = [
-            replace(match, probability=probability)
-            for match, probability in zip(matches, said.tolist(), strict=True)
-        ]
-    scope = _describe_scope(query, camera, after)
-    return SearchResult(query, matches, scope, left_out, calibration)
+        for query, matches in zip(queries, found, strict=True)
+    ]
+
+
+def _rank(
+    store: Store,
+    queries: list[NDArray[np.float32]],
+    wanted: Filter,
+    grouping: Grouping,
+    likely_distance: float | None,
+) -> list[list[Match]]:
+    """Ask for more and more people until there are as many matches as are wanted."""
+    done: dict[int, list[Match]] = {}
+    ask = grouping.first_guess
+    while len(done) < len(queries):
+        left = [place for place in range(len(queries)) if place not in done]
+        ranked = store.query([queries[place] for place in left], wanted, ask, grouping.fuse)
+        for place, people in zip(left, ranked, strict=True):
+            matches = grouping.apply(people, likely_distance, is_all=len(people) < ask)
+            if matches is not None:
+                done[place] = matches
+        ask *= 4
+    return [done[place] for place in range(len(queries))]
+
+
+def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:
+    if calibration is None:
+        return matches
+    said = calibration.probability(np.array([match.distance for match in matches]))
+    return [
+        replace(match, probability=probability)
+        for match, probability in zip(matches, said.tolist(), strict=True)
+    ]
 
 
 def has_clock_of(
     record: SourceRecord,
-    query: Query,
+    query: Sighting | None,
     sources: Sequence[SourceRecord],
-    after: After | None = None,
+    window: Window | None = None,
 ) -> bool:
     """Whether a source's times can be compared with all moments that a search names."""
     is_dated = record.info.start_s is not None
-    if after is not None and after.time_s is not None and after.is_date != is_dated:
+    if window is not None and not window.has_clock(is_dated=is_dated):
         return False
-    if query.sighting is None:
+    if query is None:
         return True
-    own_key = query.sighting.camera, query.sighting.source
-    own = next(r for r in sources if r.info.key == own_key)
+    own = next(r for r in sources if r.info.key == (query.camera, query.source))
     return is_dated == (own.info.start_s is not None)
-
-
-def _describe_scope(query: Query, camera: str | None, after: After | None) -> str:
-    scope = "all frames" if query.sighting is None else "later frames"
-    if camera is not None:
-        scope += f" of camera {camera}"
-    if after is not None:
-        scope += f" after {after}"
-    return scope

@@ -7,12 +7,15 @@ frozen and checked when they are made. Pictures are RGB.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# How distances to several vectors of one person become one.
+Fuse = Literal["min", "mean"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,17 +203,37 @@ class Filter:
         sources: `(camera, name)` of each source allowed, at least one, or None for all.
         frame: exact frame number.
         after_frame: frame numbers greater than this.
+        before_frame: frame numbers less than this.
         after_s: times greater than this; see `SourceInfo.time_of`.
+        before_s: times less than this.
+        min_score: detector scores of at least this.
     """
 
     sources: tuple[tuple[str, str], ...] | None = None
     frame: int | None = None
     after_frame: int | None = None
+    before_frame: int | None = None
     after_s: float | None = None
+    before_s: float | None = None
+    min_score: float | None = None
 
     def __post_init__(self) -> None:
         if self.sources == ():
             raise ValueError("no source is allowed; None allows all")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Sightings of one source that follow each other closely.
+
+    Attributes:
+        first, last: by time.
+        count: how many there are, both of them included.
+    """
+
+    first: Sighting
+    last: Sighting
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +244,14 @@ class Match:
         rank: 1-based, nearest first.
         distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
         probability: that it is the same person, in `[0, 1]`; None without a calibration.
+        passage: what the sighting stands for, where sightings were joined.
     """
 
     rank: int
     distance: float
     sighting: Sighting
     probability: float | None = None
+    passage: Passage | None = None
 
 
 def require_rgb(image: NDArray[np.uint8]) -> None:

@@ -11,7 +11,6 @@ import typer
 from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap
 from reidsearch.cli.output import print_fields, print_json, print_table
 from reidsearch.cli.progress import counting
-from reidsearch.errors import UsageError
 
 
 def calibrate(
@@ -46,19 +45,22 @@ def calibrate(
     Fitted on all people; how true it is, is measured on each half of them by a fit on the other.
     """
     from reidsearch.catalog import default_embedder, find_embedder
+    from reidsearch.datasets import GALLERY, QUERY, read_crops
     from reidsearch.embedders import load_embedder
     from reidsearch.evaluation import calibrate as calibration
-    from reidsearch.evaluation.calibrated_card import save_card
+    from reidsearch.evaluation.calibrated_card import require_card_file, save_card
     from reidsearch.evaluation.mot import read_mot
     from reidsearch.render.table import reliability_table
     from reidsearch.sources import open_source
 
-    if save is not None and save.suffix != ".toml":
-        raise UsageError(f"a model card ends in .toml, unlike {save}")
     card = find_embedder(embedder or default_embedder())
+    if save is not None:
+        require_card_file(card, save)
     network = load_embedder(card, backend)
     if truth is None:
-        labelled = calibration.read_market1501(data, network)
+        crops = sum(len(read_crops(data, part)) for part in (QUERY, GALLERY))
+        with counting("embedding", crops) as step:
+            labelled = calibration.read_market1501(data, network, step)
     else:
         people, footage = read_mot(truth, person_map), open_source(data)
         with counting("frames", len(footage)) as step:

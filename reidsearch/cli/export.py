@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch import defaults
-from reidsearch.cli.options import (
-    DEFAULT_DB,
-    After,
-    Backend,
-    Box,
-    Camera,
-    CropId,
-    Db,
-    Frame,
-    GalleryEmbedder,
-    Json,
-    Person,
-    Top,
-    parse_box,
-)
+from reidsearch.cli.asking import AskedSearch, asks
+from reidsearch.cli.opening import open_db
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
 from reidsearch.errors import UsageError
 
@@ -33,9 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Write what is stored or found for other tools.", no_args_is_help=True)
 
-_Out = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Its ending says the format.", dir_okay=False)
-]
+_Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="Its ending says the format.")]
 _Sources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="[CAMERA/]SOURCE", help="Only these; else all."),
@@ -48,12 +33,11 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 
     MOTChallenge's text counts boxes from 1 and knows one source only.
     """
-    from reidsearch.build import open_gallery
     from reidsearch.export import BOXES, export_detections
-    from reidsearch.render.targets import require_writable
+    from reidsearch.files import require_writable
 
     require_writable(out, *BOXES)
-    with open_gallery(db) as gallery:
+    with open_db(db) as gallery:
         chosen = _choose(gallery.store, source)
         if out.suffix.lower() == ".txt" and len(chosen) > 1:
             names = ", ".join(str(record.info) for record in chosen)
@@ -66,58 +50,38 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 @app.command()
 def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
     """Write everyone found, with their vectors: .csv, .jsonl or .parquet."""
-    from reidsearch.build import open_gallery
     from reidsearch.export import TABLES, export_embeddings
-    from reidsearch.render.targets import require_writable
+    from reidsearch.files import require_writable
 
     require_writable(out, *TABLES)
-    with open_gallery(db) as gallery:
+    with open_db(db) as gallery:
         chosen = _choose(gallery.store, source)
         _finish(export_embeddings(gallery.store, chosen, out), out, json=json)
 
 
 @app.command()
+@asks(AskedSearch)
 def matches(
-    out: _Out,
-    picture: Annotated[
-        Path | None, typer.Argument(metavar="[QUERY]", help="Picture of the person.")
-    ] = None,
-    box: Box = None,
-    frame: Frame = None,
-    person: Person = None,
-    crop_id: CropId = None,
-    top: Top = defaults.TOP,
-    after: After = None,
-    camera: Camera = None,
-    db: Db = DEFAULT_DB,
-    embedder: GalleryEmbedder = None,
-    backend: Backend = "auto",
+    asked: AskedSearch,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Its ending says the format.")],
     json: Json = False,
 ) -> None:
     """Write what a search finds: .csv, .jsonl or .parquet."""
-    from reidsearch.build import open_gallery
     from reidsearch.export import TABLES, export_matches
-    from reidsearch.render.targets import require_writable
+    from reidsearch.files import require_writable
 
     require_writable(out, *TABLES)
-    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
-        result = gallery.search(
-            picture,
-            box_xyxy=parse_box(box),
-            frame=frame,
-            person=person,
-            crop_id=crop_id,
-            top=top,
-            camera=camera,
-            after=after,
-        )
+    with asked.open(approximate=asked.approximate) as gallery:
+        result = asked.search(gallery, [asked.query(gallery)])[0]
     _finish(export_matches(result.matches, out), out, json=json)
 
 
 def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:
     from reidsearch.search import find_source
 
-    return [find_source(store, name) for name in names] if names else [*store.sources()]
+    if not names:
+        return [*store.sources()]
+    return [*{(r := find_source(store, name)).info.key: r for name in names}.values()]
 
 
 def _finish(rows: int, out: Path, *, json: bool) -> None:

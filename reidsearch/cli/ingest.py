@@ -12,12 +12,14 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError
 
 if TYPE_CHECKING:
+    from reidsearch.box_files import KnownBoxes
     from reidsearch.ingest import IngestReport
     from reidsearch.pipeline import StageTimes
     from reidsearch.sources import FrameSource
@@ -63,9 +65,10 @@ def ingest(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Lowest detector score kept; else the detector's."),
     ] = None,
-    min_height: Annotated[int, typer.Option(min=1, help="Lowest box kept, in pixels.")] = (
-        defaults.MIN_HEIGHT_PX
-    ),
+    min_height: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Lowest box kept, in pixels; else {defaults.MIN_HEIGHT_PX}."),
+    ] = None,
     skip_unchanged: SkipUnchanged = False,
     detections: Annotated[
         Path | None,
@@ -86,9 +89,8 @@ def ingest(
     Frames that are stored already are skipped: an interrupted ingest goes on where it was.
     """
     from reidsearch.box_files import read_boxes
-    from reidsearch.build import open_gallery
-    from reidsearch.search import parse_start
     from reidsearch.sources import SourceOptions, open_source
+    from reidsearch.window import parse_start
 
     boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
@@ -96,10 +98,9 @@ def ingest(
     opened = [open_source(path, options) for path in sources]
     _require_own_names(opened)
     if boxes is not None:
-        for source in opened:
-            boxes.require_for(source.info)
+        boxes.require_for([source.info for source in opened])
     with (
-        open_gallery(
+        open_db(
             db,
             write=True,
             detector=detector,
@@ -115,7 +116,7 @@ def ingest(
         for source in opened:
             gallery.require_ingestible(source, boxes)
         reports = [gallery.ingest(source, progress.step, boxes) for source in opened]
-    _finish(reports, db, profile=profile, json=json)
+    _finish(reports, db, boxes, profile=profile, json=json)
 
 
 def _require_own_names(sources: list[FrameSource]) -> None:
@@ -129,7 +130,9 @@ def _require_own_names(sources: list[FrameSource]) -> None:
             )
 
 
-def _finish(reports: list[IngestReport], db: Path, *, profile: bool, json: bool) -> None:
+def _finish(
+    reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
+) -> None:
     frames = sum(report.frames for report in reports)
     failed = sum(report.frames_failed for report in reports)
     skipped = sum(report.frames_skipped for report in reports)
@@ -139,6 +142,8 @@ def _finish(reports: list[IngestReport], db: Path, *, profile: bool, json: bool)
     stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
     if failed and not frames + skipped:
         raise SourceError(f"none of the {failed} frames could be decoded")
+    if boxes is not None and frames and not people:
+        warn(f"no box of {boxes.path} is in any of the {frames} frames; both count from 1")
     if json:
         document = {
             "frames": frames,

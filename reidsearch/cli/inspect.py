@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_fields, print_json, print_table, say
 from reidsearch.errors import UsageError
@@ -46,9 +47,7 @@ def inspect(
             f"inspect {what} takes {'no' if address is not None else 'an'} address",
             hint="inspect, inspect sources, inspect frame SOURCE:N, inspect crop ID",
         )
-    from reidsearch.build import open_gallery
-
-    with open_gallery(db) as gallery:
+    with open_db(db) as gallery:
         store = gallery.store
         match what:
             case What.DATABASE:
@@ -63,7 +62,7 @@ def inspect(
 
 def _show_database(store: Store, db: Path, *, json: bool) -> None:
     from reidsearch.render.table import format_bytes, source_table
-    from reidsearch.store.chroma_store import size_on_disk
+    from reidsearch.store.layout import size_on_disk
 
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
@@ -126,7 +125,7 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
     query = query_crop(store, crop_id)
     sighting = query.sighting
     if json:
-        print_json({**asdict(sighting), "embedding": query.vector.tolist()})
+        print_json({**asdict(sighting), "embedding": query.vectors[0].tolist()})
     else:
         print_fields({**asdict(sighting), "box_xyxy": format_box(sighting)})
 

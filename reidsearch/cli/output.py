@@ -19,7 +19,9 @@ talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 def say(message: str) -> None:
     """Tell the user something that is not data; rich markup in `message` must be meant."""
-    talk.print(message)
+    talk.print(
+        "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
+    )
 
 
 def warn(message: str) -> None:

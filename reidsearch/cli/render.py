@@ -8,41 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch import defaults
-from reidsearch.cli.options import (
-    DEFAULT_DB,
-    After,
-    Backend,
-    Box,
-    Camera,
-    CropId,
-    Db,
-    Frame,
-    GalleryEmbedder,
-    Json,
-    Person,
-    Picture,
-    Root,
-    Top,
-    parse_box,
-)
+from reidsearch.cli.asking import AskedPerson, AskedSearch, asks
+from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
-from reidsearch.errors import QueryError, SourceError, UsageError
+from reidsearch.errors import QueryError, UsageError
 
 if TYPE_CHECKING:
+    from reidsearch.build import Gallery
+    from reidsearch.provenance import SourceRecord
     from reidsearch.search import Query
 
 app = typer.Typer(help="Draw what a search finds.", no_args_is_help=True)
 
 
 @app.command()
+@asks(AskedPerson)
 def video(
-    picture: Picture = None,
-    box: Box = None,
-    frame: Frame = None,
-    person: Person = None,
-    crop_id: CropId = None,
+    asked: AskedPerson,
     source: Annotated[
         str | None,
         typer.Option(metavar="[CAMERA/]SOURCE", help="The footage to show; else the person's own."),
@@ -64,88 +47,65 @@ def video(
         typer.Option(min=0.1, max=240, help="Pictures per second; else the footage's own speed."),
     ] = None,
     root: Root = None,
-    db: Db = DEFAULT_DB,
-    embedder: GalleryEmbedder = None,
-    backend: Backend = "auto",
     json: Json = False,
 ) -> None:
     """Draw everyone found in green and, in later frames, the best match in orange."""
-    from reidsearch.build import open_gallery
-    from reidsearch.render.footage import locate
+    from reidsearch.files import VIDEOS, require_writable
+    from reidsearch.render.footage import open_moved
     from reidsearch.render.video import VideoOptions, render_video
-    from reidsearch.search import find_source, has_clock_of
-    from reidsearch.sources import SourceOptions, open_source
 
-    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
-        query = gallery.find_query(
-            picture, box_xyxy=parse_box(box), frame=frame, person=person, crop_id=crop_id
-        )
-        record = find_source(gallery.store, source or _source_of(query))
-        if not has_clock_of(record, query, gallery.store.sources()):
-            raise QueryError(
-                f"the times of {record.info} cannot be compared with the person's",
-                hint="only one of the two sources was ingested with --start",
-            )
-        path = locate(record.info.path, root)
-        if not path.exists():
-            raise SourceError(
-                f"{path} is not there any more", hint="--root DIR says where it was moved to"
-            )
-        footage = open_source(
-            path,
-            SourceOptions(record.info.camera, fps=record.info.fps, start_s=record.info.start_s),
-        )
+    with asked.open() as gallery:
+        require_writable(out, *VIDEOS, kept=[*gallery.footage_paths(), *(asked.pictures or [])])
+        query = asked.query(gallery)
+        record = _find_footage(gallery, query, source)
         if max_distance is None and gallery.calibration is not None:
             max_distance = gallery.calibration.likely_distance
         options = VideoOptions(max_distance, only_matches, fps, root)
+        footage = open_moved(record, root)
         with counting("frames", len(record.frames)) as step:
             report = render_video(footage, record, query, gallery.store, out, options, step)
+    for problem in report.problems:
+        warn(problem)
     if json:
         print_json({"out": str(out), "frames": report.frames, "matched": report.matched})
     else:
         say(f"{report.frames} frames, {report.matched} with a match: {escape(str(out))}")
 
 
-def _source_of(query: Query) -> str:
-    if query.sighting is None:
+def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
+    from reidsearch.search import find_source, has_clock_of
+
+    own = query.sighting
+    if source is None and own is None:
         raise UsageError("whose footage shall be shown?", hint="give --source [CAMERA/]SOURCE")
-    return f"{query.sighting.camera}/{query.sighting.source}"
+    name = source or (f"{own.camera}/{own.source}" if own is not None else "")
+    record = find_source(gallery.store, name)
+    if not has_clock_of(record, own, gallery.store.sources()):
+        raise QueryError(
+            f"the times of {record.info} cannot be compared with the person's",
+            hint="only one of the two sources was ingested with --start",
+        )
+    return record
 
 
 @app.command()
+@asks(AskedSearch)
 def sheet(
-    picture: Picture = None,
-    box: Box = None,
-    frame: Frame = None,
-    person: Person = None,
-    crop_id: CropId = None,
+    asked: AskedSearch,
     out: Annotated[Path, typer.Option(metavar="FILE.jpg", help="Picture to write.")] = Path(
         "matches.jpg"
     ),
-    top: Top = defaults.TOP,
-    after: After = None,
-    camera: Camera = None,
     root: Root = None,
-    db: Db = DEFAULT_DB,
-    embedder: GalleryEmbedder = None,
-    backend: Backend = "auto",
     json: Json = False,
 ) -> None:
     """Draw the person and the best matches on one picture."""
-    from reidsearch.build import open_gallery
+    from reidsearch.files import PICTURES, require_writable
     from reidsearch.render.sheet import draw_sheet
 
-    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
-        result = gallery.search(
-            picture,
-            box_xyxy=parse_box(box),
-            frame=frame,
-            person=person,
-            crop_id=crop_id,
-            top=top,
-            camera=camera,
-            after=after,
-        )
+    with asked.open(approximate=asked.approximate) as gallery:
+        kept = [*gallery.footage_paths(), *(asked.pictures or [])]
+        require_writable(out, *PICTURES, kept=kept)
+        result = asked.search(gallery, [asked.query(gallery)])[0]
     for problem in draw_sheet(result, out, root):
         warn(problem)
     if json:

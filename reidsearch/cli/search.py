@@ -8,29 +8,13 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from reidsearch import defaults
-from reidsearch.cli.options import (
-    DEFAULT_DB,
-    After,
-    Backend,
-    Box,
-    Camera,
-    CropId,
-    Db,
-    Frame,
-    GalleryEmbedder,
-    Json,
-    Person,
-    Picture,
-    Root,
-    Top,
-    parse_box,
-)
+from reidsearch.cli.asking import AskedSearch, asks
+from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.errors import UsageError
 
@@ -38,25 +22,20 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from reidsearch.build import Gallery
-    from reidsearch.search import SearchResult
+    from reidsearch.search import Query, SearchResult
+    from reidsearch.types import Match
 
 NOTHING_MATCHED = 3
 _PREVIEW_ROWS = 7
-_HISTOGRAM_PEOPLE = 1000
+_HISTOGRAM_CROPS = 1000
 
 
+@asks(AskedSearch)
 def search(
-    picture: Picture = None,
-    box: Box = None,
-    frame: Frame = None,
-    person: Person = None,
-    crop_id: CropId = None,
-    db: Db = DEFAULT_DB,
-    top: Top = defaults.TOP,
-    after: After = None,
-    camera: Camera = None,
-    embedder: GalleryEmbedder = None,
-    backend: Backend = "auto",
+    asked: AskedSearch,
+    each: Annotated[
+        bool, typer.Option("--each", help="Search for each picture by itself.")
+    ] = False,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.jpg", help="Draw the person and all matches on one picture."),
@@ -75,77 +54,92 @@ def search(
 ) -> None:
     """Rank the people of later frames by their distance to one person, nearest first.
 
-    The person is a picture, or a stored one: --frame or --id. Distances are L2, 0 to 2.
+    The person is one picture or several, or a stored one: --frame or --id. Distances are L2, 0 to
+    2. The nearest of each frame is shown, by an exact search.
     """
     if json + csv + preview > 1:
         raise UsageError("--json, --csv and --preview exclude each other")
-    _require_writable(sheet, report)
-    from reidsearch.build import open_gallery
-
-    with open_gallery(db, embedder=embedder, backend=backend) as gallery:
-        wider = gallery.search(
-            picture,
-            box_xyxy=parse_box(box),
-            frame=frame,
-            person=person,
-            crop_id=crop_id,
-            top=top if report is None else max(top, _HISTOGRAM_PEOPLE),
-            camera=camera,
-            after=after,
-        )
-        result = replace(wider, matches=wider.matches[:top])
+    if each and (sheet or show or report or csv):
+        raise UsageError("--each goes with a table or --json only")
+    with asked.open(approximate=asked.approximate) as gallery:
+        _require_writable(sheet, report, gallery, asked)
+        queries = asked.queries(gallery) if each else [asked.query(gallery)]
+        results = asked.search(gallery, queries)
         if report is not None:
-            distances = [match.distance for match in wider.matches]
-            _write_report(result, distances, gallery, db, report, root)
-    _print(result, picture, root, json=json, csv=csv, preview=preview)
+            _write_report(results[0], gallery, asked, report, root)
+    if json:
+        documents = [_to_json(result) for result in results]
+        print_json({"results": documents} if each else documents[0])
+    elif csv:
+        from reidsearch.export import write_matches
+
+        write_matches(results[0].matches, sys.stdout)
+    else:
+        for result in results:
+            _print(result, root, preview=preview)
     if sheet is not None or show:
-        _draw_sheet(result, sheet, root, show=show)
-    if not result.matches:
+        _draw_sheet(results[0], sheet, root, show=show)
+    if not any(result.matches for result in results):
         raise typer.Exit(NOTHING_MATCHED)
 
 
-def _require_writable(sheet: Path | None, report: Path | None) -> None:
-    from reidsearch.render.targets import PICTURES, require_writable
-
-    if sheet is not None:
-        require_writable(sheet, *PICTURES)
-    if report is not None:
-        require_writable(report, ".html", ".htm")
-
-
-def _print(
-    result: SearchResult,
-    picture: Path | None,
-    root: Path | None,
-    *,
-    json: bool,
-    csv: bool,
-    preview: bool,
+def _require_writable(
+    sheet: Path | None, report: Path | None, gallery: Gallery, asked: AskedSearch
 ) -> None:
-    sighting = result.query.sighting
-    who = sighting.id if sighting is not None else str(picture)
-    if result.left_out:
-        warn(
-            f"not searched, as times with and without --start cannot be compared: "
-            f"{', '.join(result.left_out)}"
-        )
-    from reidsearch.export import match_row, write_matches
+    from reidsearch.files import PAGES, PICTURES, require_writable
 
-    if json:
-        query = {"path": str(picture)} if sighting is None else asdict(sighting)
-        query |= {"searched": result.scope, "left_out": result.left_out}
-        matches = [match_row(match) for match in result.matches]
-        print_json({"query": query, "likely": result.likely, "matches": matches})
-        return
-    if csv:
-        write_matches(result.matches, sys.stdout)
-        return
+    kept = [*gallery.footage_paths(), *(asked.pictures or [])]
+    if sheet is not None:
+        require_writable(sheet, *PICTURES, kept=kept)
+    if report is not None:
+        require_writable(report, *PAGES, kept=kept)
+
+
+def _to_json(result: SearchResult) -> dict[str, Any]:
+    from reidsearch.export import match_row
+
+    query = _query_fields(result.query)
+    return {
+        "query": query | {"searched": result.scope, "left_out": result.left_out},
+        "exact": result.exact,
+        "candidates": result.candidates,
+        "ms": round(result.ms, 3),
+        "likely": result.likely,
+        "matches": [match_row(match) | _passage_fields(match) for match in result.matches],
+    }
+
+
+def _query_fields(query: Query) -> dict[str, Any]:
+    if query.sighting is not None:
+        return asdict(query.sighting)
+    if len(query.paths) == 1:
+        return {"path": query.paths[0]}
+    return {"paths": list(query.paths)}
+
+
+def _passage_fields(match: Match) -> dict[str, Any]:
+    if match.passage is None:
+        return {}
+    first, last = match.passage.first, match.passage.last
+    return {
+        "passage": {
+            "first_frame": first.frame,
+            "first_s": first.time_s,
+            "last_frame": last.frame,
+            "last_s": last.time_s,
+            "sightings": match.passage.count,
+        }
+    }
+
+
+def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
+    who, where = escape(str(result.query)), escape(result.scope)
     if not result.matches:
-        say(f"{escape(who)}: nobody was found in {escape(result.scope)}")
+        say(f"{who}: nobody was found in {where}")
         return
     from reidsearch.render.table import match_table
 
-    say(f"[bold]{escape(who)}[/] in {escape(result.scope)}")
+    say(f"[bold]{who}[/] in {where}")
     print_table(match_table(result.matches, _preview(result, root) if preview else None))
     if result.likely == 0:
         say("[yellow]no likely match:[/] none of them is likelier right than wrong")
@@ -161,14 +155,17 @@ def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableTyp
     from reidsearch.render.portrait import ORANGE, portray_all
 
     pictures: dict[str, RenderableType] = {}
+    problems = set()
     for sighting, portrait in portray_all(
         [match.sighting for match in result.matches], (160, 240), ORANGE, root
     ):
+        problems.add(portrait.problem)
         if portrait.picture is None:
             pictures[sighting.id] = "no picture"
         else:
             image = Image.fromarray(portrait.picture)
             pictures[sighting.id] = TerminalPicture(image, height=_PREVIEW_ROWS)
+    _warn_of(problems)
     return pictures
 
 
@@ -177,26 +174,31 @@ def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, s
 
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="reidsearch-")) / "matches.jpg"
-    for problem in draw_sheet(result, path, root):
-        warn(problem)
+    _warn_of(draw_sheet(result, path, root))
     say(f"the matches as a picture: {escape(str(path))}")
     if show and typer.launch(str(path)):
         warn(f"no program was found to show {path}")
 
 
 def _write_report(
-    result: SearchResult,
-    distances: list[float],
-    gallery: Gallery,
-    db: Path,
-    path: Path,
-    root: Path | None,
+    result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
 ) -> None:
     from reidsearch.render.report import Origin, write_report
 
-    command = shlex.join(["reidsearch", *sys.argv[1:]])
-    store = gallery.store
-    origin = Origin(db.resolve(), store.provenance, store.sources(), command, distances)
-    for problem in write_report(result, origin, path, root):
-        warn(problem)
+    everyone = replace(asked.grouping(), top=_HISTOGRAM_CROPS, per_frame=None, gap_s=None)
+    everyone = replace(everyone, per_source=None, max_distance=None)
+    nearest = asked.search(gallery, [result.query], everyone)[0].matches
+    origin = Origin(
+        asked.db.resolve(),
+        gallery.store.provenance,
+        gallery.store.sources(),
+        shlex.join(["reidsearch", *sys.argv[1:]]),
+        [match.distance for match in nearest],
+    )
+    _warn_of(write_report(result, origin, path, root))
     say(f"report: {escape(str(path))}")
+
+
+def _warn_of(problems: set[str] | list[str]) -> None:
+    for problem in sorted(filter(None, problems)):
+        warn(problem)

@@ -162,7 +162,7 @@ def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> Calibrat
     return CalibrationResult(
         Calibration(coefficients, prior, error, data),
         curve,
-        people=len(people),
+        people=int((people >= 0).sum()),
         same_pairs=int(counts.same.sum()),
         different_pairs=int(counts.different.sum()),
     )
@@ -208,7 +208,7 @@ def _regress(counts: PairCounts, degree: int) -> list[float]:
     coefficients = np.zeros(degree + 1)
     ridge = 1e-6 * np.eye(degree + 1)  # or pairs that never overlap would take them to infinity
     for _ in range(100):
-        p = 1 / (1 + np.exp(-powers @ coefficients))
+        p = 1 / (1 + np.exp(np.clip(-powers @ coefficients, -500, 500)))
         slope = powers.T @ (same - (same + different) * p) - ridge @ coefficients
         curvature = (powers * ((same + different) * p * (1 - p))[:, np.newaxis]).T @ powers + ridge
         step = np.linalg.solve(curvature, slope)

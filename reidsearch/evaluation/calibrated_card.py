@@ -10,7 +10,7 @@ import tomli_w
 
 from reidsearch.catalog import weights_path
 from reidsearch.errors import ReidsearchError
-from reidsearch.files import whole_file
+from reidsearch.files import require_writable, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,31 +21,47 @@ if TYPE_CHECKING:
 _OF_THE_CATALOGUE = ("name", "path", "package", "url", "url_sha256", "url_bytes", "member")
 
 
+def require_card_file(card: EmbedderCard, path: Path) -> None:
+    """Check, before any work, that a card can be written there.
+
+    Raises:
+        ReidsearchError: the name does not end in `.toml`, there is no such folder, or the file is
+            something else or the card of another model.
+    """
+    require_writable(path, ".toml")
+    _read(card, path)
+
+
 def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
     """Write a card that `--embedder` takes; one that is there already keeps what else it says.
 
-    Args:
-        card: the model.
-        calibration: of its distances.
-        path: ends in `.toml`.
-
     Raises:
-        ReidsearchError: the file is the card of another model, or cannot be written.
+        ReidsearchError: see `require_card_file`; or the file cannot be written.
     """
+    document = _read(card, path)
     table = {key: value for key, value in asdict(card).items() if key not in _OF_THE_CATALOGUE}
-    weights = weights_path(card).resolve()
-    table["file"] = weights.name if weights.parent == path.resolve().parent else str(weights)
+    weights, path = weights_path(card).resolve(), path.resolve()
+    table["file"] = weights.name if weights.parent == path.parent else str(weights)
     table["calibration"] = asdict(calibration)
-    document: dict[str, Any] = {"embedder": {}}
+    document["embedder"] = document.get("embedder", {}) | table
     try:
-        if path.exists():
-            document = tomllib.loads(path.read_text("utf-8"))
-            if document["embedder"]["sha256"] != card.sha256:
-                raise ReidsearchError(f"{path} is the card of another model", hint="name another")
-        document["embedder"] |= table
         with whole_file(path) as partial:
             partial.write_text(tomli_w.dumps(document), "utf-8")
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _read(card: EmbedderCard, path: Path) -> dict[str, Any]:
+    """What the file says so far."""
+    if not path.exists():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+        sha256 = document["embedder"]["sha256"]
+    except OSError as error:
+        raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ReidsearchError(f"{path} is no model card", hint="name another file") from error
+    if sha256 != card.sha256:
+        raise ReidsearchError(f"{path} is the card of another model", hint="name another file")
+    return document

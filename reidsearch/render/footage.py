@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.errors import ReidsearchError
+from reidsearch.errors import ReidsearchError, SourceError
 from reidsearch.images import IMAGE_SUFFIXES, cut_crops, hash_crop, read_image
+from reidsearch.provenance import require_same_footage
+from reidsearch.sources import FrameSource, SourceOptions, open_source
 from reidsearch.sources.video import VideoSource, jump_to_frames
 from reidsearch.types import Detections, Frame
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from reidsearch.provenance import SourceRecord
     from reidsearch.types import Sighting
 
 
@@ -69,6 +72,23 @@ def locate(stored: str, root: Path | None) -> Path:
     return Path(stored)
 
 
+def open_moved(record: SourceRecord, root: Path | None = None) -> FrameSource:
+    """Open the footage that the database knows, where it is now.
+
+    Raises:
+        SourceError: it is not there, or is other footage.
+    """
+    path = locate(record.info.path, root)
+    if not path.exists():
+        raise SourceError(
+            f"{path} is not there any more", hint="--root DIR says where it was moved to"
+        )
+    info = record.info
+    source = open_source(path, SourceOptions(info.camera, fps=info.fps, start_s=info.start_s))
+    require_same_footage(record, source.info)
+    return source
+
+
 def cut_person(image: NDArray[np.uint8], sighting: Sighting) -> NDArray[np.uint8] | None:
     """The pixels of a sighting's box; None if the picture has none there."""
     box = Detections(np.array([sighting.box_xyxy], np.float32), np.ones(1, np.float32))
@@ -83,7 +103,7 @@ def _read_picture(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame
         yield from (FoundFrame(sighting, None, str(error)) for sighting in wanted)
         return
     for sighting in wanted:
-        problem = "" if _shows(image, sighting) else f"{path} has changed since it was ingested"
+        problem = "" if is_same(image, sighting) else f"{path} has changed since it was ingested"
         yield FoundFrame(sighting, image, problem)
 
 
@@ -93,7 +113,7 @@ def _read_video(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame]:
     for sighting in wanted:
         left[sighting.frame].append(sighting)
     for number, image in jump_to_frames(path, sorted(left)):
-        if all(_shows(image, sighting) for sighting in left[number]):
+        if all(is_same(image, sighting) for sighting in left[number]):
             yield from (FoundFrame(sighting, image) for sighting in left.pop(number))
     if left:
         yield from _read_through(path, left)
@@ -105,7 +125,7 @@ def _read_through(path: Path, left: dict[int, list[Sighting]]) -> Iterator[Found
         for frame in VideoSource(path).frames(left.__contains__):
             if isinstance(frame, Frame):
                 for sighting in left.pop(frame.number):
-                    same = _shows(frame.image, sighting)
+                    same = is_same(frame.image, sighting)
                     yield FoundFrame(sighting, frame.image, "" if same else problem)
             if not left:
                 break
@@ -115,6 +135,7 @@ def _read_through(path: Path, left: dict[int, list[Sighting]]) -> Iterator[Found
         yield from (FoundFrame(sighting, None, problem) for sighting in sightings)
 
 
-def _shows(image: NDArray[np.uint8], sighting: Sighting) -> bool:
+def is_same(image: NDArray[np.uint8], sighting: Sighting) -> bool:
+    """Whether a frame has the very pixels in the sighting's box that were ingested."""
     crop = cut_person(image, sighting)
     return crop is not None and hash_crop(crop) == sighting.crop_hash

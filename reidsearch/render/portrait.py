@@ -54,7 +54,7 @@ def portray_all(
 def portray_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> Portrait:
     """Portray who is looked for."""
     if query.sighting is None:
-        return Portrait(None if query.crop is None else fit(query.crop, size_wh))
+        return Portrait(fit(query.crops[0], size_wh))
     return portray(next(read_frames([query.sighting], root)), size_wh, ORANGE)
 
 
@@ -70,7 +70,8 @@ def portray(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> Port
     wide = tall * size_wh[0] / size_wh[1]
     left = _place((x1 + x2) / 2, wide, width)
     top = _place((y1 + y2) / 2, tall, height)
-    right, bottom = min(round(left + wide), width), min(round(top + tall), height)
+    right = min(max(round(left + wide), left + 1), width)
+    bottom = min(max(round(top + tall), top + 1), height)
     view = found.image[top:bottom, left:right]
     picture = fit(view, size_wh)
     scale, shift_x, shift_y = _fitting(view, size_wh)
@@ -128,4 +129,4 @@ def _fitting(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> tuple[float,
 
 def _place(centre: float, length: float, limit: int) -> int:
     """Where a window begins that has its centre there, or as near as the picture allows."""
-    return round(max(0.0, min(centre - length / 2, limit - length)))
+    return min(round(max(0.0, min(centre - length / 2, limit - length))), limit - 1)

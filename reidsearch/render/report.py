@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -74,19 +75,19 @@ def write_report(
     """
     query = result.query.sighting
     rows = {match.sighting.id: match for match in result.matches}
+    frames = _Frames()
     cards: dict[str, dict[str, Any]] = {}
     views: dict[str, dict[str, Any]] = {}
     for found in read_frames([match.sighting for match in result.matches], root):
         match = rows[found.sighting.id]
-        cards[found.sighting.id] = _card(match, found)
+        cards[found.sighting.id] = _card(match, found, frames)
         _add_to_view(views, match, found)
     if query is not None:
-        looked_for = _picture_fields(next(read_frames([query], root)), likely=True)
+        looked_for = _picture_fields(next(read_frames([query], root)), frames, likely=True)
         looked_for |= _place_fields(query)
         looked_for["caption"] = f"looked for: {query.id}, {looked_for['time']}"
     else:
-        crop = result.query.crop
-        looked_for = {"crop": None if crop is None else _to_uri(fit(crop, _CROP_WH)), "problem": ""}
+        looked_for = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
     ordered = [cards[match.sighting.id] for match in result.matches]
     shown = ("frame", "box", "caption")
     page = (
@@ -95,10 +96,18 @@ def write_report(
         .render(
             query=looked_for,
             cards=ordered,
-            frames=[{key: one.get(key) for key in shown} for one in (looked_for, *ordered)],
+            frames={
+                "pictures": frames.uris,
+                "shown": [{key: one.get(key) for key in shown} for one in (looked_for, *ordered)],
+            },
             views=[views[key] for key in sorted(views)],
-            timeline=_timeline(result, origin.sources),
+            timelines=[
+                _timeline(result, records)
+                for dated in (False, True)
+                if (records := _shown_sources(result, origin.sources, dated=dated))
+            ],
             histogram=_histogram(result, origin.distances),
+            picture_hashes=[_hash(crop) for crop in result.query.crops],
             result=result,
             origin=origin,
             version=__version__,
@@ -125,7 +134,23 @@ def _environment() -> Environment:
     )
 
 
-def _card(match: Match, found: FoundFrame) -> dict[str, Any]:
+class _Frames:
+    """Whole frames as they are embedded: each once, however many people are in it."""
+
+    def __init__(self) -> None:
+        self.uris: list[str] = []
+        self._places: dict[tuple[str, int], int] = {}
+
+    def add(self, found: FoundFrame, image: NDArray[np.uint8]) -> int:
+        """The frame's place among all."""
+        key = found.sighting.path, found.sighting.frame
+        if key not in self._places:
+            self._places[key] = len(self.uris)
+            self.uris.append(_to_uri(_shrink(image, _FRAME_PX)))
+        return self._places[key]
+
+
+def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
     likely = (match.probability or 0) >= LIKELY
     place = _place_fields(match.sighting)
     return {
@@ -135,7 +160,7 @@ def _card(match: Match, found: FoundFrame) -> dict[str, Any]:
         "likely": likely,
         "caption": f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}",
         **place,
-        **_picture_fields(found, likely=likely),
+        **_picture_fields(found, frames, likely=likely),
     }
 
 
@@ -151,12 +176,12 @@ def _place_fields(sighting: Sighting) -> dict[str, Any]:
     }
 
 
-def _picture_fields(found: FoundFrame, *, likely: bool) -> dict[str, Any]:
+def _picture_fields(found: FoundFrame, frames: _Frames, *, likely: bool) -> dict[str, Any]:
     crop = portray(found, _CROP_WH, ORANGE if likely else GREY).picture
     fields: dict[str, Any] = {"problem": found.problem, "crop": None, "frame": None, "box": None}
     if crop is not None and found.image is not None:
         fields["crop"] = _to_uri(crop)
-        fields["frame"] = _to_uri(_shrink(found.image, _FRAME_PX))
+        fields["frame"] = frames.add(found, found.image)
         fields["box"] = _in_percent(found.sighting, found.image)
     return fields
 
@@ -178,13 +203,20 @@ def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFra
     views[name]["marks"].append({"rank": match.rank, "box": box, "likely": likely})
 
 
-def _timeline(result: SearchResult, sources: Sequence[SourceRecord]) -> dict[str, Any]:
+def _shown_sources(
+    result: SearchResult, sources: Sequence[SourceRecord], *, dated: bool
+) -> list[SourceRecord]:
+    """The sources of what was found and looked for, of one clock."""
+    people = [match.sighting for match in result.matches]
+    if result.query.sighting is not None:
+        people.append(result.query.sighting)
+    keys = {(sighting.camera, sighting.source) for sighting in people}
+    return [r for r in sources if r.info.key in keys and (r.info.start_s is not None) == dated]
+
+
+def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str, Any]:
     """Cameras as rows; times as percent of the whole span."""
-    shown = {(m.sighting.camera, m.sighting.source) for m in result.matches}
     query = result.query.sighting
-    if query is not None:
-        shown.add((query.camera, query.source))
-    records = [r for r in sources if r.info.key in shown and r.span]
     spans = {r.info.key: [r.info.time_of(n) for n in r.span or ()] for r in records}
     times = [time for span in spans.values() for time in span]
     first, last = min(times, default=0.0), max(times, default=1.0)
@@ -199,6 +231,8 @@ def _timeline(result: SearchResult, sources: Sequence[SourceRecord]) -> dict[str
         begin, end = spans[record.info.key]
         row["spans"].append({"left": at(begin), "width": max(at(end) - at(begin), 0.3)})
     for match in result.matches:
+        if (match.sighting.camera, match.sighting.source) not in spans:
+            continue
         rows[match.sighting.camera]["dots"].append(
             {
                 "left": at(match.sighting.time_s),
@@ -242,6 +276,10 @@ def _histogram(result: SearchResult, distances: Sequence[float]) -> dict[str, An
         "limit_left": 100 * limit / (bins * _BIN),
         "ticks": [{"left": 100 * n / bins, "text": f"{n * _BIN:g}"} for n in range(0, bins, every)],
     }
+
+
+def _hash(crop: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(crop.tobytes()).hexdigest()[:16]
 
 
 def _in_percent(sighting: Sighting, image: NDArray[np.uint8]) -> dict[str, float]:

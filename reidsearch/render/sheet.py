@@ -18,7 +18,6 @@ from reidsearch.render.portrait import (
     portray_query,
 )
 from reidsearch.render.table import format_probability, format_time
-from reidsearch.render.targets import PICTURES, require_writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +50,6 @@ def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> li
     """
     sheet = _Sheet(len(result.matches))
     problems = []
-    require_writable(path, *PICTURES)
     query = result.query.sighting
     who = _place_lines(query) if query is not None else ["a picture"]
     portrait = portray_query(result.query, _CELL_WH, root)
@@ -128,5 +126,8 @@ class _Sheet:
         try:
             with whole_file(path.resolve()) as partial:
                 self._picture.save(partial, quality=90)
-        except OSError as error:
-            raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: larger than the format can be
+            reason = getattr(error, "strerror", None) or error
+            raise ReidsearchError(
+                f"cannot write {path}: {reason}", hint="a smaller --top, or another format"
+            ) from error

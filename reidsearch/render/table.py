@@ -59,13 +59,20 @@ def match_table(
 ) -> Table:
     """Ranked matches, nearest first; with pictures, by sighting's id, beside them."""
     calibrated = any(match.probability is not None for match in matches)
+    joined = any(match.passage is not None for match in matches)
     columns = ("rank", "distance", *(("probability",) if calibrated else ()), *_SIGHTING_COLUMNS)
+    if joined:
+        columns = (*columns, "sightings", "from", "to")
     table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
         picture = () if pictures is None else (pictures[match.sighting.id],)
         probability = () if match.probability is None else (format_probability(match.probability),)
         cells = str(match.rank), f"{match.distance:.4f}", *probability
-        table.add_row(*picture, *map(escape, (*cells, *_sighting_cells(match.sighting))))
+        cells = (*cells, *_sighting_cells(match.sighting))
+        if match.passage is not None:
+            times = (match.passage.first.time_s, match.passage.last.time_s)
+            cells = (*cells, str(match.passage.count), *map(format_time, times))
+        table.add_row(*picture, *map(escape, cells))
     return table
 
 
@@ -129,7 +136,7 @@ _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "scor
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *("rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"),
-    *("probability", "mean", "observed", "pairs"),
+    *("probability", "mean", "observed", "pairs", "sightings", "from", "to"),
     *_STAGE_COLUMNS,
 }
 

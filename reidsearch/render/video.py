@@ -13,12 +13,11 @@ import numpy as np
 
 from reidsearch.errors import ReidsearchError
 from reidsearch.pipeline import ahead
-from reidsearch.provenance import require_same_footage
+from reidsearch.render.footage import is_same
 from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
 from reidsearch.render.table import format_time
-from reidsearch.render.targets import require_writable
 from reidsearch.render.video_file import open_video
-from reidsearch.types import Filter, Frame
+from reidsearch.types import BadFrame, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from reidsearch.search import Query
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store
-    from reidsearch.types import Records, Sighting
+    from reidsearch.types import Frame, Records, Sighting
 
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
@@ -44,10 +43,12 @@ class VideoReport:
     Attributes:
         frames: pictures in the video.
         matched: how many of them show a match.
+        problems: what could not be read, or is other than it was, one sentence each.
     """
 
     frames: int
     matched: int
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def render_video(
     """Write the ingested frames of a source with everyone found and the query's best matches.
 
     Args:
-        source: the footage.
+        source: the footage; see `footage.open_moved`.
         record: what the store knows of it.
         query: a person of any source, or a picture, which is looked for in all frames.
         store: holds the source.
@@ -88,11 +89,8 @@ def render_video(
         on_frame: called after each frame read.
 
     Raises:
-        SourceError: the footage is not that which the store knows.
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
-    require_same_footage(record, source.info)
-    require_writable(out, ".mp4", other_than=source.info.path)
     people = store.scan(Filter(sources=(record.info.key,)))
     by_frame: dict[int, list[Sighting]] = defaultdict(list)
     for sighting in people.sightings:
@@ -105,8 +103,10 @@ def render_video(
     def paint() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for frame in source.frames(record.frames.__contains__):
             on_frame()
-            if isinstance(frame, Frame) and (not options.only_matches or frame.number in shown):
-                yield frame.number, painter.paint(frame.number, frame.image)
+            if isinstance(frame, BadFrame):
+                painter.problems.add(frame.reason)
+            elif not options.only_matches or frame.number in shown:
+                yield frame.number, painter.paint(frame)
 
     with (
         open_video(out, options.fps or _real_fps(record)) as video,
@@ -119,7 +119,7 @@ def render_video(
         if not frames:
             what = "shows a match" if options.only_matches else "could be read"
             raise ReidsearchError(f"no frame of {record.info} {what}: {source.info.path}")
-    return VideoReport(frames, matched)
+    return VideoReport(frames, matched, tuple(sorted(painter.problems)))
 
 
 class _Painter:
@@ -136,14 +136,19 @@ class _Painter:
         self._record, self._query = record, query
         self._by_frame, self._best = by_frame, best
         self._root = root
+        self.problems: set[str] = set()
         self._inset: NDArray[np.uint8] | None = None
         own = query.sighting
         is_own = own is not None and (own.camera, own.source) == record.info.key
         self.query_frame = own.frame if own is not None and is_own else None
 
-    def paint(self, number: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        picture = image.copy()
-        for sighting in self._by_frame.get(number, ()):
+    def paint(self, frame: Frame) -> NDArray[np.uint8]:
+        number, picture = frame.number, frame.image.copy()
+        people = self._by_frame.get(number, ())
+        has_changed = not all(is_same(frame.image, sighting) for sighting in people)
+        if has_changed:
+            self.problems.add(f"frame {number} of {frame.path} has changed since it was ingested")
+        for sighting in people:
             _draw_box(picture, sighting, GREEN)
         if number in self._best:
             distance, sighting = self._best[number]
@@ -152,6 +157,7 @@ class _Painter:
             _draw_box(picture, self._query.sighting, ORANGE, "query")
         info = self._record.info
         stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
+        stamp += "   changed since it was ingested" if has_changed else ""
         _paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
         inset = self._portray(picture.shape[0])
         _paste(picture, inset, picture.shape[1] - inset.shape[1], 0)
@@ -161,13 +167,12 @@ class _Painter:
         """Who is looked for, a quarter as high as the frames, once for all."""
         if self._inset is None:
             inner_wh = max(height // 8, 8), max(height // 4, 16)
-            portrait = portray_query(self._query, inner_wh, self._root).picture
-            if portrait is None:
-                portrait = np.zeros((0, 0, 3), np.uint8)
-            else:
-                edge = max(2, height // 200)
-                cv2.rectangle(portrait, (0, 0), (inner_wh[0] - 1, inner_wh[1] - 1), ORANGE, edge)
-            self._inset = portrait
+            portrait = portray_query(self._query, inner_wh, self._root)
+            self.problems |= {portrait.problem} - {""}
+            self._inset = np.zeros((0, 0, 3), np.uint8)
+            if portrait.picture is not None:
+                self._inset, edge = portrait.picture, max(2, height // 200)
+                cv2.rectangle(self._inset, (0, 0), (inner_wh[0] - 1, inner_wh[1] - 1), ORANGE, edge)
         return self._inset
 
 
@@ -199,7 +204,10 @@ def _best_matches(
     people: Records, query: Query, max_distance: float | None
 ) -> dict[int, tuple[float, Sighting]]:
     """Nearest person of each later frame, with its distance."""
-    distances = np.linalg.norm(people.embeddings.vectors - query.vector, axis=1)
+    distances = np.min(
+        [np.linalg.norm(people.embeddings.vectors - vector, axis=1) for vector in query.vectors],
+        axis=0,
+    )
     best: dict[int, tuple[float, Sighting]] = {}
     for distance, sighting in zip(distances.tolist(), people.sightings, strict=True):
         is_later = query.sighting is None or sighting.time_s > query.sighting.time_s

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CODEC = "libx264"
+_SLOWEST_FPS = 0.1  # slower footage is shown faster than it was
 _QUALITY = {"crf": "21", "preset": "veryfast"}
 
 
@@ -28,7 +29,7 @@ class VideoFile:
 
     def __init__(self, container: Any, fps: float) -> None:
         self._container = container
-        self._fps = Fraction(fps).limit_denominator(1000)
+        self._fps = Fraction(max(fps, _SLOWEST_FPS)).limit_denominator(1000)
         self._stream: Any = None
 
     def write(self, picture: NDArray[np.uint8]) -> None:

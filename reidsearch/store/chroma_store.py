@@ -2,7 +2,7 @@
 
 Each row's metadata holds camera, source, frame, time_s, x1, y1, x2, y2, score, path and crop_hash;
 the collection's metadata holds the provenance and, under `source:camera/name`, one JSON text per
-source.
+source, and a generation that grows by one with each change.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from filelock import ReadWriteLock, Timeout
 from reidsearch.errors import DatabaseBusyError, ModelMismatchError, SchemaError, StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import Provenance, SourceRecord
+from reidsearch.store.index_file import FOLDER
+from reidsearch.store.index_keeper import IndexKeeper
+from reidsearch.store.layout import COLLECTION, LOCK_FILE, SCHEMA, has_database, require_database
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from numpy.typing import NDArray
 
-COLLECTION = "people"
-SCHEMA = 2
+    from reidsearch.types import Fuse
+
 LOCK_WAIT_S = 3.0
 
-_DATABASE_FILE = "chroma.sqlite3"
-_LOCK_FILE = "reidsearch.lock"
 _SOURCE_PREFIX = "source:"
 # Fixed at creation. Recall matters more here than the milliseconds it costs.
 _INDEX: CreateCollectionConfiguration = {
@@ -45,9 +46,13 @@ _INDEX: CreateCollectionConfiguration = {
 
 
 class ChromaStore:
-    """See `Store`; made by `open_chroma` only."""
+    """See `WritableStore`; made by `open_chroma` only."""
 
-    def __init__(self, client: Client, collection: chromadb.Collection) -> None:
+    is_exact = False
+
+    def __init__(
+        self, client: Client, collection: chromadb.Collection, index_folder: Path | None
+    ) -> None:
         self._collection = collection
         self._batch_rows = client.get_max_batch_size()
         metadata = dict(collection.metadata)
@@ -58,6 +63,20 @@ class ChromaStore:
             if key.startswith(_SOURCE_PREFIX)
             for record in [SourceRecord.from_json(str(text))]
         }
+        self._generation = int(metadata.get("generation", 0))
+        self._keeper: IndexKeeper | None = None
+        if index_folder is not None:
+            self._keeper = IndexKeeper(index_folder, str(collection.id), self.provenance)
+
+    @property
+    def index_problem(self) -> str:
+        """Why the exact index is not kept, or nothing."""
+        return self._keeper.problem if self._keeper else ""
+
+    def catch_up(self, on_step: Callable[[int, int], None]) -> None:
+        """Bring the exact index into step, if this process may write it."""
+        if self._keeper:
+            self._keeper.catch_up(self, self._generation, on_step)
 
     def sources(self) -> tuple[SourceRecord, ...]:
         """See `Store.sources`."""
@@ -69,40 +88,61 @@ class ChromaStore:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another --db"
             )
+        vectors = _as_half(records.embeddings.vectors)
         if source.info.key not in self._sources:  # no row shall be without its source
             self._record(replace(source, frames=FrameSet(), people=0))
         for start in range(0, len(records), self._batch_rows):
             rows = slice(start, start + self._batch_rows)
             self._collection.upsert(
                 ids=[sighting.id for sighting in records.sightings[rows]],
-                embeddings=records.embeddings.vectors[rows],
+                embeddings=vectors[rows],
                 metadatas=[_to_metadata(sighting) for sighting in records.sightings[rows]],
             )
         self._record(source)
+        if self._keeper:
+            self._keeper.add(records, source, self._generation)
 
     def _record(self, source: SourceRecord) -> None:
         self._sources[source.info.key] = source
+        self._generation += 1
         texts = {f"{_SOURCE_PREFIX}{r.info}": r.to_json() for r in self._sources.values()}
-        self._collection.modify(metadata=_header(self.provenance) | texts)
+        header = _header(self.provenance) | {"generation": self._generation}
+        self._collection.modify(metadata=header | texts)
 
-    def query(self, vector: NDArray[np.float32], wanted: Filter, top: int) -> list[Match]:
-        """See `Store.query`."""
+    def query(
+        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
+    ) -> list[list[Match]]:
+        """See `Store.query`; of several pictures, only what is near to one of them is found."""
         if len(self) == 0:
-            return []
+            return [[] for _ in queries]
+        return [self._query(_as_half(query), wanted, top, fuse) for query in queries]
+
+    def _query(
+        self, query: NDArray[np.float32], wanted: Filter, top: int, fuse: Fuse
+    ) -> list[Match]:
         found = self._collection.query(
-            query_embeddings=vector[np.newaxis],
+            query_embeddings=query,
             n_results=min(top, len(self)),
             where=_to_where(wanted),
-            include=["metadatas", "distances"],
+            include=["metadatas", "embeddings"],
         )
-        # Chroma's l2 is squared; rounding can leave the square of zero a little below it.
-        distances = np.sqrt(np.maximum((found["distances"] or [[]])[0], 0.0))
-        rows = zip(found["ids"][0], (found["metadatas"] or [[]])[0], distances, strict=True)
-        ranked = sorted(
-            ((float(distance), _to_sighting(id_, row)) for id_, row, distance in rows),
-            key=lambda pair: (pair[0], _footage_order(pair[1])),
-        )
+        people: dict[str, tuple[float, Sighting]] = {}
+        lists = zip(found["ids"], found["metadatas"] or [], found["embeddings"] or [], strict=True)
+        for ids, rows, vectors in lists:
+            if not ids:
+                continue
+            # Chroma gives the squares of distances, in float32; these are theirs in float64.
+            apart = np.asarray(vectors, np.float64)[:, np.newaxis] - query
+            distances = np.sqrt(np.square(apart).sum(axis=2))
+            fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
+            for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
+                people[id_] = distance, _to_sighting(id_, row)
+        ranked = sorted(people.values(), key=lambda pair: (pair[0], _footage_order(pair[1])))[:top]
         return [Match(rank, *pair) for rank, pair in enumerate(ranked, start=1)]
+
+    def count(self, wanted: Filter) -> int:
+        """See `Store.count`."""
+        return len(self._collection.get(where=_to_where(wanted), include=[])["ids"])
 
     def sightings(self, wanted: Filter) -> list[Sighting]:
         """See `Store.sightings`."""
@@ -126,7 +166,13 @@ class ChromaStore:
 
 
 @contextmanager
-def open_chroma(folder: Path, create: Provenance | None = None) -> Iterator[ChromaStore]:
+def open_chroma(
+    folder: Path,
+    create: Provenance | None = None,
+    *,
+    mend: bool = False,
+    on_step: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[ChromaStore]:
     """Open the database in `folder` and hold it until the context ends.
 
     Any number of processes may read a database, or one may write it: Chroma itself does not keep
@@ -136,37 +182,37 @@ def open_chroma(folder: Path, create: Provenance | None = None) -> Iterator[Chro
         folder: the Chroma folder.
         create: given to write; a database that does not exist yet, or has nothing in it, is
             made with these models.
+        mend: bring the exact index into step, as happens when writing too.
+        on_step: called with rows done and to do when that takes a while.
 
     Raises:
         StoreError: the folder holds no database of ours (and may not get one), or is read-only.
         DatabaseBusyError: another process writes, or reads while this one wants to write.
         SchemaError: a newer reidsearch made it.
     """
-    _require_database(folder, may_create=create is not None)
+    writes = create is not None or mend
+    if create is None:
+        require_database(folder)
+    else:
+        _prepare(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(_lock(folder, exclusive=create is not None))
+            held.enter_context(_lock(folder, exclusive=writes))
             client = held.enter_context(_open_client(folder))
-            store = ChromaStore(client, _open_collection(client, folder, create))
+            collection = _open_collection(client, folder, create)
+            store = ChromaStore(client, collection, folder / FOLDER if writes else None)
+            store.catch_up(on_step)
+            held.callback(store.catch_up, on_step)
         except (sqlite3.Error, OSError) as error:
             raise _explain(error, folder) from error
         yield store
 
 
-def size_on_disk(folder: Path) -> int:
-    """Bytes of all files in a database folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _require_database(folder: Path, *, may_create: bool) -> None:
-    if (folder / _DATABASE_FILE).is_file():
+def _prepare(folder: Path) -> None:
+    """Make the folder of a new database, which must be empty."""
+    if has_database(folder):
         return
-    hint = "`reidsearch ingest SOURCE` makes one; --db names its folder"
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder} is not a folder", hint=hint)
-    if not may_create:
-        raise StoreError(f"there is no database in {folder}", hint=hint)
-    ours = {_LOCK_FILE, "README.md"}
+    ours = {LOCK_FILE, "README.md"}
     foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
     if foreign:
         raise StoreError(
@@ -181,7 +227,7 @@ def _require_database(folder: Path, *, may_create: bool) -> None:
 
 @contextmanager
 def _lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    lock = ReadWriteLock(folder / _LOCK_FILE, is_singleton=False)
+    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
     try:
         with lock.write_lock(LOCK_WAIT_S) if exclusive else lock.read_lock(LOCK_WAIT_S):
             yield
@@ -265,6 +311,11 @@ def _explain(error: Exception, folder: Path) -> StoreError:
     return StoreError(f"the database in {folder} does not work: {error}")
 
 
+def _as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
+    return vectors.astype(np.float16).astype(np.float32)
+
+
 def _header(provenance: Provenance) -> dict[str, Any]:
     return {"schema": SCHEMA, **asdict(provenance)}
 
@@ -317,8 +368,14 @@ def _to_where(wanted: Filter) -> dict[str, Any] | None:
         clauses.append({"frame": wanted.frame})
     if wanted.after_frame is not None:
         clauses.append({"frame": {"$gt": wanted.after_frame}})
+    if wanted.before_frame is not None:
+        clauses.append({"frame": {"$lt": wanted.before_frame}})
     if wanted.after_s is not None:
         clauses.append({"time_s": {"$gt": wanted.after_s}})
+    if wanted.before_s is not None:
+        clauses.append({"time_s": {"$lt": wanted.before_s}})
+    if wanted.min_score is not None:
+        clauses.append({"score": {"$gte": wanted.min_score}})
     if len(clauses) > 1:
         return {"$and": clauses}
     return clauses[0] if clauses else None

@@ -18,7 +18,7 @@ def export(*arguments: object, cwd: Path) -> dict[str, object]:
 
 
 def test_embeddings_are_those_that_are_stored(made_db: Path, tmp_path: Path) -> None:
-    done = export("embeddings", "people.parquet", "--db", made_db, cwd=tmp_path)
+    done = export("embeddings", "--out", "people.parquet", "--db", made_db, cwd=tmp_path)
     table = pyarrow.parquet.read_table(tmp_path / "people.parquet")
     assert done == {"out": "people.parquet", "rows": table.num_rows}
     row = next(row for row in table.to_pylist() if row["id"] == "pets09-s2l1/pets09-s2l1:21:2")
@@ -28,7 +28,7 @@ def test_embeddings_are_those_that_are_stored(made_db: Path, tmp_path: Path) -> 
 
 
 def test_matches_are_those_that_search_shows(made_db: Path, tmp_path: Path) -> None:
-    export("matches", "matches.jsonl", *FRAME, "--db", made_db, "--top", 5, cwd=tmp_path)
+    export("matches", "--out", "matches.jsonl", *FRAME, "--db", made_db, "--top", 5, cwd=tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "matches.jsonl").read_text().splitlines()]
     found = run("search", *FRAME, "--db", made_db, "--top", 5, "--json", cwd=tmp_path).json
     assert rows == found["matches"]
@@ -38,7 +38,7 @@ def test_matches_are_those_that_search_shows(made_db: Path, tmp_path: Path) -> N
 def test_exported_boxes_make_the_same_database(
     made_db: Path, sample: Path, tmp_path: Path, name: str
 ) -> None:
-    export("detections", name, "--db", made_db, cwd=tmp_path)
+    export("detections", "--out", name, "--db", made_db, cwd=tmp_path)
     ran = run("ingest", sample, "--fps", 10, "--detections", name, cwd=tmp_path)
     assert ran.code == 0, ran.err
     again = ("ingest", sample, "--fps", 10)
@@ -47,7 +47,7 @@ def test_exported_boxes_make_the_same_database(
     assert (same.json["frames"], same.json["frames_skipped"]) == (0, 40)
 
     def rows(db: object, out: str) -> list[dict[str, Any]]:
-        export("embeddings", out, "--db", db, cwd=tmp_path)
+        export("embeddings", "--out", out, "--db", db, cwd=tmp_path)
         return [json.loads(line) for line in (tmp_path / out).read_text().splitlines()]
 
     mine, theirs = rows("db", "mine.jsonl"), rows(made_db, "theirs.jsonl")
@@ -80,16 +80,27 @@ def test_boxes_that_do_not_fit(sample: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_exported(made_db: Path, sample: Path, tmp_path: Path) -> None:
     db = ("--db", made_db)
-    assert_refused(run("export", "detections", "x.xlsx", *db, cwd=tmp_path), "x.xlsx", ".parquet")
-    assert_refused(run("export", "embeddings", "x.txt", *db, cwd=tmp_path), "x.txt", ".parquet")
-    assert_refused(run("export", "detections", "no/x.csv", *db, cwd=tmp_path), "no folder")
-    ran = run("export", "detections", "x.csv", "--source", "gone", *db, cwd=tmp_path)
+    assert_refused(
+        run("export", "detections", "--out", "x.xlsx", *db, cwd=tmp_path), "x.xlsx", ".parquet"
+    )
+    assert_refused(
+        run("export", "embeddings", "--out", "x.txt", *db, cwd=tmp_path), "x.txt", ".parquet"
+    )
+    assert_refused(run("export", "detections", "--out", "no/x.csv", *db, cwd=tmp_path), "no folder")
+    ran = run("export", "detections", "--out", "x.csv", "--source", "gone", *db, cwd=tmp_path)
     assert_refused(ran, "no source gone")
-    assert_refused(run("export", "matches", "x.csv", *db, cwd=tmp_path), "one person", code=2)
-    assert_refused(run("export", "detections", "x.csv", cwd=tmp_path), "no database")
+    assert_refused(
+        run("export", "matches", "--out", "x.csv", *db, cwd=tmp_path), "one person", code=2
+    )
+    assert_refused(run("export", "detections", "--out", "x.csv", cwd=tmp_path), "no database")
     for name in ("a", "b"):
         other = ("ingest", sample, "--camera", name, "--max-frames", 1, "--tiles", "off")
         assert run(*other, cwd=tmp_path).code == 0
-    ran = run("export", "detections", "x.txt", cwd=tmp_path)
+    ran = run("export", "detections", "--out", "x.txt", cwd=tmp_path)
     assert_refused(ran, "a/pets09-s2l1, b/pets09-s2l1", code=2)
-    assert run("export", "detections", "x.txt", "--source", "a/pets09-s2l1", cwd=tmp_path).code == 0
+    assert (
+        run(
+            "export", "detections", "--out", "x.txt", "--source", "a/pets09-s2l1", cwd=tmp_path
+        ).code
+        == 0
+    )

@@ -62,7 +62,8 @@ def test_plain_chromadb_opens_the_collection(own_db: Path) -> None:
         people = client.get_collection("people", embedding_function=None)
         row = people.get(ids=["pets09-s2l1/pets09-s2l1:21:1"], include=["metadatas", "embeddings"])
     assert set(row["metadatas"][0]) == {
-        *("camera", "source", "frame", "time_s", "x1", "y1", "x2", "y2", "score", "path")
+        *("camera", "source", "frame", "time_s", "x1", "y1", "x2", "y2", "score", "path"),
+        "crop_hash",
     }
     assert row["metadatas"][0]["frame"] == 21
     assert people.metadata["schema"] == 2

@@ -10,13 +10,18 @@ from reidsearch.errors import ModelMismatchError
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.types import Fuse
 
 
 class MemoryStore:
-    """See `reidsearch.store.Store`."""
+    """See `reidsearch.store.WritableStore`."""
+
+    is_exact = True
 
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance
@@ -35,14 +40,26 @@ class MemoryStore:
             self._rows[sighting.id] = sighting, np.array(vector, np.float32)
         self._sources[source.info.key] = source
 
-    def query(self, vector: NDArray[np.float32], wanted: Filter, top: int) -> list[Match]:
+    def query(
+        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
+    ) -> list[list[Match]]:
         records = self.scan(wanted)
-        distances = np.linalg.norm(records.embeddings.vectors - vector, axis=1)
-        nearest = np.argsort(distances, kind="stable")[:top]
-        return [
-            Match(rank, float(distances[row]), records.sightings[row])
-            for rank, row in enumerate(nearest, start=1)
-        ]
+        found = []
+        for query in queries:
+            apart = records.embeddings.vectors[:, np.newaxis] - query
+            distances = np.linalg.norm(apart, axis=2)
+            fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
+            nearest = np.argsort(fused, kind="stable")[:top]
+            found.append(
+                [
+                    Match(rank, float(fused[row]), records.sightings[row])
+                    for rank, row in enumerate(nearest, start=1)
+                ]
+            )
+        return found
+
+    def count(self, wanted: Filter) -> int:
+        return len(self.sightings(wanted))
 
     def sightings(self, wanted: Filter) -> list[Sighting]:
         rows = [sighting for sighting, _ in self._rows.values() if _is_wanted(sighting, wanted)]
@@ -65,6 +82,9 @@ def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
         (wanted.sources is None or key in wanted.sources)
         and (wanted.frame is None or sighting.frame == wanted.frame)
         and (wanted.after_frame is None or sighting.frame > wanted.after_frame)
+        and (wanted.before_frame is None or sighting.frame < wanted.before_frame)
+        and (wanted.before_s is None or sighting.time_s < wanted.before_s)
+        and (wanted.min_score is None or sighting.score >= wanted.min_score)
         and (wanted.after_s is None or sighting.time_s > wanted.after_s)
     )
 

@@ -4,19 +4,19 @@ from math import radians, sin
 import numpy as np
 import pytest
 
+from reidsearch import search
 from reidsearch.errors import QueryError, UsageError
+from reidsearch.grouping import Grouping
 from reidsearch.search import (
-    After,
     Query,
     find_frame,
-    find_later,
     find_source,
-    parse_start,
     query_crop,
     query_picture,
     query_stored,
 )
 from reidsearch.types import Embeddings, Filter
+from reidsearch.window import Moment, Window, parse_start
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
@@ -49,36 +49,42 @@ def make_store(*infos, people=None):
     return store
 
 
+def find_later(store, query, *, top=10, camera=None, after=None):
+    """All people of a frame, not only the nearest of them."""
+    window = Window(() if camera is None else (camera,), after=after)
+    return search.find_later(store, query, window, Grouping(top, per_frame=None))
+
+
 def ids(result):
     return [match.sighting.id for match in result.matches]
 
 
 def outsider(degrees=0):
-    return Query(make_vectors(degrees)[0])
+    return Query(make_vectors(degrees))
 
 
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
-        pytest.param("0", After(frame=0), id="frame-zero"),
-        pytest.param("120", After(frame=120), id="frame"),
-        pytest.param("0s", After(time_s=0.0), id="zero-seconds"),
-        pytest.param("4.8s", After(time_s=4.8), id="seconds"),
-        pytest.param("2:03", After(time_s=123.0), id="minutes"),
-        pytest.param("90:00", After(time_s=5400.0), id="many-minutes"),
-        pytest.param("1:02:03.5", After(time_s=3723.5), id="hours"),
+        pytest.param("0", Moment(frame=0), id="frame-zero"),
+        pytest.param("120", Moment(frame=120), id="frame"),
+        pytest.param("0s", Moment(time_s=0.0), id="zero-seconds"),
+        pytest.param("4.8s", Moment(time_s=4.8), id="seconds"),
+        pytest.param("2:03", Moment(time_s=123.0), id="minutes"),
+        pytest.param("90:00", Moment(time_s=5400.0), id="many-minutes"),
+        pytest.param("1:02:03.5", Moment(time_s=3723.5), id="hours"),
         pytest.param(
-            "2009-05-06T14:30:00Z", After(time_s=1241620200.0, is_date=True), id="date-with-zone"
+            "2009-05-06T14:30:00Z", Moment(time_s=1241620200.0, is_date=True), id="date-with-zone"
         ),
         pytest.param(
             "2009-05-06T16:30:00.5+02:00",
-            After(time_s=1241620200.5, is_date=True),
+            Moment(time_s=1241620200.5, is_date=True),
             id="date-with-offset",
         ),
     ],
 )
 def test_after_is_a_frame_or_a_time(text, moment):
-    assert After.parse(text) == moment
+    assert Moment.parse(text) == moment
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_after_is_a_frame_or_a_time(text, moment):
 )
 def test_after_refuses_what_is_neither(text):
     with pytest.raises(UsageError, match="is no frame or time") as caught:
-        After.parse(text)
+        Moment.parse(text)
     assert repr(text) in str(caught.value)
     assert "4.8s" in caught.value.hint
 
@@ -169,7 +175,7 @@ def test_frame_without_people_is_found(address):
 def test_stored_person_is_the_nth_of_the_frame(person, degrees):
     query = query_stored(make_store(GATE, YARD), "gate/monday:1", person)
     assert query.sighting == make_sighting(GATE, 1, person)
-    np.testing.assert_array_equal(query.vector, make_vectors(degrees)[0])
+    np.testing.assert_array_equal(query.vectors, make_vectors(degrees))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +236,7 @@ def test_person_is_taken_out_of_a_picture(box, rows, columns):
     embedder = OneCropEmbedder()
     query = query_picture(picture, embedder, box)
     np.testing.assert_array_equal(embedder.crop, picture[slice(*rows), slice(*columns)])
-    np.testing.assert_array_equal(query.vector, make_vectors(30)[0])
+    np.testing.assert_array_equal(query.vectors, make_vectors(30))
     assert query.sighting is None
 
 
@@ -339,15 +345,15 @@ def test_nobody_is_found_in_an_empty_database():
 @pytest.mark.parametrize(
     ("query_frame", "after", "frames"),
     [
-        pytest.param(None, After(), [1, 1, 2, 3, 3], id="outside-picture"),
-        pytest.param(None, After(frame=1), [2, 3, 3], id="outside-picture-after-frame"),
-        pytest.param(None, After(frame=0), [1, 1, 2, 3, 3], id="outside-picture-after-zero"),
-        pytest.param(None, After(time_s=0.1), [3, 3], id="outside-picture-after-time"),
-        pytest.param(1, After(frame=2), [3, 3], id="frame-later-than-the-query"),
-        pytest.param(2, After(frame=1), [3, 3], id="frame-earlier-than-the-query"),
-        pytest.param(1, After(time_s=0.1), [3, 3], id="time-later-than-the-query"),
-        pytest.param(2, After(time_s=0.0), [3, 3], id="time-earlier-than-the-query"),
-        pytest.param(1, After(frame=3), [], id="after-the-end"),
+        pytest.param(None, Moment(), [1, 1, 2, 3, 3], id="outside-picture"),
+        pytest.param(None, Moment(frame=1), [2, 3, 3], id="outside-picture-after-frame"),
+        pytest.param(None, Moment(frame=0), [1, 1, 2, 3, 3], id="outside-picture-after-zero"),
+        pytest.param(None, Moment(time_s=0.1), [3, 3], id="outside-picture-after-time"),
+        pytest.param(1, Moment(frame=2), [3, 3], id="frame-later-than-the-query"),
+        pytest.param(2, Moment(frame=1), [3, 3], id="frame-earlier-than-the-query"),
+        pytest.param(1, Moment(time_s=0.1), [3, 3], id="time-later-than-the-query"),
+        pytest.param(2, Moment(time_s=0.0), [3, 3], id="time-earlier-than-the-query"),
+        pytest.param(1, Moment(frame=3), [], id="after-the-end"),
     ],
 )
 def test_matches_lie_after_the_given_moment_too(query_frame, after, frames):
@@ -377,9 +383,9 @@ def test_no_more_than_top_come_and_they_are_the_nearest(top):
     [
         pytest.param(None, None, "later frames", id="plain"),
         pytest.param("gate", None, "later frames of camera gate", id="camera"),
-        pytest.param(None, After(frame=2), "later frames after frame 2", id="frame"),
+        pytest.param(None, Moment(frame=2), "later frames after frame 2", id="frame"),
         pytest.param(
-            "gate", After(time_s=4.8), "later frames of camera gate after 4.8 s", id="all"
+            "gate", Moment(time_s=4.8), "later frames of camera gate after 4.8 s", id="all"
         ),
     ],
 )

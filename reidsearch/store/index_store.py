@@ -1,0 +1,156 @@
+"""A database read through its exact index; Chroma stays closed."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.store.exact_search import rank_rows
+from reidsearch.store.index_file import map_paths, map_table, map_vectors, sightings_of
+from reidsearch.types import Embeddings, Match, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.store.exact_search import Allowed
+    from reidsearch.store.index_file import Manifest, Segment
+    from reidsearch.types import Filter, Fuse, Sighting
+
+
+class IndexStore:
+    """See `Store`; what it shows is the database as it was when the manifest was read.
+
+    Args:
+        folder: of the index.
+        manifest: what it holds.
+    """
+
+    is_exact = True
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.provenance = manifest.provenance
+        self._manifest = manifest
+        self._vectors = map_vectors(folder, manifest)
+        self._table = map_table(folder, manifest)
+        self._paths = map_paths(folder, manifest)
+
+    def sources(self) -> tuple[SourceRecord, ...]:
+        """See `Store.sources`."""
+        return tuple(sorted(self._manifest.sources, key=lambda record: record.info.key))
+
+    def query(
+        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
+    ) -> list[list[Match]]:
+        """See `Store.query`; exact, see `rank_rows`."""
+        ranked = rank_rows(
+            self._vectors,
+            [query.astype(np.float16) for query in queries],
+            self._windows(wanted),
+            top,
+            fuse,
+            self._scored(wanted),
+        )
+        return [self._matches(rows, distances) for rows, distances in ranked]
+
+    def count(self, wanted: Filter) -> int:
+        """See `Store.count`."""
+        scored = self._scored(wanted)
+        windows = self._windows(wanted)
+        if scored is None:
+            return sum(window.stop - window.start for window in windows)
+        return sum(int(scored(window).sum()) for window in windows)
+
+    def sightings(self, wanted: Filter) -> list[Sighting]:
+        """See `Store.sightings`."""
+        rows = self._rows(wanted)
+        found = self._sightings(rows)
+        return [found[row] for row in rows.tolist()]
+
+    def scan(self, wanted: Filter) -> Records:
+        """See `Store.scan`."""
+        vectors = self._vectors[self._rows(wanted)].astype(np.float32)
+        embeddings = Embeddings(vectors, self.provenance.fingerprint)
+        return Records(tuple(self.sightings(wanted)), embeddings)
+
+    def __len__(self) -> int:
+        return self._manifest.rows
+
+    def _windows(self, wanted: Filter) -> list[slice]:
+        """What is wanted, as slices of the table, those of each source together."""
+        return [self._narrow(s, wanted) for s in self._segments(wanted)]
+
+    def _segments(self, wanted: Filter) -> list[Segment]:
+        records = self._manifest.sources
+        chosen = [
+            segment
+            for segment in self._manifest.segments
+            if wanted.sources is None or records[segment.source].info.key in wanted.sources
+        ]
+        return sorted(chosen, key=lambda segment: records[segment.source].info.key)
+
+    def _scored(self, wanted: Filter) -> Allowed | None:
+        if wanted.min_score is None:
+            return None
+        lowest = wanted.min_score
+        return lambda rows: np.asarray(self._table["score"][rows] >= lowest)
+
+    def _narrow(self, segment: Segment, wanted: Filter) -> slice:
+        """The rows of a segment that are wanted: it rises by frame, and so by time."""
+        table = self._table[segment.start : segment.stop]
+        # The least numbers that are greater.
+        after_frame = None if wanted.after_frame is None else wanted.after_frame + 1
+        after_s = None if wanted.after_s is None else math.nextafter(wanted.after_s, math.inf)
+        bounds = (
+            ("frame", wanted.frame, None if wanted.frame is None else wanted.frame + 1),
+            ("frame", after_frame, wanted.before_frame),
+            ("time_s", after_s, wanted.before_s),
+        )
+        low, high = 0, len(table)
+        for column, least, end in bounds:
+            if least is not None:
+                low = max(low, int(np.searchsorted(table[column], least)))
+            if end is not None:
+                high = min(high, int(np.searchsorted(table[column], end)))
+        return slice(segment.start + low, segment.start + max(low, high))
+
+    def _rows(self, wanted: Filter) -> NDArray[np.intp]:
+        """What is wanted, in the order of footage."""
+        found = [np.empty(0, np.intp)]
+        scored = self._scored(wanted)
+        for _, segments in groupby(self._segments(wanted), key=lambda segment: segment.source):
+            windows = [self._narrow(segment, wanted) for segment in segments]
+            rows = np.concatenate([np.arange(w.start, w.stop) for w in windows])
+            if scored is not None:
+                rows = rows[np.concatenate([scored(window) for window in windows])]
+            table = self._table[rows]
+            found.append(rows[np.lexsort((table["person"], table["frame"]))])
+        return np.concatenate(found)
+
+    def _matches(self, rows: NDArray[np.intp], distances: NDArray[np.float64]) -> list[Match]:
+        sightings = self._sightings(rows)
+        found = zip(rows.tolist(), distances.tolist(), strict=True)
+        return [
+            Match(rank, distance, sightings[row])
+            for rank, (row, distance) in enumerate(found, start=1)
+        ]
+
+    def _sightings(self, rows: NDArray[np.intp]) -> dict[int, Sighting]:
+        """The sightings of some rows."""
+        segments = self._manifest.segments
+        stops = np.array([segment.stop for segment in segments], np.intp)
+        sources = np.array([segment.source for segment in segments], np.intp)
+        owner = sources[np.searchsorted(stops, rows, "right")] if len(rows) else rows
+        found: dict[int, Sighting] = {}
+        for source in np.unique(owner):
+            own = rows[owner == source]
+            record = self._manifest.sources[source]
+            sightings = sightings_of(self._table[own], self._paths, record)
+            found |= zip(own.tolist(), sightings, strict=True)
+        return found

@@ -1,0 +1,36 @@
+"""What a database folder holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reidsearch.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLLECTION = "people"
+SCHEMA = 2
+
+DATABASE_FILE = "chroma.sqlite3"
+LOCK_FILE = "reidsearch.lock"
+
+_HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
+
+
+def has_database(folder: Path) -> bool:
+    """Whether there is a Chroma database; StoreError where `folder` is no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is not a folder", hint=_HINT)
+    return (folder / DATABASE_FILE).is_file()
+
+
+def require_database(folder: Path) -> None:
+    """Raise StoreError unless there is a Chroma database."""
+    if not has_database(folder):
+        raise StoreError(f"there is no database in {folder}", hint=_HINT)
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files in a database folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,205 @@
+"""The exact index beside a real database: in step, out of step, damaged, and shared."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reidsearch import SourceOptions, open_gallery, open_source
+from reidsearch.errors import DatabaseBusyError
+from reidsearch.store import index_keeper
+from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.index_store import IndexStore
+from reidsearch.store.opening import open_to_read
+from reidsearch.types import Filter
+from tests.conftest import Ran, run
+
+SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
+
+
+def search(db: Path, cwd: Path, *more: object, **options: object) -> Ran:
+    return run(*SEARCH, "--db", db, *more, cwd=cwd, **options)
+
+
+def matches(ran: Ran) -> list[tuple[str, float]]:
+    assert ran.code == 0, ran.err
+    return [(match["id"], match["distance"]) for match in ran.json["matches"]]
+
+
+def part(db: Path, name: str) -> Path:
+    [found] = (db / "index").glob(f"{name}*")
+    return found
+
+
+def test_answers_as_chroma_does_and_says_how(made_db: Path, tmp_path: Path) -> None:
+    exact = search(made_db, tmp_path)
+    approximate = search(made_db, tmp_path, "--approximate")
+    assert [m[0] for m in matches(exact)] == [m[0] for m in matches(approximate)]
+    for mine, theirs in zip(matches(exact), matches(approximate), strict=True):
+        assert mine[1] == pytest.approx(theirs[1], abs=1e-6)
+    assert (exact.json["exact"], approximate.json["exact"]) == (True, False)
+    assert exact.json["candidates"] == 232  # of 235, three are in the first frame
+    assert approximate.json["candidates"] is None
+    assert exact.json["ms"] > 0
+
+
+def test_holds_the_very_numbers_of_chroma(made_db: Path) -> None:
+    with open_to_read(made_db) as index, open_chroma(made_db) as chroma:
+        assert isinstance(index, IndexStore)
+        mine, theirs = index.scan(Filter()), chroma.scan(Filter())
+    assert mine.sightings == theirs.sightings
+    assert (mine.embeddings.vectors == theirs.embeddings.vectors).all()
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("name", ["manifest", "vectors", "table", "paths"])
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, remove])
+def test_damage_is_noticed_and_mended(
+    own_db: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    before = matches(search(own_db, tmp_path))
+    damage(part(own_db, name))
+    mended = search(own_db, tmp_path)
+    assert matches(mended) == before
+    assert mended.json["exact"] is True
+    with open_to_read(own_db) as store:
+        assert isinstance(store, IndexStore)
+
+
+def test_index_of_another_database_is_not_believed(own_db: Path, sample: Path, tmp_path: Path):
+    before = matches(search(own_db, tmp_path))
+    other = ("ingest", sample, "--max-frames", 3, "--tiles", "off", "--db", tmp_path / "other")
+    assert run(*other, cwd=tmp_path).code == 0
+    shutil.rmtree(own_db / "index")
+    shutil.copytree(tmp_path / "other" / "index", own_db / "index")
+    assert matches(search(own_db, tmp_path)) == before
+
+
+def test_index_that_is_behind_catches_up(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    old = shutil.copytree(own_db / "index", tmp_path / "old")
+    more = ("ingest", sample, "--camera", "b", "--max-frames", 3, "--tiles", "off")
+    assert run(*more, "--db", own_db, cwd=tmp_path).code == 0
+    with open_to_read(own_db) as store:
+        expected = store.scan(Filter())
+    shutil.rmtree(own_db / "index")
+    shutil.copytree(old, own_db / "index")  # as after a crash between Chroma's write and ours
+    vectors = part(own_db, "vectors")
+    with open_to_read(own_db) as store:
+        found = store.scan(Filter())
+        assert isinstance(store, IndexStore)
+    assert found.sightings == expected.sightings
+    assert (found.embeddings.vectors == expected.embeddings.vectors).all()
+    assert part(own_db, "vectors") == vectors  # appended to, not made anew
+
+
+def test_what_was_being_written_does_not_count(own_db: Path, tmp_path: Path) -> None:
+    before = matches(search(own_db, tmp_path))
+    for name in ("vectors", "table", "paths"):
+        with part(own_db, name).open("ab") as file:
+            file.write(b"half a row")
+    assert matches(search(own_db, tmp_path)) == before
+
+
+def test_database_older_than_the_index(own_db: Path, tmp_path: Path) -> None:
+    before = matches(search(own_db, tmp_path))
+    shutil.rmtree(own_db / "index")
+    with sqlite3.connect(own_db / "chroma.sqlite3") as connection:
+        connection.execute("DELETE FROM collection_metadata WHERE key = 'generation'")
+    assert matches(search(own_db, tmp_path)) == before
+    assert (own_db / "index" / "manifest.json").is_file()
+
+
+def test_read_only_database_without_an_index(
+    own_db: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
+) -> None:
+    before = [m[0] for m in matches(search(own_db, tmp_path))]
+    read_only = own_db / "index"
+    for path in (*read_only.iterdir(), read_only):
+        path.chmod(0o555)
+    ran = search(own_db, tmp_path, prefix=as_plain_user)
+    assert [m[0] for m in matches(ran)] == before  # an index that is there is used
+    assert ran.json["exact"] is True
+    part(own_db, "manifest").chmod(0o777)
+    read_only.chmod(0o777)
+    remove(part(own_db, "manifest"))
+    read_only.chmod(0o555)
+    ran = search(own_db, tmp_path, prefix=as_plain_user)
+    assert [m[0] for m in matches(ran)] == before
+    assert ran.json["exact"] is False
+    assert "warning: the exact index cannot be used, as it is missing" in ran.err
+    read_only.chmod(0o777)
+
+
+def test_readers_go_on_while_one_writes(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    before = matches(search(own_db, tmp_path))
+    with open_chroma(own_db) as reading:
+        provenance = reading.provenance
+    with open_chroma(own_db, provenance) as writer:
+        for _ in range(2):
+            assert matches(search(own_db, tmp_path)) == before
+        ran = run("ingest", sample, "--camera", "b", "--db", own_db, cwd=tmp_path)
+        assert ran.code == 1
+        assert "another reidsearch is using" in ran.err
+        rows = writer.scan(Filter(frame=1))
+        [record] = writer.sources()
+        writer.add(rows, record)  # rows replaced: no index until this writer is done
+        with pytest.raises(DatabaseBusyError), open_to_read(own_db):
+            pass
+    assert matches(search(own_db, tmp_path)) == before
+
+
+def test_killed_between_the_database_and_its_index(
+    own_db: Path, sample: Path, tmp_path: Path
+) -> None:
+    """Chroma has the rows and the record, and the process ends before the index has them."""
+    code = f"""
+import os
+from reidsearch.store import index_keeper
+from reidsearch import open_gallery, open_source, SourceOptions
+from pathlib import Path
+index_keeper.append = lambda *_: os._exit(9)
+with open_gallery({str(own_db)!r}, write=True) as gallery:
+    gallery.ingest(open_source(Path({str(sample)!r}), SourceOptions(camera="b", max_frames=2)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 9, done.stderr
+    with open_to_read(own_db) as store:
+        assert isinstance(store, IndexStore)
+        assert len(store.sources()) == 2
+        assert len(store.sightings(Filter())) == sum(record.people for record in store.sources())
+
+
+def test_full_disk_stops_no_ingest(
+    own_db: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    footage = open_source(sample, SourceOptions(camera="b", max_frames=2))
+    with open_gallery(own_db, write=True) as gallery:
+        monkeypatch.setattr(index_keeper, "append", fail)
+        people = gallery.ingest(footage).people
+        assert "No space left" in gallery.store.index_problem
+        assert len(gallery.store) == 235 + people
+    monkeypatch.undo()
+    ran = search(own_db, tmp_path)
+    assert ran.json["exact"] is True
+    assert ran.json["candidates"] > 232

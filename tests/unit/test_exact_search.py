@@ -1,0 +1,108 @@
+"""The exact search beside float64 arithmetic over all rows."""
+
+import numpy as np
+import pytest
+
+from reidsearch.store import exact_search
+from reidsearch.store.exact_search import rank_rows
+
+ROWS, DIMENSION = 40_000, 64
+
+
+def brute_force(vectors, query, rows, top, fuse="min"):
+    apart = vectors[rows].astype(np.float64)[:, np.newaxis] - query.astype(np.float64)
+    distances = np.sqrt(np.square(apart).sum(axis=2))
+    fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
+    order = np.lexsort((rows, fused))[:top]
+    return rows[order].tolist(), fused[order]
+
+
+def normalised(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+def make_random(rng):
+    return normalised(rng.standard_normal((ROWS, DIMENSION)))
+
+
+def make_clusters(rng):
+    centres = rng.standard_normal((20, DIMENSION))[rng.integers(0, 20, ROWS)]
+    return normalised(centres + 0.02 * rng.standard_normal((ROWS, DIMENSION)))
+
+
+def make_duplicates(rng):
+    return make_random(rng)[rng.integers(0, 50, ROWS)]
+
+
+def make_equal_distances(rng):
+    """Unit vectors along the axes and between them: few distances, each of thousands of rows."""
+    vectors = np.zeros((ROWS, DIMENSION))
+    vectors[np.arange(ROWS), rng.integers(0, DIMENSION, ROWS)] = 1
+    some = rng.random(ROWS) < 0.3
+    vectors[some, rng.integers(0, DIMENSION, some.sum())] = 1
+    return normalised(vectors)
+
+
+def make_nearly_equal(rng):
+    """Neighbours that float32 sums can put in the wrong order."""
+    vectors = make_random(rng)
+    vectors[:] = vectors[0]
+    places = rng.integers(0, DIMENSION, ROWS)
+    steps = np.where(rng.random(ROWS) < 0.5, 1, 2).astype(np.uint16)
+    bits = vectors.view(np.uint16)
+    bits[np.arange(ROWS), places] += steps
+    return vectors
+
+
+KINDS = [make_random, make_clusters, make_duplicates, make_equal_distances, make_nearly_equal]
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("top", [1, 20, 5000])
+def test_agrees_with_float64_on_every_row(make, top):
+    rng = np.random.default_rng(top)
+    vectors = make(rng)
+    windows = [slice(0, ROWS), slice(100, 30_000), slice(39_990, ROWS)]
+    for window in windows:
+        query = vectors[rng.integers(0, ROWS)][np.newaxis]
+        [(rows, distances)] = rank_rows(vectors, [query], [window], top)
+        expected = brute_force(vectors, query, np.arange(window.start, window.stop), top)
+        assert rows.tolist() == expected[0]
+        np.testing.assert_array_equal(distances, expected[1])
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("fuse", ["min", "mean"])
+def test_several_slices_queries_and_a_mask(make, fuse):
+    rng = np.random.default_rng(3)
+    vectors = make(rng)
+    score = rng.random(ROWS)
+    slices = [slice(30_000, 35_000), slice(0, 7), slice(12, 12), slice(100, 20_000)]
+    rows = np.concatenate([np.arange(s.start, s.stop) for s in slices])
+    rows = rows[score[rows] > 0.5]
+    queries = [vectors[:3], vectors[5:6], vectors[-2:]]
+    found = rank_rows(vectors, queries, slices, 30, fuse, lambda part: score[part] > 0.5)
+    for query, (got, distances) in zip(queries, found, strict=True):
+        expected = brute_force(vectors, query, rows, 30, fuse)
+        assert got.tolist() == expected[0]
+        np.testing.assert_array_equal(distances, expected[1])
+
+
+def test_fewer_rows_than_wanted_and_none():
+    vectors = make_random(np.random.default_rng(0))
+    [(rows, _)] = rank_rows(vectors, [vectors[:1]], [slice(0, 3)], 10)
+    assert sorted(rows.tolist()) == [0, 1, 2]
+    assert [len(found) for found, _ in rank_rows(vectors, [vectors[:1]] * 2, [], 10)] == [0, 0]
+
+
+def test_a_kernel_that_rounds_too_much_is_not_believed(monkeypatch):
+    vectors = make_clusters(np.random.default_rng(1))
+
+    def careless(query, some):
+        return exact_search._by_numpy(query, some).astype(np.float16).astype(np.float64)
+
+    monkeypatch.setattr(exact_search, "_by_numkong", careless)
+    [(rows, distances)] = rank_rows(vectors, [vectors[:1]], [slice(0, ROWS)], 20)
+    expected = brute_force(vectors, vectors[:1], np.arange(ROWS), 20)
+    assert rows.tolist() == expected[0]
+    np.testing.assert_array_equal(distances, expected[1])
