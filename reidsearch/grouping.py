@@ -11,7 +11,7 @@ from reidsearch.errors import UsageError
 from reidsearch.types import Match, Passage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from reidsearch.types import Fuse
 
@@ -41,10 +41,12 @@ class Grouping:
     fuse: Fuse = "min"
 
     def __post_init__(self) -> None:
-        if self.top < 1 or (self.per_frame or 1) < 1 or (self.per_source or 1) < 1:
-            raise UsageError(f"{self.top} matches cannot be shown")
-        if (self.gap_s or 0) < 0 or (self.max_distance or 0) < 0:
-            raise UsageError("distances and gaps are not negative")
+        for count in (self.top, self.per_frame, self.per_source):
+            if count is not None and count < 1:
+                raise UsageError(f"{count} matches cannot be shown")
+        for length in (self.gap_s, self.max_distance):
+            if length is not None and not length >= 0:
+                raise UsageError("distances and gaps are not negative")
 
     @property
     def first_guess(self) -> int:
@@ -68,42 +70,17 @@ class Grouping:
         """
         near = [m for m in ranked if self.max_distance is None or m.distance <= self.max_distance]
         is_all = is_all or len(near) < len(ranked)
-        kept = self._thin(near)
+        kept = _first_of(near, self.per_frame, _frame_of)
         if self.gap_s is not None:
             matches = self._join(kept, likely_distance or 0.0, is_all=is_all)
         else:
             matches = kept if is_all or len(kept) >= self.top else None
         if matches is None:
             return None
-        chosen = self._limit_sources(matches)
+        chosen = _first_of(matches, self.per_source, _source_of)
         if len(chosen) < min(self.top, len(matches)) and not is_all:
             return None
         return [replace(m, rank=rank) for rank, m in enumerate(chosen[: self.top], start=1)]
-
-    def _thin(self, ranked: list[Match]) -> list[Match]:
-        """The nearest of each frame."""
-        if self.per_frame is None:
-            return ranked
-        seen: Counter[tuple[str, str, int]] = Counter()
-        kept = []
-        for match in ranked:
-            key = match.sighting.camera, match.sighting.source, match.sighting.frame
-            seen[key] += 1
-            if seen[key] <= self.per_frame:
-                kept.append(match)
-        return kept
-
-    def _limit_sources(self, matches: list[Match]) -> list[Match]:
-        if self.per_source is None:
-            return matches
-        seen: Counter[tuple[str, str]] = Counter()
-        kept = []
-        for match in matches:
-            key = match.sighting.camera, match.sighting.source
-            seen[key] += 1
-            if seen[key] <= self.per_source:
-                kept.append(match)
-        return kept
 
     def _join(
         self, kept: list[Match], likely_distance: float, *, is_all: bool
@@ -123,7 +100,7 @@ class Grouping:
     def _passages(self, kept: list[Match]) -> list[Match]:
         by_source: dict[tuple[str, str], list[Match]] = defaultdict(list)
         for match in kept:
-            by_source[match.sighting.camera, match.sighting.source].append(match)
+            by_source[_source_of(match)].append(match)
         passages = []
         for matches in by_source.values():
             matches.sort(key=lambda match: match.sighting.time_s)
@@ -135,6 +112,30 @@ class Grouping:
                 run.append(match)
             passages.append(_as_one(run))
         return sorted(passages, key=lambda match: match.rank)
+
+
+def _source_of(match: Match) -> tuple[str, str]:
+    return match.sighting.camera, match.sighting.source
+
+
+def _frame_of(match: Match) -> tuple[str, str, int]:
+    return (*_source_of(match), match.sighting.frame)
+
+
+def _first_of(
+    matches: list[Match], count: int | None, key_of: Callable[[Match], Hashable]
+) -> list[Match]:
+    """The first `count` matches of each key; all of them when it is None."""
+    if count is None:
+        return matches
+    seen: Counter[Hashable] = Counter()
+    kept = []
+    for match in matches:
+        key = key_of(match)
+        seen[key] += 1
+        if seen[key] <= count:
+            kept.append(match)
+    return kept
 
 
 def _as_one(run: list[Match]) -> Match:

@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import pytest
+
+from reidsearch.errors import UsageError
+from reidsearch.grouping import Grouping
+from reidsearch.types import Match
+from tests.unit.builders import make_info, make_sighting
+
+GATE, YARD = make_info("gate"), make_info("yard")  # 10 frames a second
+
+
+def ranked(*people):
+    """Matches from (source, frame, person), nearest first, 0.1 apart."""
+    return [
+        Match(rank, rank / 10, make_sighting(*person))
+        for rank, person in enumerate(people, start=1)
+    ]
+
+
+def summary(matches):
+    return [(match.rank, match.sighting.camera, match.sighting.frame) for match in matches]
+
+
+PEOPLE = ranked(
+    *[(GATE, 1, 1), (GATE, 1, 2), (GATE, 2, 1), (YARD, 9, 1), (GATE, 40, 1), (YARD, 9, 2)],
+    *[(GATE, 3, 1), (YARD, 10, 1)],
+)
+
+
+def test_the_nearest_of_each_frame():
+    found = Grouping(10).apply(PEOPLE, None, is_all=True)
+    assert summary(found) == [
+        *[(1, "gate", 1), (2, "gate", 2), (3, "yard", 9), (4, "gate", 40), (5, "gate", 3)],
+        (6, "yard", 10),
+    ]
+    assert len(Grouping(10, per_frame=2).apply(PEOPLE, None, is_all=True)) == 8
+    assert Grouping(10, per_frame=None).apply(PEOPLE, None, is_all=True) == PEOPLE
+
+
+def test_more_people_are_asked_for_when_they_are_of_a_few_frames():
+    assert Grouping(3).apply(PEOPLE[:3], None, is_all=False) is None
+    assert len(Grouping(3).apply(PEOPLE[:4], None, is_all=False)) == 3
+    assert len(Grouping(3).apply(PEOPLE[:3], None, is_all=True)) == 2
+
+
+def test_limits_of_distance_and_source():
+    near = Grouping(10, max_distance=0.3).apply(PEOPLE, None, is_all=False)
+    assert summary(near) == [(1, "gate", 1), (2, "gate", 2)]  # what is farther is not asked for
+    few = Grouping(10, per_source=1).apply(PEOPLE, None, is_all=True)
+    assert summary(few) == [(1, "gate", 1), (2, "yard", 9)]
+    assert Grouping(3, per_source=1).apply(PEOPLE, None, is_all=False) is None
+
+
+def test_passages_are_shown_by_their_nearest_sighting():
+    found = Grouping(10, gap_s=0.1).apply(PEOPLE, None, is_all=True)
+    assert summary(found) == [(1, "gate", 1), (2, "yard", 9), (3, "gate", 40)]
+    walk = found[0].passage
+    assert (walk.first.frame, walk.last.frame, walk.count) == (1, 3, 3)
+    assert [match.passage.count for match in found] == [3, 2, 1]
+    apart = Grouping(10, gap_s=0.05).apply(PEOPLE, None, is_all=True)
+    assert len(apart) == 6
+
+
+def test_passage_grows_with_the_likely_but_not_with_all():
+    people = PEOPLE[:5] + PEOPLE[6:]  # of the walk past the gate, frame 3 comes late
+    two = Grouping(2, gap_s=0.1)
+    assert [m.passage.count for m in two.apply(people, None, is_all=True)] == [2, 1]
+    assert [m.passage.count for m in two.apply(people, 0.7, is_all=True)] == [3, 1]
+    assert two.apply(people[:4], 0.7, is_all=False) is None
+
+
+def test_nobody():
+    for grouping in (Grouping(), Grouping(gap_s=1), Grouping(per_source=1)):
+        assert grouping.apply([], None, is_all=True) == []
+
+
+def test_ranks_are_counted_anew():
+    found = Grouping(5).apply([replace(m, rank=m.rank + 7) for m in PEOPLE], None, is_all=True)
+    assert [match.rank for match in found] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"top": 0}, {"per_frame": 0}, {"per_source": -1}, {"gap_s": -1}, {"max_distance": -1}],
+)
+def test_limits_that_are_none(limits):
+    with pytest.raises(UsageError):
+        Grouping(**limits)
