@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 LOCK_WAIT_S = 3.0
 
 _SOURCE_PREFIX = "source:"
-# Fixed at creation. Recall matters more here than the milliseconds it costs.
+# Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
+# the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
 _INDEX: CreateCollectionConfiguration = {
-    "hnsw": {"space": "l2", "ef_construction": 200, "max_neighbors": 32, "ef_search": 256}
+    "hnsw": {"space": "l2", "ef_construction": 100, "max_neighbors": 16, "ef_search": 256}
 }
 
 
