@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import chromadb
 import numpy as np
 import typer
 from bench_tools import machine
@@ -186,27 +187,32 @@ def make_sighting(info: SourceInfo, frame: int, person: int) -> Sighting:
 def measure(path: Path, crops: int, dim: int, queries: int) -> list[dict[str, Any]]:
     """Ask every method the same questions, in turn."""
     frames = crops // CAMERAS // PER_FRAME
-    windows = {
-        "100 %": Filter(),
-        "50 %": Filter(after_frame=frames // 2),
-        "1 %": Filter(after_frame=frames - max(frames // 100, 1)),
-        "one camera": Filter(sources=(("camera1", "video"),)),
+    half, most = frames // 2, frames - max(frames // 100, 1)
+    windows: dict[str, tuple[Filter, dict[str, Any] | None]] = {
+        "100 %": (Filter(), None),
+        "50 %": (Filter(after_frame=half), {"frame": {"$gt": half}}),
+        "1 %": (Filter(after_frame=most), {"frame": {"$gt": most}}),
+        "one camera": (Filter(sources=(("camera1", "video"),)), {"camera": "camera1"}),
     }
     rng = np.random.default_rng(7)
     rows = []
-    with open_to_read(path) as index, open_chroma(path) as chroma:
+    with open_to_read(path) as index, chromadb.PersistentClient(path) as client:
+        people = client.get_collection("people", embedding_function=None)
         vectors = index.scan(Filter()).embeddings.vectors
         vectors = vectors[rng.integers(0, len(vectors), queries)]
-        for window, wanted in windows.items():
+        for window, (wanted, where) in windows.items():
             records = index.scan(wanted)
             truth = brute_force(records, vectors)
             methods: dict[str, Callable[[np.ndarray], list[str]]] = {
                 "exact": lambda v, w=wanted: ids(index.query([v[np.newaxis]], w, TOP)[0]),
-                "chroma_where": lambda v, w=wanted: ids(chroma.query([v[np.newaxis]], w, TOP)[0]),
                 "numpy": numpy_search(records),
+                f"chroma_{'all' if where is None else 'where'}": lambda v, w=where: people.query(
+                    query_embeddings=v[np.newaxis],
+                    n_results=TOP,
+                    where=w,
+                    include=["metadatas", "distances"],
+                )["ids"][0],
             }
-            if window == "100 %":
-                methods["chroma_all"] = methods.pop("chroma_where")
             for method, ask in methods.items():
                 ask(vectors[0])
                 times, hits = [], 0
