@@ -192,7 +192,10 @@ def measure(path: Path, crops: int, dim: int, queries: int) -> list[dict[str, An
         "100 %": (Filter(), None),
         "50 %": (Filter(after_frame=half), {"frame": {"$gt": half}}),
         "1 %": (Filter(after_frame=most), {"frame": {"$gt": most}}),
-        "one camera": (Filter(sources=(("camera1", "video"),)), {"camera": "camera1"}),
+        "one camera": (
+            Filter(sources=(("camera1", "video"),)),
+            {"$and": [{"camera": "camera1"}, {"source": "video"}]},
+        ),
     }
     rng = np.random.default_rng(7)
     rows = []
