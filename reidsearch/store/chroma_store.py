@@ -89,6 +89,8 @@ class ChromaStore:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another --db"
             )
+        if self._keeper:
+            self._keeper.prepare(records, source)
         vectors = _as_half(records.embeddings.vectors)
         if source.info.key not in self._sources:  # no row shall be without its source
             self._record(replace(source, frames=FrameSet(), people=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class IndexKeeper:
     def catch_up(self, store: Store, generation: int, on_step: OnStep) -> None:
         """Add what the index lacks, or make it anew; `on_step` gets rows done and to do."""
         is_in_step = self._manifest.generation == generation and self._manifest.sources
-        if is_in_step and not self._is_stale:
+        if self.problem or (is_in_step and not self._is_stale):
             return
         records = {record.info.key: record for record in store.sources()}
         known = {record.info.key: record for record in self._manifest.sources}
@@ -63,22 +63,30 @@ class IndexKeeper:
         todo = sum(record.people for record in records.values())
         for key, record in records.items():
             have = known[key].frames if key in known else FrameSet()
+            self._manifest = self._with(record)
             for found in _read_missing(store, record, have):
-                self._write(found, self._with(record), generation, confirmed=False)
+                self._append(found)
                 done += len(found)
                 on_step(min(done, todo), todo)
-        if not self.problem:
-            self._write(None, self._manifest, generation, confirmed=True)
+        self._confirm(generation)
 
-    def add(self, records: Records, source: SourceRecord, generation: int) -> None:
-        """Add rows of frames that were just recorded."""
+    def prepare(self, records: Records, source: SourceRecord) -> None:
+        """Look at rows before the database gets them: if they replace others, the index goes.
+
+        Then `catch_up` makes it anew.
+        """
         before = {record.info.key: record for record in self._manifest.sources}
         known = before[source.info.key].frames if source.info.key in before else FrameSet()
         if any(sighting.frame in known for sighting in records.sightings):
-            self._is_stale = True  # rows were replaced: `catch_up` makes the index anew
+            self._is_stale = True
             remove_manifest(self._folder)
-        if not (self.problem or self._is_stale):
-            self._write(records, self._with(source), generation, confirmed=True)
+
+    def add(self, records: Records, source: SourceRecord, generation: int) -> None:
+        """Add rows of frames that were just recorded."""
+        if not self._is_stale:
+            self._manifest = self._with(source)
+            self._append(records)
+            self._confirm(generation)
 
     def _with(self, source: SourceRecord) -> Manifest:
         """The manifest with a source's record, new or renewed."""
@@ -90,24 +98,30 @@ class IndexKeeper:
             sources.append(source)
         return replace(self._manifest, sources=tuple(sources))
 
-    def _write(
-        self, records: Records | None, manifest: Manifest, generation: int, *, confirmed: bool
-    ) -> None:
+    def _append(self, records: Records) -> None:
+        """Write rows; they count when they are confirmed."""
         if self.problem:
             return
-        try:
+        with self._giving_up():
             self._folder.mkdir(exist_ok=True)
-            if records is not None:
-                manifest = append(self._folder, manifest, records)
-            self._manifest = replace(manifest, generation=generation)
-            if confirmed:
-                write_manifest(self._folder, self._manifest)
-        except OSError as error:
-            self._give_up(f"cannot write {self._folder}: {error.strerror}")
+            self._manifest = append(self._folder, self._manifest, records)
 
-    def _give_up(self, problem: str) -> None:
-        self.problem = problem
-        remove_manifest(self._folder)
+    def _confirm(self, generation: int) -> None:
+        if self.problem:
+            return
+        with self._giving_up():
+            self._folder.mkdir(exist_ok=True)
+            self._manifest = replace(self._manifest, generation=generation)
+            write_manifest(self._folder, self._manifest)
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Do without an index where it cannot be written: the database itself is."""
+        try:
+            yield
+        except OSError as error:
+            self.problem = f"cannot write {self._folder}: {error.strerror}"
+            remove_manifest(self._folder)
 
 
 def _read_missing(store: Store, record: SourceRecord, have: FrameSet) -> Iterator[Records]:

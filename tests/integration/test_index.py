@@ -6,8 +6,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from reidsearch import SourceOptions, open_gallery, open_source
@@ -16,7 +19,7 @@ from reidsearch.store import index_keeper
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.opening import open_to_read
-from reidsearch.types import Filter
+from reidsearch.types import Filter, Records
 from tests.conftest import Ran, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
@@ -185,6 +188,42 @@ with open_gallery({str(own_db)!r}, write=True) as gallery:
         assert isinstance(store, IndexStore)
         assert len(store.sources()) == 2
         assert len(store.sightings(Filter())) == sum(record.people for record in store.sources())
+
+
+def test_killed_while_rows_are_replaced(own_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with open_chroma(own_db) as reading:
+        provenance = reading.provenance
+    with open_chroma(own_db, provenance) as writer:
+        everyone, [record] = writer.scan(Filter(frame=1)), writer.sources()
+        moved = tuple(replace(s, score=0.123) for s in everyone.sightings)
+        monkeypatch.setattr(index_keeper.IndexKeeper, "add", kill)
+        monkeypatch.setattr(index_keeper.IndexKeeper, "catch_up", lambda *_: None)
+        with pytest.raises(Killed):
+            writer.add(Records(moved, everyone.embeddings), record)
+    monkeypatch.undo()
+    with open_to_read(own_db) as store:
+        assert isinstance(store, IndexStore)
+        assert {s.score for s in store.sightings(Filter(frame=1))} == {0.123}
+        assert len(store) == 235
+
+
+def test_source_without_people_is_known_to_the_index(own_db: Path, tmp_path: Path) -> None:
+    picture = np.full((300, 300, 3), 200, np.uint8)
+    (tmp_path / "empty").mkdir()
+    cv2.imwrite(str(tmp_path / "empty" / "frame_1.png"), picture)
+    ran = run("ingest", tmp_path / "empty", "--db", own_db, "--json", cwd=tmp_path)
+    assert (ran.json["frames"], ran.json["people"]) == (1, 0)
+    for _ in range(2):
+        with open_to_read(own_db) as store:
+            assert isinstance(store, IndexStore)
+            assert [record.info.name for record in store.sources()] == ["empty", "pets09-s2l1"]
+        remove(part(own_db, "manifest"))
 
 
 def test_full_disk_stops_no_ingest(
