@@ -36,6 +36,7 @@ from reidsearch.search import (
     query_stored,
 )
 from reidsearch.sources import FrameSource, open_source
+from reidsearch.store.lock import FOREVER, WAIT_S
 from reidsearch.store.opening import open_to_read
 from reidsearch.window import Moment, Window
 
@@ -323,6 +324,7 @@ def open_gallery(
     skip_unchanged: bool = False,
     backend: Backend = "auto",
     approximate: bool = False,
+    wait: bool = False,
     on_index: Callable[[int, int], None] = lambda _done, _total: None,
     on_problem: Callable[[str], None] = lambda _problem: None,
 ) -> Iterator[Gallery]:
@@ -341,10 +343,12 @@ def open_gallery(
         backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
             and torch.
         approximate: let Chroma's graph answer, and not the exact index.
+        wait: until other processes have let go of the database, to write it.
         on_index: called with rows done and to do when the index has to be made first.
-        on_problem: called with a sentence when there can be no index.
+        on_problem: called with a sentence when there can be no index, or the last writer died.
 
     Raises:
+        DatabaseBusyError: another process writes, or reads what this one wants to write.
         StoreError: the database cannot be used, or was made with other models.
         ModelError: a model is unknown, or its weights are missing or damaged.
     """
@@ -356,7 +360,14 @@ def open_gallery(
             from reidsearch.store.chroma_store import open_chroma
 
             created = _new_provenance(detector, embedder) if write else None
-            store = opened = held.enter_context(open_chroma(Path(db), created, on_step=on_index))
+            chroma = open_chroma(
+                Path(db),
+                created,
+                wait_s=FOREVER if wait else WAIT_S,
+                on_step=on_index,
+                on_note=on_problem,
+            )
+            store = opened = held.enter_context(chroma)
             writable = opened if write else None
         else:
             reading = open_to_read(Path(db), on_step=on_index, on_problem=on_problem)

@@ -79,6 +79,9 @@ def ingest(
         ),
     ] = None,
     backend: Backend = "auto",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait while another process uses the database.")
+    ] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each part of the work waited for.")
     ] = False,
@@ -110,6 +113,7 @@ def ingest(
             tiles=tiles,
             skip_unchanged=skip_unchanged,
             backend=backend,
+            wait=wait,
         ) as gallery,
         _Progress(opened) as progress,
     ):

@@ -16,14 +16,21 @@ import chromadb
 import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
-from filelock import ReadWriteLock, Timeout
 
-from reidsearch.errors import DatabaseBusyError, ModelMismatchError, SchemaError, StoreError
+from reidsearch.errors import ModelMismatchError, SchemaError, StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.store.index_file import FOLDER
 from reidsearch.store.index_keeper import IndexKeeper
-from reidsearch.store.layout import COLLECTION, LOCK_FILE, SCHEMA, has_database, require_database
+from reidsearch.store.layout import (
+    COLLECTION,
+    LOCK_FILE,
+    OWNER_FILE,
+    SCHEMA,
+    has_database,
+    require_database,
+)
+from reidsearch.store.lock import WAIT_S, reading, writing
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
@@ -35,8 +42,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.types import Fuse
-
-LOCK_WAIT_S = 3.0
 
 _SOURCE_PREFIX = "source:"
 # Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
@@ -174,7 +179,9 @@ def open_chroma(
     create: Provenance | None = None,
     *,
     mend: bool = False,
+    wait_s: float = WAIT_S,
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    on_note: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[ChromaStore]:
     """Open the database in `folder` and hold it until the context ends.
 
@@ -186,7 +193,9 @@ def open_chroma(
         create: given to write; a database that does not exist yet, or has nothing in it, is
             made with these models.
         mend: bring the exact index into step, as happens when writing too.
-        on_step: called with rows done and to do when that takes a while.
+        wait_s: how long to wait for other processes, to write; see `lock.writing`.
+        on_step: called with rows done and to do when the index takes a while.
+        on_note: called with a sentence when the last writer died at its work.
 
     Raises:
         StoreError: the folder holds no database of ours (and may not get one), or is read-only.
@@ -200,7 +209,8 @@ def open_chroma(
         _prepare(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(_lock(folder, exclusive=writes))
+            lock = writing(folder, wait_s, on_note) if writes else reading(folder)
+            held.enter_context(lock)
             client = held.enter_context(_open_client(folder))
             collection = _open_collection(client, folder, create)
             store = ChromaStore(client, collection, folder / FOLDER if writes else None)
@@ -215,7 +225,7 @@ def _prepare(folder: Path) -> None:
     """Make the folder of a new database, which must be empty."""
     if has_database(folder):
         return
-    ours = {LOCK_FILE, "README.md"}
+    ours = {LOCK_FILE, OWNER_FILE, "README.md"}
     foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
     if foreign:
         raise StoreError(
@@ -226,19 +236,6 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _explain(error, folder) from error
-
-
-@contextmanager
-def _lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
-    try:
-        with lock.write_lock(LOCK_WAIT_S) if exclusive else lock.read_lock(LOCK_WAIT_S):
-            yield
-    except Timeout:
-        raise DatabaseBusyError(
-            f"another reidsearch is using the database {folder}",
-            hint="wait until it has finished; an ingest may be stopped, what it stored stays",
-        ) from None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ SCHEMA = 2
 
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
+OWNER_FILE = "reidsearch.owner.json"
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 

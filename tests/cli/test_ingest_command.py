@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from reidsearch.store.lock import writing
 from tests.conftest import COMMAND, SAMPLE, assert_refused, run
 
 
@@ -344,9 +345,25 @@ def test_second_process_is_told_to_wait(own_db: Path, tmp_path: Path) -> None:
         searched = run("search", "--frame", "pets09-s2l1/pets09-s2l1:1", cwd=tmp_path)
         assert writer.poll() is None
         writer.send_signal(signal.SIGKILL)
-    assert_refused(ran, "another reidsearch", "wait")
+    who = f"reidsearch ingest (process {writer.pid} on "
+    assert_refused(ran, "another reidsearch", who, "--wait")
     assert searched.code == 0, searched.err  # readers need not wait
-    assert run(*other, cwd=tmp_path).code == 0
+    taken_over = run(*other, cwd=tmp_path)
+    assert taken_over.code == 0
+    assert who in taken_over.err
+    assert "did not finish its work" in taken_over.err
+    assert "did not finish" not in run(*other, cwd=tmp_path).err
+
+
+def test_second_process_waits_if_told_to(own_db: Path, tmp_path: Path) -> None:
+    frames = copy_frames(tmp_path / "frames", 1)
+    arguments = [COMMAND, "ingest", frames, "--tiles", "off", "--wait"]
+    with writing(own_db):
+        waiting = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(6)
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, err
 
 
 def test_json_is_one_document(tmp_path: Path) -> None:

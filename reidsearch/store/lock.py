@@ -1,0 +1,108 @@
+"""One writer, many readers: who may use a database, across processes.
+
+The lock itself ends with its process, however that ends. A writer leaves a note of who it is beside
+it, for others to read; one that is still there when the lock is free is that of a writer that died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from filelock import ReadWriteLock, Timeout
+
+from reidsearch.errors import DatabaseBusyError
+from reidsearch.store.layout import LOCK_FILE, OWNER_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WAIT_S = 1.0
+FOREVER = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that writes, or wrote, a database.
+
+    Attributes:
+        started: local time, ISO 8601.
+        command: its name and first argument.
+    """
+
+    host: str
+    pid: int
+    started: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.command} (process {self.pid} on {self.host}, since {self.started})"
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep writers out; raises DatabaseBusyError when there is one."""
+    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
+    try:
+        with lock.read_lock(WAIT_S):
+            yield
+    except Timeout:
+        raise _busy(folder) from None
+
+
+@contextmanager
+def writing(
+    folder: Path, wait_s: float = WAIT_S, on_note: Callable[[str], None] = lambda _note: None
+) -> Iterator[None]:
+    """Keep all others out.
+
+    Args:
+        folder: the database.
+        wait_s: how long to wait for those who are in; `FOREVER` waits until they have gone.
+        on_note: called with a sentence when the last writer died at its work.
+
+    Raises:
+        DatabaseBusyError: others are in.
+    """
+    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
+    try:
+        with lock.write_lock(wait_s):
+            last = _read_owner(folder)
+            if last is not None:
+                on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
+            note = folder / OWNER_FILE
+            note.write_text(json.dumps(asdict(_this_process())), "utf-8")
+            try:
+                yield
+            finally:
+                note.unlink(missing_ok=True)
+    except Timeout:
+        raise _busy(folder) from None
+
+
+def _this_process() -> Owner:
+    command = " ".join(["reidsearch", *sys.argv[1:2]])
+    started = datetime.now().astimezone().isoformat(" ", "seconds")
+    return Owner(socket.gethostname(), os.getpid(), started, command)
+
+
+def _read_owner(folder: Path) -> Owner | None:
+    with suppress(OSError, ValueError, TypeError):
+        return Owner(**json.loads((folder / OWNER_FILE).read_text("utf-8")))
+    return None
+
+
+def _busy(folder: Path) -> DatabaseBusyError:
+    owner = _read_owner(folder)
+    return DatabaseBusyError(
+        f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
+        hint="wait until it has finished, or ingest with --wait; an ingest may be stopped, "
+        "what it stored stays",
+    )
