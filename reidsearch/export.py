@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".jsonl", ".parquet")
 BOXES = (*TABLES, ".txt", ".json")
 _GROUP_ROWS = 10_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _names(prefix: str, count: int) -> tuple[str, ...]:
@@ -120,12 +121,17 @@ def _write_csv(rows: Iterable[Row], columns: Columns, file: TextIO) -> int:
         count += 1
         writer.writerow(
             [
-                cell
+                _as_cell(cell)
                 for name, cells in columns.items()
                 for cell in (row[name] if cells else [row[name]])
             ]
         )
     return count
+
+
+def _as_cell(value: Any) -> Any:
+    """A name that a spreadsheet would run as a formula gets an apostrophe, as OWASP advises."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
 
 
 def _write_lines(rows: Iterable[Row], file: TextIO) -> int:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from typing import TYPE_CHECKING
 
+# A small file can hold a picture that fills all memory; OpenCV's own limit is a gigapixel.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 import cv2
 import numpy as np
 from PIL import Image
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from reidsearch.types import Detections
 
+_MOST_BYTES = 1 << 29
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 cv2.utils.logging.setLogLevel(
@@ -37,6 +42,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         ImageError: the file is missing, empty, truncated or not a picture.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting, a device never ends
+            raise ImageError(f"cannot read {path}: it is no regular file")
+        if status.st_size > _MOST_BYTES:
+            raise ImageError(f"cannot read {path}: it has {status.st_size:,} bytes")
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from reidsearch.text import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -19,9 +21,7 @@ talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 def say(message: str) -> None:
     """Tell the user something that is not data; rich markup in `message` must be meant."""
-    talk.print(
-        "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
-    )
+    talk.print(printable(message))
 
 
 def warn(message: str) -> None:
@@ -48,5 +48,5 @@ def print_fields(fields: dict[str, Any]) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields.items():
-        table.add_row(name.replace("_", " "), escape(str(value)))
+        table.add_row(name.replace("_", " "), escape(printable(str(value))))
     print_table(table)

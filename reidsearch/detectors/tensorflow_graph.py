@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,26 @@ class TensorFlowNetwork:
         return Detections(xyxy, np.asarray(scores[kept], np.float32))
 
 
+# What a network has no use for: graphs are programs, and these of their operations reach out of it.
+_REACHING_OUT = re.compile(
+    r".*(File|Files|PyFunc.*|Save.*|Restore.*|Checkpoint.*|Dataset.*|Reader.*|Socket.*|Send|Recv)"
+    r"|(Print|PrintV2|DebugIdentity.*|LoadAndRemapMatrix|Delete.*|Lookup.*|Initialize.*|XlaLaunch)"
+)
+
+
 def _read_graph(path: Path, name: str) -> tf.Graph:
     definition = tf.compat.v1.GraphDef()
     try:
         definition.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise ModelError(f"{path} is not a TensorFlow frozen graph") from error
+    functions = [node for function in definition.library.function for node in function.node_def]
+    operations = {node.op for node in (*definition.node, *functions)}
+    if reaching := sorted(filter(_REACHING_OUT.fullmatch, operations)):
+        raise ModelError(
+            f"{path} does more than compute: {', '.join(reaching)}",
+            hint="frozen graphs of detectors need no such operations; do not trust this file",
+        )
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(definition, name="")

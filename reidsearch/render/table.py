@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from reidsearch.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -72,7 +74,7 @@ def match_table(
         if match.passage is not None:
             times = (match.passage.first.time_s, match.passage.last.time_s)
             cells = (*cells, str(match.passage.count), *map(format_time, times))
-        table.add_row(*picture, *map(escape, cells))
+        table.add_row(*picture, *map(_as_cell, cells))
     return table
 
 
@@ -161,4 +163,9 @@ def _new_table(*columns: str) -> Table:
 
 
 def _add_row(table: Table, *cells: str) -> None:
-    table.add_row(*map(escape, cells))  # names may hold what rich would read as markup
+    table.add_row(*map(_as_cell, cells))
+
+
+def _as_cell(text: str) -> str:
+    """Names may hold what rich would read as markup, or a terminal as a command."""
+    return escape(printable(text))

@@ -127,6 +127,20 @@ def test_a_graph_of_something_else(tmp_path: Path, name: str) -> None:
     assert "image_tensor" in caught.value.hint
 
 
+@pytest.mark.parametrize("operation", ["WriteFile", "PyFunc", "ReadFile"])
+def test_a_graph_that_does_more_than_compute(tmp_path: Path, operation: str) -> None:
+    from reidsearch.detectors.tensorflow_graph import tf
+
+    path = write_graph(tmp_path / "graph.pb", [[0, 0, 1, 1]], [0.9], [1])
+    definition = tf.compat.v1.GraphDef()
+    definition.ParseFromString(path.read_bytes())
+    definition.node.add(name="innocent", op=operation)
+    path.write_bytes(definition.SerializeToString())
+    spec = f"faster_rcnn_inception_v2_coco={path}"
+    with pytest.raises(ModelError, match=f"more than compute: {operation}"):
+        load_detector(find_detector(spec), SETTINGS)
+
+
 @pytest.mark.parametrize("content", [b"", b"no graph at all", bytes(range(256))], ids=repr)
 def test_a_file_that_is_no_graph(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.pb"

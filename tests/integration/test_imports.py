@@ -24,6 +24,7 @@ LAYERS = (
             "box_files",
             "calibration",
             "files",
+            "text",
             "openvino_runtime",
             "images",
             "catalog",

@@ -1,5 +1,7 @@
 import io
+import os
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -246,3 +248,38 @@ def test_batch_keeps_the_order_of_channels():
     red = np.full((9, 9, 3), RED, np.uint8)
     batch = to_batch([red], size_hw=(4, 2), mean=(0, 0, 0), std=(1, 1, 1))
     np.testing.assert_allclose(batch[0, :, 0, 0] * 255, RED, rtol=1e-5)
+
+
+def test_pipes_and_devices_are_no_pictures(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for name, words in (
+        ("pipe.jpg", "no regular file"),
+        ("endless.jpg", "no regular file"),
+        ("loop.jpg", "symbolic links"),
+    ):
+        with pytest.raises(ImageError, match=words):
+            read_image(tmp_path / name)
+
+
+def test_picture_of_too_many_pixels(tmp_path):
+    """A few hundred bytes that say they hold ten gigapixels."""
+    rows = zlib.compress(b"\0" * 100_000)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)), (b"IDAT", rows)]
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in [*chunks, (b"IEND", b"")]:
+        data += struct.pack(">I", len(body)) + kind + body
+        data += struct.pack(">I", zlib.crc32(kind + body))
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(data)
+    with pytest.raises(ImageError, match=r"bomb\.png"):
+        read_image(bomb)
+
+
+def test_file_of_too_many_bytes(tmp_path):
+    large = tmp_path / "large.bmp"
+    large.touch()
+    os.truncate(large, 600 << 20)
+    with pytest.raises(ImageError, match="bytes"):
+        read_image(large)

@@ -104,3 +104,14 @@ def test_source_table_says_from_when_to_when():
 def test_brackets_in_names_are_shown(name):
     lines = print_lines(sighting_table([make_sighting(make_info(name, "monday"), 1)]))
     assert lines[1][0] == name
+
+
+def test_no_terminal_obeys_a_name():
+    info = make_info(camera="\x1b]0;owned\x07[bold]", name="a\nb\x9b31m")
+    table = sighting_table([make_sighting(info, 1)])
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(table)
+    text = console.file.getvalue()
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+    assert "]0;owned" in text
+    assert "[bold]" in text
