@@ -148,6 +148,22 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def restamp(folder: Path) -> None:
+    """Remember an index that was copied as one that was read and found whole.
+
+    Raises:
+        DamagedIndexError: it is not whole.
+    """
+    manifest = read_manifest(folder)
+    parts = {
+        name: replace(part, mtime_ns=path.stat().st_mtime_ns if path.exists() else 0)
+        for name in ("vectors", "table", "paths")
+        for part in [getattr(manifest, name)]
+        for path in [folder / part.name]
+    }
+    write_manifest(folder, replace(manifest, **parts))
+
+
 def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
     """Write rows of one source behind those that count; nothing counts before `write_manifest`.
 

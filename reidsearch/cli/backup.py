@@ -1,0 +1,46 @@
+"""`reidsearch backup` and `reidsearch restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.output import print_json, say
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File to write.")],
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Copy a database into one file with checksums; others may search it meanwhile."""
+    from reidsearch.files import require_writable
+    from reidsearch.render.table import format_bytes
+    from reidsearch.store.backup import write_backup
+
+    require_writable(out, ".zip")
+    size = write_backup(db, out)
+    if json:
+        print_json({"out": str(out), "bytes": size})
+    else:
+        say(f"{format_bytes(size)} of {escape(str(db))}: {escape(str(out))}")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What `backup` wrote.")],
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Make a database of a backup, in a new folder, once all its checksums are right."""
+    from reidsearch.render.table import format_bytes
+    from reidsearch.store.backup import restore_backup
+
+    size = restore_backup(file, db)
+    if json:
+        print_json({"db": str(db), "bytes": size})
+    else:
+        say(f"{format_bytes(size)} restored: {escape(str(db))}")

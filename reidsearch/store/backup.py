@@ -1,0 +1,142 @@
+"""A database in one file, with checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from reidsearch import __version__
+from reidsearch.errors import StoreError
+from reidsearch.files import whole_file
+from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
+from reidsearch.store.layout import (
+    DATABASE_FILE,
+    LOCK_FILE,
+    OWNER_FILE,
+    has_database,
+    require_database,
+)
+from reidsearch.store.lock import reading
+
+_LIST = "backup.json"
+_FORMAT = "reidsearch backup 1"
+_LEFT_OUT = {LOCK_FILE, OWNER_FILE}
+_PIECE_BYTES = 1 << 20
+
+
+def write_backup(folder: Path, out: Path) -> int:
+    """Copy a database, which others may read meanwhile, and return how many bytes it has.
+
+    Raises:
+        StoreError: there is no database, or the file cannot be written.
+        DatabaseBusyError: another process writes the database.
+    """
+    require_database(folder)
+    try:
+        with reading(folder), whole_file(out.resolve()) as partial:
+            return _pack(folder, partial)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot back {folder} up to {out}: {reason}") from error
+
+
+def restore_backup(backup: Path, folder: Path) -> int:
+    """Make a database of a backup, and return how many bytes it has.
+
+    Nothing is there before all of it was read and its checksums were right.
+
+    Raises:
+        StoreError: the file is no backup, is damaged, or the folder holds something already.
+    """
+    if has_database(folder) or (folder.is_dir() and _is_in_use(folder)):
+        raise StoreError(f"{folder} is not empty", hint="restore to a new --db")
+    target = folder.resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".restoring-") as temporary,
+            zipfile.ZipFile(backup) as archive,
+        ):
+            made = Path(temporary) / "db"
+            size = _unpack(archive, made)
+            require_database(made)
+            with suppress(DamagedIndexError):  # there was none: it is made when it is needed
+                restamp(made / FOLDER)
+            if target.is_dir():
+                shutil.rmtree(target)
+            made.rename(target)
+            return size
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
+        raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error
+    except OSError as error:
+        raise StoreError(f"cannot restore {backup}: {error.strerror or error}") from error
+
+
+def _is_in_use(folder: Path) -> bool:
+    return any(path.name not in {*_LEFT_OUT, "README.md"} for path in folder.iterdir())
+
+
+def _pack(folder: Path, out: Path) -> int:
+    files: list[dict[str, Any]] = []
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        # SQLite copies itself: a journal that a killed writer left behind is played back.
+        copied = Path(temporary) / DATABASE_FILE
+        with (
+            closing(sqlite3.connect(folder / DATABASE_FILE)) as source,
+            closing(sqlite3.connect(copied)) as copy,
+        ):
+            source.backup(copy)
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if not path.is_file() or name in _LEFT_OUT or name.startswith(f"{DATABASE_FILE}-"):
+                continue
+            with (copied if name == DATABASE_FILE else path).open("rb") as file:
+                with archive.open(f"database/{name}", "w", force_zip64=True) as entry:
+                    size, sha256 = _copy(file, entry)
+            files.append({"name": name, "size": size, "sha256": sha256})
+        written = datetime.now().astimezone().isoformat(" ", "seconds")
+        about = {"format": _FORMAT, "reidsearch": __version__, "written": written, "files": files}
+        archive.writestr(_LIST, json.dumps(about, indent=1))
+    return sum(file["size"] for file in files)
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:
+    about = json.loads(archive.read(_LIST))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"its format is {about['format']}")
+    total = 0
+    for file in about["files"]:
+        name = PurePosixPath(file["name"])
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            raise ValueError(f"it has a file {file['name']!r}")
+        path = folder.joinpath(*name.parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(f"database/{file['name']}") as entry, path.open("wb") as out:
+            size, sha256 = _copy(entry, out, int(file["size"]))
+        if (size, sha256) != (file["size"], file["sha256"]):
+            raise ValueError(f"{file['name']} is other than it was")
+        total += size
+    return total
+
+
+def _copy(source: IO[bytes], target: IO[bytes], most: int | None = None) -> tuple[int, str]:
+    """Copy a file, and give its size and sha256; no more of it than it may have."""
+    size, digest = 0, hashlib.sha256()
+    while piece := source.read(_PIECE_BYTES):
+        size += len(piece)
+        if most is not None and size > most:
+            break
+        digest.update(piece)
+        target.write(piece)
+    return size, digest.hexdigest()

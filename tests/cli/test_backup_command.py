@@ -1,0 +1,132 @@
+import json
+import shutil
+import sqlite3
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.index_file import read_manifest
+from reidsearch.store.lock import writing
+from tests.conftest import assert_refused, run
+
+SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
+
+
+@pytest.fixture(scope="module")
+def backup(made_db: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("backup") / "case 7.zip"
+    ran = run("backup", path, "--db", made_db, "--json", cwd=path.parent)
+    assert ran.code == 0, ran.err
+    assert ran.json["bytes"] > 1_000_000
+    return path
+
+
+def test_what_is_restored_is_what_was_there(made_db: Path, backup: Path, tmp_path: Path) -> None:
+    ran = run("restore", backup, "--db", "new/db", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    for more in ((), ("--approximate",)):
+        theirs = run(*SEARCH, *more, "--csv", "--db", made_db, cwd=tmp_path)
+        mine = run(*SEARCH, *more, "--csv", "--db", "new/db", cwd=tmp_path)
+        assert mine.code == 0, mine.err
+        assert mine.out == theirs.out
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["db"]
+    # The index need not be checked in full each time.
+    index = tmp_path / "new" / "db" / "index"
+    manifest = read_manifest(index)
+    for part in (manifest.vectors, manifest.table, manifest.paths):
+        assert part.mtime_ns == (index / part.name).stat().st_mtime_ns
+    # It can be written to as well.
+    with open_chroma(tmp_path / "new" / "db") as reading:
+        provenance = reading.provenance
+    with open_chroma(tmp_path / "new" / "db", provenance) as store:
+        assert len(store) == 235
+
+
+def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Path) -> None:
+    with writing(own_db):
+        assert_refused(run("backup", "b.zip", cwd=tmp_path), "another reidsearch")
+    assert_refused(run("backup", "b.tar", cwd=tmp_path), "b.tar", ".zip")
+    assert_refused(run("backup", "gone/b.zip", cwd=tmp_path), "no folder")
+    assert_refused(run("backup", "b.zip", "--db", "gone", cwd=tmp_path), "no database")
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+def test_journal_of_a_killed_writer_is_played_back(own_db: Path, tmp_path: Path) -> None:
+    database = own_db / "chroma.sqlite3"
+    before = database.read_bytes()
+    with sqlite3.connect(database, isolation_level=None) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("UPDATE embedding_metadata SET string_value = 'spilt' || string_value")
+        for name in (database.name, f"{database.name}-journal"):
+            shutil.copy(own_db / name, tmp_path / name)
+        connection.execute("ROLLBACK")
+    for name in (database.name, f"{database.name}-journal"):
+        shutil.move(tmp_path / name, own_db / name)
+    assert database.read_bytes() != before
+    assert run("backup", "b.zip", cwd=tmp_path).code == 0
+    assert run("restore", "b.zip", "--db", "new", cwd=tmp_path).code == 0
+    with sqlite3.connect(tmp_path / "new" / "chroma.sqlite3") as connection:
+        spilt = connection.execute(
+            "SELECT count(*) FROM embedding_metadata WHERE string_value LIKE 'spilt%'"
+        ).fetchone()
+    assert spilt == (0,)
+
+
+def rewrite(backup: Path, out: Path, change: Any) -> Path:
+    """A backup with its list, and perhaps a file, changed."""
+    with zipfile.ZipFile(backup) as source, zipfile.ZipFile(out, "w") as target:
+        about = json.loads(source.read("backup.json"))
+        contents = {
+            file["name"]: source.read(f"database/{file['name']}") for file in about["files"]
+        }
+        change(about, contents)
+        for name, content in contents.items():
+            target.writestr(f"database/{name}", content)
+        target.writestr("backup.json", json.dumps(about))
+    return out
+
+
+def escape(about: Any, contents: Any) -> None:
+    about["files"][0]["name"] = "../../escaped"
+    contents["../../escaped"] = b"x"
+
+
+def flip(about: Any, contents: Any) -> None:
+    name = max(contents, key=lambda one: len(contents[one]))
+    contents[name] = contents[name][:-1] + b"?"
+
+
+def lengthen(about: Any, contents: Any) -> None:
+    contents[about["files"][0]["name"]] += b"more"
+
+
+def lose(about: Any, contents: Any) -> None:
+    del contents["chroma.sqlite3"]
+
+
+def other(about: Any, contents: Any) -> None:
+    about["format"] = "something else"
+
+
+@pytest.mark.parametrize("change", [escape, flip, lengthen, lose, other])
+def test_what_is_no_backup_leaves_nothing(backup: Path, tmp_path: Path, change: Any) -> None:
+    (tmp_path / "in").mkdir()
+    bad = rewrite(backup, tmp_path / "bad.zip", change)
+    ran = run("restore", bad, cwd=tmp_path / "in")
+    assert_refused(ran, "bad.zip", "no backup, or is damaged")
+    assert list((tmp_path / "in").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "in"]
+
+
+def test_files_that_are_no_archives(backup: Path, own_db: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("no archive")
+    assert_refused(run("restore", "text.zip", "--db", "x", cwd=tmp_path), "no backup")
+    (tmp_path / "cut.zip").write_bytes(backup.read_bytes()[:-1000])
+    assert_refused(run("restore", "cut.zip", "--db", "x", cwd=tmp_path), "no backup")
+    assert_refused(run("restore", "gone.zip", "--db", "x", cwd=tmp_path), "No such file")
+    assert_refused(run("restore", backup, cwd=tmp_path), "db is not empty")
+    assert not (tmp_path / "x").exists()
