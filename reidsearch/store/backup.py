@@ -101,9 +101,11 @@ def _pack(folder: Path, out: Path) -> int:
             name = path.relative_to(folder).as_posix()
             if not path.is_file() or name in _LEFT_OUT or name.startswith(f"{DATABASE_FILE}-"):
                 continue
-            with (copied if name == DATABASE_FILE else path).open("rb") as file:
-                with archive.open(f"database/{name}", "w", force_zip64=True) as entry:
-                    size, sha256 = _copy(file, entry)
+            with (
+                (copied if name == DATABASE_FILE else path).open("rb") as file,
+                archive.open(f"database/{name}", "w", force_zip64=True) as entry,
+            ):
+                size, sha256 = _copy(file, entry)
             files.append({"name": name, "size": size, "sha256": sha256})
         written = datetime.now().astimezone().isoformat(" ", "seconds")
         about = {"format": _FORMAT, "reidsearch": __version__, "written": written, "files": files}
