@@ -11,7 +11,18 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidsearch import __version__
-from reidsearch.cli import backup, evaluate, export, ingest, inspect, models, render, search, train
+from reidsearch.cli import (
+    backup,
+    doctor,
+    evaluate,
+    export,
+    ingest,
+    inspect,
+    models,
+    render,
+    search,
+    train,
+)
 from reidsearch.cli.output import say
 from reidsearch.errors import ReidsearchError, UsageError
 
@@ -64,6 +75,7 @@ app = typer.Typer(
 app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(inspect.inspect)
+app.command()(doctor.doctor)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.add_typer(render.app, name="render")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from reidsearch.catalog import DetectorCard, EmbedderCard
+    from reidsearch.doctor import Finding
     from reidsearch.evaluation.calibrate import Level
     from reidsearch.pipeline import StageTimes
     from reidsearch.provenance import SourceRecord
@@ -113,6 +114,14 @@ def reliability_table(curve: Iterable[Level]) -> Table:
         shares = (level.said, level.observed, level.pairs)
         between = f"{level.low:.0%} to {level.high:.0%}"
         _add_row(table, between, *(f"{share:.2%}" for share in shares))
+    return table
+
+
+def finding_table(findings: Iterable[Finding]) -> Table:
+    """What doctor came to."""
+    table = _new_table("check", "state", "found", "what to do")
+    for finding in findings:
+        _add_row(table, finding.check, finding.state, finding.found, finding.remedy)
     return table
 
 

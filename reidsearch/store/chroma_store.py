@@ -27,6 +27,7 @@ from reidsearch.store.layout import (
     LOCK_FILE,
     OWNER_FILE,
     SCHEMA,
+    SOURCE_PREFIX,
     has_database,
     require_database,
 )
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from reidsearch.types import Fuse
 
-_SOURCE_PREFIX = "source:"
 # Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
 # the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
 _INDEX: CreateCollectionConfiguration = {
@@ -66,7 +66,7 @@ class ChromaStore:
         self._sources = {
             record.info.key: record
             for key, text in metadata.items()
-            if key.startswith(_SOURCE_PREFIX)
+            if key.startswith(SOURCE_PREFIX)
             for record in [SourceRecord.from_json(str(text))]
         }
         self._generation = int(metadata.get("generation", 0))
@@ -113,7 +113,7 @@ class ChromaStore:
     def _record(self, source: SourceRecord) -> None:
         self._sources[source.info.key] = source
         self._generation += 1
-        texts = {f"{_SOURCE_PREFIX}{r.info}": r.to_json() for r in self._sources.values()}
+        texts = {f"{SOURCE_PREFIX}{r.info}": r.to_json() for r in self._sources.values()}
         header = _header(self.provenance) | {"generation": self._generation}
         self._collection.modify(metadata=header | texts)
 
@@ -299,7 +299,7 @@ def _open_collection(
 
 
 def _has_sources(collection: chromadb.Collection) -> bool:
-    return any(key.startswith(_SOURCE_PREFIX) for key in collection.metadata)
+    return any(key.startswith(SOURCE_PREFIX) for key in collection.metadata)
 
 
 def _explain(error: Exception, folder: Path) -> StoreError:

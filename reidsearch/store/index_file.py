@@ -119,8 +119,12 @@ def new_manifest(collection: str, provenance: Provenance) -> Manifest:
     return Manifest(collection, 0, provenance, vectors, table, paths)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, is_thorough: bool = False) -> Manifest:
     """Read what an index holds, and check that its files are as they were written.
+
+    Args:
+        folder: of the index.
+        is_thorough: read files again even when they do not seem to have changed.
 
     Raises:
         DamagedIndexError: there is none, or it is damaged.
@@ -144,7 +148,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedIndexError(f"its manifest cannot be read: {error}") from error
     for part in (manifest.vectors, manifest.table, manifest.paths):
-        _check(folder / part.name, part)
+        _check(folder / part.name, part, is_thorough=is_thorough)
     return manifest
 
 
@@ -302,14 +306,14 @@ def _extend(folder: Path, part: Part, data: bytes) -> Part:
     return Part(part.name, part.size + len(data), zlib.crc32(data, part.crc32), stamp)
 
 
-def _check(path: Path, part: Part) -> None:
+def _check(path: Path, part: Part, *, is_thorough: bool) -> None:
     try:
         if not part.size and not path.exists():
             return
         stat = path.stat()
         if stat.st_size < part.size:
             raise DamagedIndexError(f"{path.name} is cut short")
-        if stat.st_mtime_ns == part.mtime_ns:
+        if stat.st_mtime_ns == part.mtime_ns and not is_thorough:
             return
         crc32, left = 0, part.size
         with path.open("rb") as file:

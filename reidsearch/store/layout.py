@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLLECTION = "people"
+SOURCE_PREFIX = "source:"
 SCHEMA = 2
 
 DATABASE_FILE = "chroma.sqlite3"

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from filelock import ReadWriteLock, Timeout
 
+from reidsearch.errors import StoreError
+from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, read_manifest
 from reidsearch.store.index_store import IndexStore
-from reidsearch.store.layout import COLLECTION, DATABASE_FILE, LOCK_FILE, SCHEMA, require_database
+from reidsearch.store.layout import (
+    COLLECTION,
+    DATABASE_FILE,
+    LOCK_FILE,
+    SCHEMA,
+    SOURCE_PREFIX,
+    require_database,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +90,7 @@ def _read_in_step(folder: Path) -> Manifest:
     """
     for _ in range(_TRIES):
         manifest = read_manifest(folder / FOLDER)
-        collection, schema, generation = _read_stamp(folder)
+        collection, schema, generation = read_stamp(folder)
         if schema == SCHEMA and manifest.collection == collection:
             if manifest.generation == generation:
                 return manifest
@@ -89,24 +99,47 @@ def _read_in_step(folder: Path) -> Manifest:
     raise DamagedIndexError("it is not in step with the database")
 
 
-def _read_stamp(folder: Path) -> tuple[str, int, int]:
+def read_stamp(folder: Path) -> tuple[str, int, int]:
     """The collection's id, schema and generation, from Chroma's own tables.
 
     To open Chroma instead would take a second.
+
+    Raises:
+        DamagedIndexError: they cannot be read.
     """
-    query = """
-        SELECT c.id, m.key, m.int_value FROM collections c
-        JOIN collection_metadata m ON m.collection_id = c.id
-        WHERE c.name = ? AND m.key IN ('schema', 'generation')
-    """
-    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, timeout=_SQLITE_WAIT_S, uri=True)) as connection:
-            rows = connection.execute(query, (COLLECTION,)).fetchall()
+        collection, metadata = _read_metadata(folder, "AND m.key IN ('schema', 'generation')")
     except sqlite3.Error as error:
         raise DamagedIndexError(f"the database cannot be compared with it: {error}") from error
-    stamp = {key: value for _, key, value in rows}
-    return rows[0][0] if rows else "", stamp.get("schema", 0), stamp.get("generation", 0)
+    return collection, int(metadata.get("schema", 0)), int(metadata.get("generation", 0))
+
+
+def read_records(folder: Path) -> tuple[Provenance, tuple[SourceRecord, ...]]:
+    """What a database says of itself, from Chroma's own tables.
+
+    Raises:
+        StoreError: it says nothing that we know.
+    """
+    try:
+        _, metadata = _read_metadata(folder)
+        texts = [value for key, value in metadata.items() if key.startswith(SOURCE_PREFIX)]
+        records = tuple(SourceRecord.from_json(str(text)) for text in texts)
+        provenance = Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
+    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"the database in {folder} is not one of reidsearch's: {error}") from error
+    return provenance, records
+
+
+def _read_metadata(folder: Path, only: str = "") -> tuple[str, dict[str, Any]]:
+    """The collection's id and metadata."""
+    query = f"""
+        SELECT c.id, m.key, COALESCE(m.str_value, m.int_value) FROM collections c
+        JOIN collection_metadata m ON m.collection_id = c.id WHERE c.name = ? {only}
+    """  # noqa: S608  # what is put in is written above
+    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, timeout=_SQLITE_WAIT_S, uri=True)) as connection:
+        rows = connection.execute(query, (COLLECTION,)).fetchall()
+    return rows[0][0] if rows else "", {key: value for _, key, value in rows}
 
 
 def _is_being_written(folder: Path) -> bool:

@@ -16,7 +16,17 @@ PACKAGE = Path(reidsearch.__file__).parent
 LAYERS = (
     {"cli"},
     {"build"},
-    {"ingest", "search", "evaluation", "render", "training", "export", "window", "grouping"},
+    {
+        "ingest",
+        "search",
+        "evaluation",
+        "render",
+        "training",
+        "export",
+        "window",
+        "grouping",
+        "doctor",
+    },
     {"sources", "detectors", "embedders", "store"},
     {
         *(

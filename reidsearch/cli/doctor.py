@@ -1,0 +1,47 @@
+"""`reidsearch doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from reidsearch.cli.opening import open_db
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.output import print_json, print_table, say
+
+SOMETHING_IS_WRONG = 1
+
+
+def doctor(
+    db: Db = DEFAULT_DB,
+    files: Annotated[
+        bool, typer.Option("--files", help="Look at the footage too: is it there, is it the same?")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make the exact index anew, then check.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Check everything about a database that can go wrong, and say what to do.
+
+    The exit code is 1 when something is lost or wrong. Nothing is changed without --repair.
+    """
+    from reidsearch.doctor import examine
+    from reidsearch.render.table import finding_table
+    from reidsearch.store.index_file import FOLDER, remove_manifest
+
+    if repair:
+        remove_manifest(db / FOLDER)
+        with open_db(db):
+            pass
+    findings = examine(db, files=files)
+    bad = sum(finding.state == "bad" for finding in findings)
+    if json:
+        print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})
+    else:
+        print_table(finding_table(findings))
+        say("nothing is lost or wrong" if not bad else f"[bold red]{bad} checks failed[/]")
+    if bad:
+        raise typer.Exit(SOMETHING_IS_WRONG)
