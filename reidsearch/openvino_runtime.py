@@ -61,17 +61,19 @@ def run_batches(
     """Run a network on one batch after the other, several at a time; several threads may do so.
 
     Without `AsyncInferQueue`: its callbacks may still hold requests when it goes, and the thread
-    that lets go of the last one then waits for itself.
+    that lets go of the last one then waits for itself. And requests look at the batches where they
+    are: two threads that copied them into requests at the same time have waited for each other.
 
     Yields:
         All outputs of each batch, in the order of the batches.
     """
     streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     idle = [compiled.create_infer_request() for _ in range(streams + 1)]  # one is got ready
-    under_way: deque[openvino.InferRequest] = deque()
+    # A batch is kept until it was looked at.
+    under_way: deque[tuple[openvino.InferRequest, NDArray[np.uint8]]] = deque()
 
     def finish() -> list[NDArray[np.float32]]:
-        request = under_way.popleft()
+        request, _ = under_way.popleft()
         request.wait()
         idle.append(request)
         return [output.data.copy() for output in request.output_tensors]
@@ -79,8 +81,10 @@ def run_batches(
     for batch in batches:
         if not idle:
             yield finish()
-        under_way.append(idle.pop())
-        under_way[-1].start_async([batch])
+        request = idle.pop()
+        request.set_input_tensor(openvino.Tensor(batch, shared_memory=True))
+        under_way.append((request, batch))
+        request.start_async()
     while under_way:
         yield finish()
 

@@ -1,5 +1,6 @@
 """The Python API, where the commands do not reach."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def test_weights_that_were_never_fetched_are_not_other_weights(own_db: Path, sam
             ("osnet_ain_x1_0.ms_d_c",),
         )
     database.close()
+    shutil.rmtree(own_db / "index")  # it remembers the models too
     with (
         pytest.raises(ModelError, match="not on this machine") as caught,
         open_gallery(own_db) as gallery,
