@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.calibration import LIKELY
 from reidsearch.errors import QueryError, UsageError
 from reidsearch.grouping import Grouping
 from reidsearch.types import Detections, Filter
@@ -93,7 +92,7 @@ class SearchResult:
         """How many matches are likelier right than wrong; None if that is not known."""
         if self.calibration is None:
             return None
-        return sum((match.probability or 0) >= LIKELY for match in self.matches)
+        return sum(match.is_likely for match in self.matches)
 
 
 def find_source(store: Store, name: str) -> SourceRecord:

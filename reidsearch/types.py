@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from reidsearch.calibration import LIKELY
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -252,6 +254,11 @@ class Match:
     sighting: Sighting
     probability: float | None = None
     passage: Passage | None = None
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is likelier right than wrong, as far as that is known."""
+        return self.probability is not None and self.probability >= LIKELY
 
 
 def require_rgb(image: NDArray[np.uint8]) -> None:

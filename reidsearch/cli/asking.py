@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
@@ -23,15 +22,9 @@ if TYPE_CHECKING:
     from reidsearch.build import Gallery
     from reidsearch.grouping import Grouping
     from reidsearch.search import Query, SearchResult
+    from reidsearch.window import Window
 
 _Asked = TypeVar("_Asked", bound="AskedPerson")
-
-
-class FuseName(StrEnum):
-    """See `types.Fuse`."""
-
-    MIN = "min"
-    MEAN = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +63,10 @@ class AskedPerson:
     def open(self, **options: Any) -> AbstractContextManager[Gallery]:
         """Open the database."""
         return open_db(self.db, embedder=self.embedder, backend=self.backend, **options)
+
+    def kept_files(self, gallery: Gallery) -> list[Path]:
+        """What no output may take the place of: footage and the person's pictures."""
+        return [*gallery.footage_paths(), *(self.pictures or ())]
 
     def queries(self, gallery: Gallery) -> list[Query]:
         """The person, once for each picture."""
@@ -145,8 +142,9 @@ class AskedSearch(AskedPerson):
         ),
     ] = None
     fuse: Annotated[
-        FuseName, typer.Option(help="What the distances to several pictures become.")
-    ] = FuseName.MIN
+        Literal["min", "mean"],  # types.Fuse, whose module would bring numpy along
+        typer.Option(help="What the distances to several pictures become."),
+    ] = "min"
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Ask Chroma's graph instead of the exact index.")
     ] = False
@@ -155,26 +153,26 @@ class AskedSearch(AskedPerson):
         """Which of the people found become matches."""
         from reidsearch.grouping import Grouping
 
-        fuse: Literal["min", "mean"] = "min" if self.fuse is FuseName.MIN else "mean"
         return Grouping(
-            self.top, self.max_distance, self.per_frame, self.per_source, self.gap, fuse
+            self.top, self.max_distance, self.per_frame, self.per_source, self.gap, self.fuse
         )
 
-    def search(
-        self, gallery: Gallery, queries: list[Query], grouping: Grouping | None = None
-    ) -> list[SearchResult]:
-        """Search, and warn of what could not be searched."""
+    def window(self, gallery: Gallery) -> Window:
+        """Which part of the footage is searched."""
         if self.between is not None and (self.after is not None or self.before is not None):
             raise UsageError("--between excludes --after and --before")
         after, before = self.between or (self.after, self.before)
-        window = gallery.window(
+        return gallery.window(
             cameras=self.camera or (),
             sources=self.source or (),
             after=after,
             before=before,
             min_score=self.min_score,
         )
-        results = gallery.search_each(queries, window, grouping or self.grouping())
+
+    def search(self, gallery: Gallery, queries: list[Query]) -> list[SearchResult]:
+        """Search, and warn of what could not be searched."""
+        results = gallery.search_each(queries, self.window(gallery), self.grouping())
         if results[0].left_out:
             warn(
                 "not searched, as times with and without --start cannot be compared: "
@@ -189,7 +187,7 @@ def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., No
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(kind, include_extras=True)
         own_hints = get_type_hints(command, include_extras=True)
-        first, *own = inspect.signature(command).parameters.values()
+        _, *own = inspect.signature(command).parameters.values()
         shared = [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default)
             for f in fields(kind)
@@ -206,7 +204,6 @@ def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., No
         )
         run.__annotations__ = {p.name: (hints | own_hints)[p.name] for p in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        del first
         return run
 
     return decorate

@@ -55,7 +55,7 @@ def video(
     from reidsearch.render.video import VideoOptions, render_video
 
     with asked.open() as gallery:
-        require_writable(out, *VIDEOS, kept=[*gallery.footage_paths(), *(asked.pictures or [])])
+        require_writable(out, *VIDEOS, kept=asked.kept_files(gallery))
         query = asked.query(gallery)
         record = _find_footage(gallery, query, source)
         if max_distance is None and gallery.calibration is not None:
@@ -103,8 +103,7 @@ def sheet(
     from reidsearch.render.sheet import draw_sheet
 
     with asked.open(approximate=asked.approximate) as gallery:
-        kept = [*gallery.footage_paths(), *(asked.pictures or [])]
-        require_writable(out, *PICTURES, kept=kept)
+        require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
         result = asked.search(gallery, [asked.query(gallery)])[0]
     for problem in draw_sheet(result, out, root):
         warn(problem)

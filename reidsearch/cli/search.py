@@ -6,7 +6,7 @@ import logging
 import shlex
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,7 +88,7 @@ def _require_writable(
 ) -> None:
     from reidsearch.files import PAGES, PICTURES, require_writable
 
-    kept = [*gallery.footage_paths(), *(asked.pictures or [])]
+    kept = asked.kept_files(gallery)
     if sheet is not None:
         require_writable(sheet, *PICTURES, kept=kept)
     if report is not None:
@@ -152,19 +152,19 @@ def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableTyp
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells what a terminal lacks
     from textual_image.renderable import Image as TerminalPicture
 
-    from reidsearch.render.portrait import ORANGE, portray_all
+    from reidsearch.render.footage import read_frames
+    from reidsearch.render.portrait import ORANGE, portray
 
     pictures: dict[str, RenderableType] = {}
     problems = set()
-    for sighting, portrait in portray_all(
-        [match.sighting for match in result.matches], (160, 240), ORANGE, root
-    ):
-        problems.add(portrait.problem)
-        if portrait.picture is None:
-            pictures[sighting.id] = "no picture"
-        else:
-            image = Image.fromarray(portrait.picture)
-            pictures[sighting.id] = TerminalPicture(image, height=_PREVIEW_ROWS)
+    for found in read_frames([match.sighting for match in result.matches], root):
+        problems.add(found.problem)
+        picture = portray(found, (160, 240), ORANGE).picture
+        pictures[found.sighting.id] = (
+            "no picture"
+            if picture is None
+            else TerminalPicture(Image.fromarray(picture), height=_PREVIEW_ROWS)
+        )
     _warn_of(problems)
     return pictures
 
@@ -183,17 +183,17 @@ def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, s
 def _write_report(
     result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
 ) -> None:
+    from reidsearch.grouping import Grouping
     from reidsearch.render.report import Origin, write_report
 
-    everyone = replace(asked.grouping(), top=_HISTOGRAM_CROPS, per_frame=None, gap_s=None)
-    everyone = replace(everyone, per_source=None, max_distance=None)
-    nearest = asked.search(gallery, [result.query], everyone)[0].matches
+    everyone = Grouping(_HISTOGRAM_CROPS, per_frame=None, fuse=asked.fuse)
+    [nearest] = gallery.search_each([result.query], asked.window(gallery), everyone)
     origin = Origin(
         asked.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
-        [match.distance for match in nearest],
+        [match.distance for match in nearest.matches],
     )
     _warn_of(write_report(result, origin, path, root))
     say(f"report: {escape(str(path))}")

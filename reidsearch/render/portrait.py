@@ -13,14 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 from reidsearch.render.footage import read_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from reidsearch.render.footage import FoundFrame
     from reidsearch.search import Query
-    from reidsearch.types import Sighting
 
     Colour = tuple[int, int, int]
 
@@ -41,14 +39,6 @@ class Portrait:
 
     picture: NDArray[np.uint8] | None
     problem: str = ""
-
-
-def portray_all(
-    sightings: Iterable[Sighting], size_wh: tuple[int, int], colour: Colour, root: Path | None
-) -> Iterator[tuple[Sighting, Portrait]]:
-    """Portray stored people, in the order in which `read_frames` gives their frames."""
-    for found in read_frames(sightings, root):
-        yield found.sighting, portray(found, size_wh, colour)
 
 
 def portray_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> Portrait:
@@ -95,13 +85,9 @@ def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]
     return canvas
 
 
+@lru_cache(maxsize=256)
 def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
     """Write one line, as a picture of its own; the same array for the same line."""
-    return _draw_text(text, size_px, colour, background)
-
-
-@lru_cache(maxsize=256)
-def _draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
     font = load_font(size_px)
     left, _, right, _ = font.getbbox(text)
     pad = size_px // 4

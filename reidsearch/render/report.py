@@ -13,7 +13,6 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from reidsearch import __version__
-from reidsearch.calibration import LIKELY
 from reidsearch.errors import ReidsearchError
 from reidsearch.files import whole_file
 from reidsearch.render.footage import read_frames
@@ -113,7 +112,6 @@ def write_report(
             version=__version__,
             written=datetime.now().astimezone().isoformat(" ", "seconds"),
             crop_wh=_CROP_WH,
-            likely=LIKELY,
         )
     )
     try:
@@ -151,16 +149,15 @@ class _Frames:
 
 
 def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
-    likely = (match.probability or 0) >= LIKELY
     place = _place_fields(match.sighting)
     return {
         "rank": match.rank,
         "distance": match.distance,
         "probability": match.probability,
-        "likely": likely,
+        "likely": match.is_likely,
         "caption": f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}",
         **place,
-        **_picture_fields(found, frames, likely=likely),
+        **_picture_fields(found, frames, likely=match.is_likely),
     }
 
 
@@ -198,9 +195,8 @@ def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFra
             "picture": _to_uri(_shrink(found.image, _VIEW_PX)),
             "marks": [],
         }
-    likely = (match.probability or 0) >= LIKELY
     box = _in_percent(sighting, found.image)
-    views[name]["marks"].append({"rank": match.rank, "box": box, "likely": likely})
+    views[name]["marks"].append({"rank": match.rank, "box": box, "likely": match.is_likely})
 
 
 def _shown_sources(
@@ -237,7 +233,7 @@ def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str
             {
                 "left": at(match.sighting.time_s),
                 "rank": match.rank,
-                "likely": (match.probability or 0) >= LIKELY,
+                "likely": match.is_likely,
                 "time": format_time(match.sighting.time_s),
             }
         )

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from reidsearch.calibration import LIKELY
 from reidsearch.errors import ReidsearchError
 from reidsearch.files import whole_file
+from reidsearch.render.footage import read_frames
 from reidsearch.render.portrait import (
     GREY,
     ORANGE,
     Portrait,
     load_font,
-    portray_all,
+    portray,
     portray_query,
 )
 from reidsearch.render.table import format_probability, format_time
@@ -56,13 +56,12 @@ def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> li
     problems.append(portrait.problem)
     sheet.put(0, portrait, ["looked for", *who], ORANGE)
     places = {match.sighting.id: match for match in result.matches}
-    likely = [m.sighting for m in result.matches if (m.probability or 0) >= LIKELY]
-    unlikely = [m.sighting for m in result.matches if (m.probability or 0) < LIKELY]
-    for sightings, colour in ((likely, ORANGE), (unlikely, GREY)):
-        for sighting, portrait in portray_all(sightings, _CELL_WH, colour, root):
-            match = places[sighting.id]
-            sheet.put(match.rank, portrait, [describe(match), *_place_lines(sighting)], colour)
-            problems.append(portrait.problem)
+    for found in read_frames([match.sighting for match in result.matches], root):
+        match = places[found.sighting.id]
+        colour = ORANGE if match.is_likely else GREY
+        lines = [describe(match), *_place_lines(match.sighting)]
+        sheet.put(match.rank, portray(found, _CELL_WH, colour), lines, colour)
+        problems.append(found.problem)
     sheet.save(path)
     return sorted({problem for problem in problems if problem})
 

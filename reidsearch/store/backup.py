@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sqlite3
 import tempfile
 import zipfile
@@ -70,9 +69,9 @@ def restore_backup(backup: Path, folder: Path) -> int:
             require_database(made)
             with suppress(DamagedIndexError):  # there was none: it is made when it is needed
                 restamp(made / FOLDER)
-            if target.is_dir():
-                shutil.rmtree(target)
-            made.rename(target)
+            target.mkdir(exist_ok=True)  # and keep a README.md that is in it
+            for path in sorted(made.iterdir(), key=lambda path: path.name == DATABASE_FILE):
+                path.rename(target / path.name)  # the file that makes it a database comes last
             return size
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
         raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error

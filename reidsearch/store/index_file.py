@@ -174,8 +174,7 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
     Args:
         folder: of the index.
         manifest: what it holds.
-        records: of the manifest's last-named source or any other, all of one, with no row of a
-            frame that the index has.
+        records: all of one of the manifest's sources, and of frames that it does not have.
 
     Returns:
         What it holds then.

@@ -69,15 +69,14 @@ class IndexStore:
 
     def sightings(self, wanted: Filter) -> list[Sighting]:
         """See `Store.sightings`."""
-        rows = self._rows(wanted)
-        found = self._sightings(rows)
-        return [found[row] for row in rows.tolist()]
+        return self._in_order(self._rows(wanted))
 
     def scan(self, wanted: Filter) -> Records:
         """See `Store.scan`."""
-        vectors = self._vectors[self._rows(wanted)].astype(np.float32)
+        rows = self._rows(wanted)
+        vectors = self._vectors[rows].astype(np.float32)
         embeddings = Embeddings(vectors, self.provenance.fingerprint)
-        return Records(tuple(self.sightings(wanted)), embeddings)
+        return Records(tuple(self._in_order(rows)), embeddings)
 
     def __len__(self) -> int:
         return self._manifest.rows
@@ -134,15 +133,11 @@ class IndexStore:
         return np.concatenate(found)
 
     def _matches(self, rows: NDArray[np.intp], distances: NDArray[np.float64]) -> list[Match]:
-        sightings = self._sightings(rows)
-        found = zip(rows.tolist(), distances.tolist(), strict=True)
-        return [
-            Match(rank, distance, sightings[row])
-            for rank, (row, distance) in enumerate(found, start=1)
-        ]
+        found = zip(distances.tolist(), self._in_order(rows), strict=True)
+        return [Match(rank, *pair) for rank, pair in enumerate(found, start=1)]
 
-    def _sightings(self, rows: NDArray[np.intp]) -> dict[int, Sighting]:
-        """The sightings of some rows."""
+    def _in_order(self, rows: NDArray[np.intp]) -> list[Sighting]:
+        """The sightings of some rows, in the order of these."""
         segments = self._manifest.segments
         stops = np.array([segment.stop for segment in segments], np.intp)
         sources = np.array([segment.source for segment in segments], np.intp)
@@ -153,4 +148,4 @@ class IndexStore:
             record = self._manifest.sources[source]
             sightings = sightings_of(self._table[own], self._paths, record)
             found |= zip(own.tolist(), sightings, strict=True)
-        return found
+        return [found[row] for row in rows.tolist()]

@@ -112,6 +112,14 @@ def other(about: Any, contents: Any) -> None:
     about["format"] = "something else"
 
 
+def test_readme_of_an_empty_database_folder_stays(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "README.md").write_text("what this folder is for")
+    assert run("restore", backup, cwd=tmp_path).code == 0
+    assert (tmp_path / "db" / "README.md").read_text() == "what this folder is for"
+    assert run(*SEARCH, cwd=tmp_path).code == 0
+
+
 @pytest.mark.parametrize("change", [escape, flip, lengthen, lose, other])
 def test_what_is_no_backup_leaves_nothing(backup: Path, tmp_path: Path, change: Any) -> None:
     (tmp_path / "in").mkdir()
