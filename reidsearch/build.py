@@ -141,6 +141,8 @@ class Gallery:
         source: FrameSource | str | Path,
         on_frame: OnFrame = lambda _people, _bad: None,
         boxes: KnownBoxes | None = None,
+        *,
+        refresh: bool = False,
     ) -> IngestReport:
         """Store every person in footage that the database does not have yet.
 
@@ -152,6 +154,7 @@ class Gallery:
                 frame when it could not be decoded; from other threads than the caller's.
             boxes: where people are, see `box_files.read_boxes`; then no detector looks for them,
                 and all are kept but those below a `min_score` or `min_height_px` that was given.
+            refresh: do frames again whose files are others than they were.
 
         Raises:
             StoreError: the gallery was opened to read.
@@ -163,17 +166,20 @@ class Gallery:
             raise StoreError("the gallery was opened to read", hint="open_gallery(db, write=True)")
         if isinstance(source, str | Path):
             source = open_source(Path(source))
-        return ingest(source, self, self._writable, self._settings_with(boxes), on_frame, boxes)
+        settings = self._settings_with(boxes)
+        return ingest(source, self, self._writable, settings, on_frame, boxes, refresh=refresh)
 
     def footage_paths(self) -> list[Path]:
         """Where all footage lay when it was ingested: files, and folders of pictures."""
         return [Path(record.info.path) for record in self.store.sources()]
 
-    def require_ingestible(self, source: FrameSource, boxes: KnownBoxes | None = None) -> None:
+    def require_ingestible(
+        self, source: FrameSource, boxes: KnownBoxes | None = None, *, refresh: bool = False
+    ) -> None:
         """Check what `ingest` checks, without reading a frame; raises as it does."""
         from reidsearch.ingest import find_record
 
-        find_record(self.store, source.info, self._settings_with(boxes))
+        find_record(self.store, source.info, self._settings_with(boxes), refresh=refresh)
 
     def _settings_with(self, boxes: KnownBoxes | None) -> DetectionSettings:
         if boxes is None:

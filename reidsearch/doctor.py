@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
-import subprocess
-import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -16,12 +13,13 @@ import numpy as np
 
 from reidsearch import __version__
 from reidsearch.catalog import find_detector, find_embedder
-from reidsearch.errors import ReidsearchError
+from reidsearch.errors import ReidsearchError, StoreError
 from reidsearch.render.footage import open_moved
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
-from reidsearch.store.layout import COLLECTION, DATABASE_FILE, require_database, size_on_disk
+from reidsearch.store.journal import open_journal, read_state
+from reidsearch.store.layout import DATABASE_FILE, require_database, size_on_disk
 from reidsearch.store.lock import reading
-from reidsearch.store.opening import read_records, read_stamp
+from reidsearch.store.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,22 +27,11 @@ if TYPE_CHECKING:
 
     from reidsearch.provenance import Provenance, SourceRecord
     from reidsearch.store.index_file import Manifest
+    from reidsearch.store.probe import Probe
 
-_CHROMA_WAIT_S = 300
 _CHUNK_ROWS = 50_000
+_REPAIR = "reidsearch doctor --repair"
 _LENGTH_TOLERANCE = 2e-3  # float16 rounds unit vectors by less
-
-# Chroma runs in a process of its own: where its files are broken it may end the process.
-_OPEN_CHROMA = f"""
-import json, sys, chromadb
-from chromadb.config import Settings
-settings = Settings(_env_file=None, anonymized_telemetry=False)
-with chromadb.PersistentClient(sys.argv[1], settings) as client:
-    people = client.get_collection({COLLECTION!r}, embedding_function=None)
-    rows = people.count()
-    found = people.query(query_embeddings=[[0.0] * int(sys.argv[2])], n_results=1) if rows else None
-    print(json.dumps(rows))
-"""
 
 State = Literal["good", "warning", "bad"]
 
@@ -79,24 +66,28 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
     """
     require_database(folder)
     with reading(folder):
-        sqlite = _check_sqlite(folder)
-        if sqlite.state == "bad":
-            return [sqlite, _check_disk(folder)]
-        provenance, records = read_records(folder)
-        recorded = sum(record.people for record in records)
-        findings = [
-            sqlite,
-            _check_chroma(folder, provenance.dimension, recorded),
-            *_check_index(folder, recorded),
-            *_check_models(provenance),
-            _check_disk(folder),
-            _check_versions(provenance),
-        ]
+        findings = [_check_sqlite(folder)]
+        journal, records = _check_journal(folder)
+        recorded = None if journal.state == "bad" else sum(record.people for record in records)
+        findings.append(journal)
+        provenance = None
+        if recorded is not None and findings[0].state == "good":
+            try:
+                seen = probe(folder)
+            except StoreError as error:
+                findings.append(Finding("Chroma", "bad", str(error), _REPAIR))
+            else:
+                findings += _check_rows(seen, recorded)
+                provenance = seen.provenance
+        findings += _check_index(folder, recorded)
+        if provenance is not None:
+            findings += [*_check_models(provenance), _check_versions(provenance)]
+        findings.append(_check_disk(folder))
     return [*findings, *(map(_check_footage, records) if files else ())]
 
 
 def _check_sqlite(folder: Path) -> Finding:
-    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=ro"
+    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             [(said,), *_] = connection.execute("PRAGMA integrity_check").fetchall()
@@ -104,49 +95,54 @@ def _check_sqlite(folder: Path) -> Finding:
         said = str(error)
     if said == "ok":
         return Finding("database file", "good", "SQLite finds it whole")
-    return Finding("database file", "bad", f"SQLite: {said}", "restore a backup")
+    return Finding("database file", "bad", f"SQLite: {said}", _REPAIR)
 
 
-def _check_chroma(folder: Path, dimension: int, recorded: int) -> Finding:
-    """Open Chroma, ask its graph one question, and count."""
-    command = [sys.executable, "-c", _OPEN_CHROMA, str(folder), str(dimension)]
+def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
     try:
-        done = subprocess.run(  # noqa: S603  # what runs is written above
-            command, capture_output=True, text=True, timeout=_CHROMA_WAIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Finding("Chroma", "bad", "it does not answer", "restore a backup")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Finding("Chroma", "bad", f"it does not open: {last}", "restore a backup")
-    rows = json.loads(done.stdout)
-    if rows == recorded:
-        return Finding("Chroma", "good", f"{rows} rows, as recorded")
-    if rows > recorded:
+        with open_journal(folder) as journal:
+            sources, runs, pending = journal.sources(), journal.runs(), journal.pending()
+    except ReidsearchError as error:
+        return Finding("journal", "bad", str(error), _REPAIR), ()
+    records = tuple(sources[key] for key in sorted(sources))
+    frames = sum(len(record.frames) for record in records)
+    found = f"{len(runs)} runs, {frames} frames with {sum(r.people for r in records)} people"
+    if pending:
+        left = sum(map(len, pending.values()))
         return Finding(
-            "Chroma",
+            "journal",
             "warning",
-            f"{rows} rows, {rows - recorded} of frames that are not confirmed",
+            f"{found}; {left} frames were under way when a writer was killed",
             "ingest the same footage again: it goes on where it was stopped",
-        )
-    return Finding(
-        "Chroma", "bad", f"{rows} rows of {recorded} that were recorded", "restore a backup"
-    )
+        ), records
+    return Finding("journal", "good", found), records
 
 
-def _check_index(folder: Path, recorded: int) -> Iterator[Finding]:
+def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
+    for source, frames in seen.damaged.items():
+        found = f"{len(frames)} frames are not what was stored, the first is {frames[0]}"
+        yield Finding(f"rows of {source}", "bad", found, _REPAIR)
+    if seen.rows > recorded:
+        found = f"{seen.rows} rows, {seen.rows - recorded} of frames that are not confirmed"
+        yield Finding("Chroma", "warning", found, "the next ingest removes them")
+    elif not seen.damaged:
+        yield Finding("Chroma", "good", f"{seen.rows} rows, every one as it was stored")
+
+
+def _check_index(folder: Path, recorded: int | None) -> Iterator[Finding]:
     try:
         manifest = read_manifest(folder / FOLDER, is_thorough=True)
     except DamagedIndexError as error:
-        yield Finding("exact index", "bad", str(error), "reidsearch doctor --repair")
+        yield Finding("exact index", "bad", str(error), _REPAIR)
         return
-    collection, _, generation = read_stamp(folder)
-    if (manifest.collection, manifest.generation) != (collection, generation):
-        yield Finding("exact index", "bad", "not in step with Chroma", "reidsearch doctor --repair")
-        return
-    if manifest.rows != recorded:
+    with suppress(StoreError):  # what the journal says of itself was checked already
+        state = read_state(folder)
+        if (manifest.collection, manifest.generation) != (state.collection, state.generation):
+            yield Finding("exact index", "bad", "not in step with the journal", _REPAIR)
+            return
+    if recorded is not None and manifest.rows != recorded:
         found = f"{manifest.rows} rows of {recorded} that were recorded"
-        yield Finding("exact index", "bad", found, "reidsearch doctor --repair")
+        yield Finding("exact index", "bad", found, _REPAIR)
         return
     yield Finding("exact index", "good", f"{manifest.rows} rows, checksums are right")
     yield _check_vectors(folder / FOLDER, manifest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Set
 from itertools import chain
+from operator import eq
 
 
 class FrameSet(Set[int]):
@@ -55,6 +56,13 @@ class FrameSet(Set[int]):
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self._runs)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FrameSet):  # in either's order: Set's own way looks each number up
+            return len(self) == len(other) and all(map(eq, self, other))
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as with Set itself
 
     def __len__(self) -> int:
         return sum(map(len, self._runs))

@@ -41,15 +41,24 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file is missing, empty, truncated or not a picture.
     """
+    return decode_image(read_file(path), path)
+
+
+def read_file(path: Path) -> bytes:
+    """Read a picture's file; raises ImageError where that cannot be, or it is far too large."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting, a device never ends
             raise ImageError(f"cannot read {path}: it is no regular file")
         if status.st_size > _MOST_BYTES:
             raise ImageError(f"cannot read {path}: it has {status.st_size:,} bytes")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """Decode what `read_file` read; see `read_image`."""
     if not data:
         raise ImageError(f"cannot decode {path}: the file is empty")
     if _is_cut_jpeg(data):

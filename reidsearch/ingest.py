@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from reidsearch.frame_set import FrameSet
 from reidsearch.images import cut_crops, hash_crop
 from reidsearch.pipeline import StageTimes, ahead, in_parallel
 from reidsearch.provenance import SourceRecord, require_same_footage, require_same_options
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from reidsearch.provenance import DetectionSettings
     from reidsearch.sources import FrameSource
     from reidsearch.store import Store, WritableStore
-    from reidsearch.types import Crops, Embeddings, SourceInfo
+    from reidsearch.types import Crops, Embeddings, FileStamp, SourceInfo
 
 # Frames are looked at together, so that the detector can use all cores; large ones one by one.
 _CHUNK_FRAMES = 8
@@ -63,6 +64,7 @@ class IngestReport:
         frames: read, searched for people and stored.
         frames_failed: could not be decoded.
         frames_skipped: were in the database already.
+        frames_changed: of those, or of those done again, whose files are others than they were.
         people: sightings stored.
         seconds: wall time.
         cpu_s: processor time of all threads, beside it.
@@ -72,6 +74,7 @@ class IngestReport:
     frames: int
     frames_failed: int
     frames_skipped: int
+    frames_changed: int
     people: int
     seconds: float
     cpu_s: float
@@ -85,6 +88,8 @@ def ingest(
     settings: DetectionSettings,
     on_frame: OnFrame = lambda _people, _bad: None,
     boxes: KnownBoxes | None = None,
+    *,
+    refresh: bool = False,
 ) -> IngestReport:
     """Store every person in a source's frames that the store does not have yet.
 
@@ -99,6 +104,7 @@ def ingest(
         on_frame: called after each frame with how many people were found in it, and with the frame
             when it could not be decoded; from other threads than the caller's.
         boxes: where people are; then no detector looks for them.
+        refresh: do frames again whose files are others than they were.
 
     Raises:
         SourceError: the store has other footage of that name, or read it with other options.
@@ -107,12 +113,19 @@ def ingest(
     if boxes is not None:
         boxes.require_for([source.info])
     started, started_cpu = time.perf_counter(), time.process_time()
-    run = _Run(models, store, find_record(store, source.info, settings), on_frame, boxes)
+    record = find_record(store, source.info, settings, refresh=refresh)
+    key = source.info.key
+    changed = {number for number, stamp in store.stamps(key) if source.has_changed(number, stamp)}
+    if refresh and changed:
+        store.remove(key, changed)
+        record = replace(record, frames=FrameSet(record.frames - changed))
+    run = _Run(models, store, record, on_frame, boxes)
     run.read(source)
     return IngestReport(
         frames=run.frames,
         frames_failed=run.failed,
         frames_skipped=run.skipped,
+        frames_changed=len(changed),
         people=run.people,
         seconds=time.perf_counter() - started,
         cpu_s=time.process_time() - started_cpu,
@@ -195,7 +208,12 @@ class _Run:
             return [], bad
         found = self._find_people(frames)
         return [
-            _Seen(frame.number, frame.path, cut_crops(frame.image, _as_stored(detections)))
+            _Seen(
+                frame.number,
+                frame.path,
+                frame.stamp,
+                cut_crops(frame.image, _as_stored(detections)),
+            )
             for frame, detections in zip(frames, found, strict=True)
         ], bad
 
@@ -231,8 +249,8 @@ class _Run:
     def _write(self, group: list[_Seen], embeddings: Embeddings) -> None:
         """Store people, and record their frames as known."""
         sightings = tuple(s for seen in group for s in _sightings(seen, self._record.info))
-        self._record = self._record.grown((seen.number for seen in group), len(sightings))
-        self._store.add(Records(sightings, embeddings), self._record)
+        frames = {seen.number: seen.stamp for seen in group}
+        self._store.add(Records(sightings, embeddings), self._record, frames)
         self.people += len(sightings)
 
 
@@ -242,15 +260,21 @@ class _Seen:
 
     number: int
     path: str
+    stamp: FileStamp | None
     crops: Crops
 
 
-def find_record(store: Store, info: SourceInfo, settings: DetectionSettings) -> SourceRecord:
+def find_record(
+    store: Store, info: SourceInfo, settings: DetectionSettings, *, refresh: bool = False
+) -> SourceRecord:
     """What the store knows of a source, or a new record; raises as `ingest` does."""
     for record in store.sources():
         if record.info.key == info.key:
-            require_same_footage(record, info)
             require_same_options(record, info, settings)
+            if not (refresh and record.info.path == info.path):
+                require_same_footage(record, info)
+            elif record.info.first_number == info.first_number:
+                return replace(record, info=replace(record.info, digest=info.digest))
             return record
     return SourceRecord(info, settings)
 

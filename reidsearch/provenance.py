@@ -151,6 +151,11 @@ def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
         is_other = known.info.path != info.path
     else:
         is_other = len(digests) > 1
+    if is_other and known.info.path == info.path:
+        raise SourceError(
+            f"{info.path} is not what it was when it was ingested",
+            hint="ingest it with --refresh: what has changed is done again",
+        )
     if is_other:
         raise SourceError(
             f"the database has other footage named {known.info}, from {known.info.path}",

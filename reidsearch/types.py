@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 Fuse = Literal["min", "mean"]
 
 
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells whether a file of footage is still what it was.
+
+    Attributes:
+        size: in bytes.
+        mtime_ns: when it was last changed.
+        digest: of what is in it; of a video, see `sources.video`, of its beginning.
+    """
+
+    size: int
+    mtime_ns: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of a source.
@@ -28,11 +43,13 @@ class Frame:
         image: `(H, W, 3)` uint8, RGB.
         number: from the file name's last digits, or the 1-based position.
         path: the picture's own file, or the video that it comes from.
+        stamp: of that file when it was read, or None.
     """
 
     image: NDArray[np.uint8]
     number: int
     path: str
+    stamp: FileStamp | None = None
 
     def __post_init__(self) -> None:
         require_rgb(self.image)
@@ -175,6 +192,11 @@ class Sighting:
     score: float
     path: str
     crop_hash: str
+
+    @property
+    def person(self) -> int:
+        """Its place among the frame's people, from 1 by falling score."""
+        return int(self.id.rpartition(":")[2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,8 +92,8 @@ def build(path: Path, crops: int, dim: int) -> None:
     with timing_of_index(spent):
         began = time.perf_counter()
         with open_chroma(path, make_provenance(dim)) as store:
-            for records, source in make_footage(crops, dim, seed=1):
-                store.add(records, source)
+            for group in make_footage(crops, dim, seed=1):
+                store.add(*group)
         seconds = time.perf_counter() - began
         index_s = sum(spent)
         print(
@@ -101,8 +101,8 @@ def build(path: Path, crops: int, dim: int) -> None:
         )
         spent.clear()
         with open_chroma(path, make_provenance(dim)) as store:
-            for records, source in make_footage(APPENDED, dim, seed=2, name="more"):
-                store.add(records, source)
+            for group in make_footage(APPENDED, dim, seed=2, name="more"):
+                store.add(*group)
         appended_s = sum(spent)
     for file in (path / "index").iterdir():
         file.unlink()
@@ -140,7 +140,7 @@ def make_provenance(dim: int) -> Provenance:
 
 def make_footage(
     crops: int, dim: int, seed: int, name: str = "video"
-) -> Iterator[tuple[Records, SourceRecord]]:
+) -> Iterator[tuple[Records, SourceRecord, dict[int, None]]]:
     """People who walk through cameras, in groups of frames."""
     rng = np.random.default_rng(seed)
     people = rng.standard_normal((max(crops // PERSON_CROPS, 2), dim), np.float32)
@@ -148,7 +148,7 @@ def make_footage(
     fingerprint = make_provenance(dim).fingerprint
     for camera in range(CAMERAS):
         info = SourceInfo(f"camera{camera}", name, f"/{name}{camera}.mp4", 25.0, None, 1, "")
-        record = SourceRecord(info, settings, FrameSet(), 0)
+        record = SourceRecord(info, settings)
         walkers = np.zeros((PER_FRAME, dim), np.float32)
         for start in range(0, crops // CAMERAS, GROUP_CROPS):
             count = min(GROUP_CROPS, crops // CAMERAS - start)
@@ -165,8 +165,8 @@ def make_footage(
             sightings = tuple(
                 make_sighting(info, frame, row % PER_FRAME + 1) for row, frame in enumerate(frames)
             )
-            record = record.grown(frames, count)
-            yield Records(sightings, Embeddings(vectors, fingerprint)), record
+            records = Records(sightings, Embeddings(vectors, fingerprint))
+            yield records, record, dict.fromkeys(frames)
 
 
 def make_sighting(info: SourceInfo, frame: int, person: int) -> Sighting:

@@ -93,8 +93,8 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     np.save(vector, vectors[numbers.index(frame)][np.newaxis])
     settings = DetectionSettings(0.25, MIN_HEIGHT_PX, "auto")
     with open_gallery(db, write=True) as gallery:
-        record = SourceRecord(info, settings, FrameSet(), 0).grown(numbers, crops)
-        gallery.store.add(Records(sightings, Embeddings(vectors, card.fingerprint)), record)
+        records = Records(sightings, Embeddings(vectors, card.fingerprint))
+        gallery.store.add(records, SourceRecord(info, settings), dict.fromkeys(numbers))
 
 
 def compare_times(work: str, ours: list[object], reference: list[object], rounds: int) -> Compared:

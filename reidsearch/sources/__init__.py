@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from reidsearch.types import BadFrame, Frame, SourceInfo
+    from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,10 @@ class FrameSource(Protocol):
         Args:
             wanted: asked once for each frame, by its number, before it is decoded.
         """
+        ...
+
+    def has_changed(self, number: int, stamp: FileStamp) -> bool:
+        """Whether a frame's file is other than when it had that stamp; one that is gone is not."""
         ...
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from reidsearch import defaults
 from reidsearch.errors import ImageError, SourceError
-from reidsearch.images import IMAGE_SUFFIXES, read_image
+from reidsearch.images import IMAGE_SUFFIXES, decode_image, read_file
 from reidsearch.sources import SourceOptions, every_frame, is_text
-from reidsearch.types import BadFrame, Frame, SourceInfo
+from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,7 @@ class FolderSource:
         numbered, self._without_number = _number_files(path)
         first_number, first_path = numbered[0]
         self._chosen = list(islice(numbered, 0, None, options.every))[: options.max_frames]
+        self._paths = dict(self._chosen)
         name = path.resolve().name
         self.info = SourceInfo(
             camera=options.camera or name,
@@ -58,9 +59,38 @@ class FolderSource:
                 yield BadFrame(f"the name {str(path)!r} is not UTF-8")
                 continue
             try:
-                yield Frame(read_image(path), number, str(path.resolve()))
+                yield _read(path, number)
             except ImageError as error:
                 yield BadFrame(str(error))
+
+    def has_changed(self, number: int, stamp: FileStamp) -> bool:
+        """See `FrameSource.has_changed`."""
+        path = self._paths.get(number)
+        try:
+            if path is None or _stat(path) == (stamp.size, stamp.mtime_ns):
+                return False
+            return _hash(read_file(path)) != stamp.digest
+        except (OSError, ImageError):
+            return False
+
+
+def _read(path: Path, number: int) -> Frame:
+    try:
+        status = _stat(path)  # first: a change while it is read shall be noticed later
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    data = read_file(path)
+    stamp = FileStamp(*status, _hash(data))
+    return Frame(decode_image(data, path), number, str(path.resolve()), stamp)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _number_files(folder: Path) -> tuple[list[tuple[int, Path]], list[Path]]:

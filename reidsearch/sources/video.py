@@ -13,7 +13,7 @@ import numpy as np
 
 from reidsearch.errors import SourceError
 from reidsearch.sources import SourceOptions, every_frame
-from reidsearch.types import BadFrame, Frame, SourceInfo
+from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,6 +51,9 @@ class VideoSource:
         fps = options.fps or own_fps
         if not (math.isfinite(fps) and fps > 0):
             raise SourceError(f"{path} does not say its frame rate", hint="give it with --fps")
+        status = path.stat()
+        digest = hashlib.sha256(head + str(status.st_size).encode()).hexdigest()
+        self._stamp = FileStamp(status.st_size, status.st_mtime_ns, digest)
         self.info = SourceInfo(
             camera=options.camera or self._path.stem,
             name=self._path.stem,
@@ -58,12 +61,16 @@ class VideoSource:
             fps=fps,
             start_s=options.start_s,
             first_number=1,
-            digest=hashlib.sha256(head + str(path.stat().st_size).encode()).hexdigest(),
+            digest=digest,
         )
 
     def __len__(self) -> int:
         chosen = math.ceil(self._header_frames / self._options.every)
         return min(chosen, self._options.max_frames or chosen)
+
+    def has_changed(self, _number: int, stamp: FileStamp) -> bool:
+        """See `FrameSource.has_changed`; a video is one file, whose frames all change with it."""
+        return self._stamp.digest != stamp.digest
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`.
@@ -93,7 +100,7 @@ class VideoSource:
                 decoded, image = capture.retrieve()
                 if decoded:
                     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-                    yield Frame(rgb, number, self.info.path)
+                    yield Frame(rgb, number, self.info.path, self._stamp)
                 else:
                     yield BadFrame(f"cannot decode frame {number} of {self._path}")
         finally:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.types import Filter, Fuse, Match, Records, Sighting
+    from reidsearch.types import FileStamp, Filter, Fuse, Match, Records, Sighting
 
 
 class Store(Protocol):
@@ -64,14 +64,26 @@ class Store(Protocol):
 class WritableStore(Store, Protocol):
     """A store that this process, and no other, may write."""
 
-    def add(self, records: Records, source: SourceRecord) -> None:
-        """Write rows of `source`, replacing those with the same id, and then its new record.
+    def add(
+        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
+    ) -> None:
+        """Store frames of a source with their rows; killed in between, none of them is there.
 
-        Vectors are rounded to float16. A source that is new is recorded before, without frames.
-        Killed in between, rows are there whose frames the record does not have; the same frames
-        written again replace them.
+        Args:
+            records: of these frames; their vectors are rounded to float16.
+            source: by its info and settings; its frames are the store's to count.
+            frames: new ones, with or without rows, and what their files were.
 
         Raises:
             ModelMismatchError: the rows' fingerprint is not the store's.
+            ValueError: the store has some of these frames.
         """
+        ...
+
+    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+        """Forget frames of a source, and their rows; they can be added again."""
+        ...
+
+    def stamps(self, key: tuple[str, str]) -> Iterable[tuple[int, FileStamp]]:
+        """Frames of a source, by number, with what their files were, where that is known."""
         ...

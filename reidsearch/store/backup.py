@@ -18,6 +18,7 @@ from reidsearch.files import whole_file
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.layout import (
     DATABASE_FILE,
+    JOURNAL_FILE,
     LOCK_FILE,
     OWNER_FILE,
     has_database,
@@ -28,6 +29,7 @@ from reidsearch.store.lock import reading
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
 _LEFT_OUT = {LOCK_FILE, OWNER_FILE}
+_SQLITE_LEFTOVERS = ("-journal", "-wal", "-shm")
 _PIECE_BYTES = 1 << 20
 
 
@@ -89,19 +91,16 @@ def _pack(folder: Path, out: Path) -> int:
         tempfile.TemporaryDirectory() as temporary,
         zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        # SQLite copies itself: a journal that a killed writer left behind is played back.
-        copied = Path(temporary) / DATABASE_FILE
-        with (
-            closing(sqlite3.connect(folder / DATABASE_FILE)) as source,
-            closing(sqlite3.connect(copied)) as copy,
-        ):
-            source.backup(copy)
+        copied = Path(temporary) / "copy"
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if not path.is_file() or name in _LEFT_OUT or name.startswith(f"{DATABASE_FILE}-"):
+            is_sqlite = name in (DATABASE_FILE, JOURNAL_FILE)
+            if not path.is_file() or name in _LEFT_OUT or name.endswith(_SQLITE_LEFTOVERS):
                 continue
+            if is_sqlite:
+                _copy_sqlite(path, copied)
             with (
-                (copied if name == DATABASE_FILE else path).open("rb") as file,
+                (copied if is_sqlite else path).open("rb") as file,
                 archive.open(f"database/{name}", "w", force_zip64=True) as entry,
             ):
                 size, sha256 = _copy(file, entry)
@@ -110,6 +109,13 @@ def _pack(folder: Path, out: Path) -> int:
         about = {"format": _FORMAT, "reidsearch": __version__, "written": written, "files": files}
         archive.writestr(_LIST, json.dumps(about, indent=1))
     return sum(file["size"] for file in files)
+
+
+def _copy_sqlite(path: Path, out: Path) -> None:
+    """Let SQLite copy: what a killed writer left half done is played back."""
+    out.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(out)) as copy:
+        source.backup(copy)
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:

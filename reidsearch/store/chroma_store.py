@@ -1,15 +1,14 @@
 """A store in one collection of a persistent Chroma database.
 
 Each row's metadata holds camera, source, frame, time_s, x1, y1, x2, y2, score, path and crop_hash;
-the collection's metadata holds the provenance and, under `source:camera/name`, one JSON text per
-source, and a generation that grows by one with each change.
+the collection's metadata holds schema and provenance. Rows count once the journal has their frames.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields, replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import chromadb
@@ -18,32 +17,56 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
 from reidsearch.errors import ModelMismatchError, SchemaError, StoreError
+from reidsearch.files import whole_file
 from reidsearch.frame_set import FrameSet
-from reidsearch.provenance import Provenance, SourceRecord
+from reidsearch.store.chroma_rows import (
+    FRAMES_TO_READ,
+    as_half,
+    footage_order,
+    header,
+    in_parts,
+    read_frames,
+    read_provenance,
+    read_records,
+    to_metadata,
+    to_sighting,
+    to_where,
+)
 from reidsearch.store.index_file import FOLDER
 from reidsearch.store.index_keeper import IndexKeeper
+from reidsearch.store.journal import (
+    REPAIR_HINT,
+    Journal,
+    checksum_rows,
+    create_journal,
+    open_journal,
+)
 from reidsearch.store.layout import (
     COLLECTION,
+    JOURNAL_FILE,
     LOCK_FILE,
     OWNER_FILE,
     SCHEMA,
-    SOURCE_PREFIX,
     has_database,
     require_database,
 )
 from reidsearch.store.lock import WAIT_S, reading, writing
-from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
+from reidsearch.store.migration import migrate, require_known
+from reidsearch.types import Match
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
+    from chromadb import Where
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from numpy.typing import NDArray
 
-    from reidsearch.types import Fuse
+    from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.types import FileStamp, Filter, Fuse, Records, Sighting
 
+_FRAMES_TO_DELETE = 100
 # Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
 # the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
 _INDEX: CreateCollectionConfiguration = {
@@ -57,19 +80,17 @@ class ChromaStore:
     is_exact = False
 
     def __init__(
-        self, client: Client, collection: chromadb.Collection, index_folder: Path | None
+        self,
+        client: Client,
+        collection: chromadb.Collection,
+        journal: Journal,
+        index_folder: Path | None,
     ) -> None:
         self._collection = collection
         self._batch_rows = client.get_max_batch_size()
-        metadata = dict(collection.metadata)
-        self.provenance = Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
-        self._sources = {
-            record.info.key: record
-            for key, text in metadata.items()
-            if key.startswith(SOURCE_PREFIX)
-            for record in [SourceRecord.from_json(str(text))]
-        }
-        self._generation = int(metadata.get("generation", 0))
+        self.provenance = read_provenance(collection.metadata)
+        self._journal = journal
+        self._sources = journal.sources()
         self._keeper: IndexKeeper | None = None
         if index_folder is not None:
             self._keeper = IndexKeeper(index_folder, str(collection.id), self.provenance)
@@ -79,43 +100,73 @@ class ChromaStore:
         """Why the exact index is not kept, or nothing."""
         return self._keeper.problem if self._keeper else ""
 
-    def catch_up(self, on_step: Callable[[int, int], None]) -> None:
-        """Bring the exact index into step, if this process may write it."""
+    def recover(self, on_step: Callable[[int, int], None]) -> None:
+        """Finish what a killed writer left, and bring the exact index into step."""
+        for key, frames in self._journal.pending().items():
+            for some in in_parts(frames, _FRAMES_TO_DELETE):
+                own: list[Where] = [{"camera": key[0]}, {"source": key[1]}]
+                self._collection.delete(where={"$and": [*own, {"frame": {"$in": [*some]}}]})
+            self._journal.swept(key, frames)
         if self._keeper:
-            self._keeper.catch_up(self, self._generation, on_step)
+            self._keeper.catch_up(self, self._journal.state.generation, on_step)
 
     def sources(self) -> tuple[SourceRecord, ...]:
         """See `Store.sources`."""
         return tuple(self._sources[key] for key in sorted(self._sources))
 
-    def add(self, records: Records, source: SourceRecord) -> None:
-        """See `Store.add`."""
+    def stamps(self, key: tuple[str, str]) -> Iterator[tuple[int, FileStamp]]:
+        """See `WritableStore.stamps`."""
+        return self._journal.stamps(key)
+
+    def add(
+        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
+    ) -> None:
+        """See `WritableStore.add`."""
         if records.embeddings.fingerprint != self.provenance.fingerprint:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another --db"
             )
-        if self._keeper:
-            self._keeper.prepare(records, source)
-        vectors = _as_half(records.embeddings.vectors)
-        if source.info.key not in self._sources:  # no row shall be without its source
-            self._record(replace(source, frames=FrameSet(), people=0))
+        key = source.info.key
+        known = self._sources.setdefault(key, replace(source, frames=FrameSet(), people=0))
+        if not known.frames.isdisjoint(frames):
+            raise ValueError(f"some of these frames of {source.info} are stored already")
+        self._journal.begin(source, frames)
+        vectors = as_half(records.embeddings.vectors)
         for start in range(0, len(records), self._batch_rows):
             rows = slice(start, start + self._batch_rows)
             self._collection.upsert(
                 ids=[sighting.id for sighting in records.sightings[rows]],
                 embeddings=vectors[rows],
-                metadatas=[_to_metadata(sighting) for sighting in records.sightings[rows]],
+                metadatas=[to_metadata(sighting) for sighting in records.sightings[rows]],
             )
-        self._record(source)
+        generation = self._journal.confirm(key, frames, records)
+        self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
         if self._keeper:
-            self._keeper.add(records, source, self._generation)
+            self._keeper.add(records, self._sources[key], generation)
 
-    def _record(self, source: SourceRecord) -> None:
-        self._sources[source.info.key] = source
-        self._generation += 1
-        texts = {f"{SOURCE_PREFIX}{r.info}": r.to_json() for r in self._sources.values()}
-        header = _header(self.provenance) | {"generation": self._generation}
-        self._collection.modify(metadata=header | texts)
+    @property
+    def rows(self) -> int:
+        """How many rows the collection has, also those that do not count."""
+        return self._collection.count()
+
+    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+        """See `WritableStore.remove`."""
+        self._journal.withdraw(key, frames)
+        self._sources = self._journal.sources()
+        self.recover(lambda _done, _total: None)
+
+    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[tuple[Records, list[int]]]:
+        """Read the rows of some frames of a source, which are many, some at a time.
+
+        Yields:
+            Rows, and those of their frames whose rows are not what was stored.
+        """
+        key = record.info.key
+        for some in in_parts(sorted(frames), FRAMES_TO_READ):
+            rows = read_frames(self._collection, key, some, self.provenance)
+            stored = self._journal.checksums(key, some[0], some[-1])
+            found = checksum_rows(key, some, rows)
+            yield rows, [number for number in some if found[number][1] != stored.get(number)]
 
     def query(
         self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
@@ -123,7 +174,7 @@ class ChromaStore:
         """See `Store.query`; of several pictures, only what is near to one of them is found."""
         if len(self) == 0:
             return [[] for _ in queries]
-        return [self._query(_as_half(query), wanted, top, fuse) for query in queries]
+        return [self._query(as_half(query), wanted, top, fuse) for query in queries]
 
     def _query(
         self, query: NDArray[np.float32], wanted: Filter, top: int, fuse: Fuse
@@ -131,7 +182,7 @@ class ChromaStore:
         found = self._collection.query(
             query_embeddings=query,
             n_results=min(top, len(self)),
-            where=_to_where(wanted),
+            where=to_where(wanted),
             include=["metadatas", "embeddings"],
         )
         people: dict[str, tuple[float, Sighting]] = {}
@@ -144,33 +195,34 @@ class ChromaStore:
             distances = np.sqrt(np.square(apart).sum(axis=2))
             fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
             for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
-                people[id_] = distance, _to_sighting(id_, row)
-        ranked = sorted(people.values(), key=lambda pair: (pair[0], _footage_order(pair[1])))[:top]
+                if self._counts(row):
+                    people[id_] = distance, to_sighting(id_, row)
+        ranked = sorted(people.values(), key=lambda pair: (pair[0], footage_order(pair[1])))[:top]
         return [Match(rank, *pair) for rank, pair in enumerate(ranked, start=1)]
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
-        return len(self._collection.get(where=_to_where(wanted), include=[])["ids"])
+        return len(self.sightings(wanted))
 
     def sightings(self, wanted: Filter) -> list[Sighting]:
         """See `Store.sightings`."""
-        found = self._collection.get(where=_to_where(wanted), include=["metadatas"])
+        found = self._collection.get(where=to_where(wanted), include=["metadatas"])
         rows = zip(found["ids"], found["metadatas"] or [], strict=True)
-        return sorted((_to_sighting(id_, row) for id_, row in rows), key=_footage_order)
+        return sorted(
+            (to_sighting(id_, row) for id_, row in rows if self._counts(row)), key=footage_order
+        )
 
     def scan(self, wanted: Filter) -> Records:
         """See `Store.scan`."""
-        found = self._collection.get(where=_to_where(wanted), include=["metadatas", "embeddings"])
-        rows = zip(found["ids"], found["metadatas"] or [], strict=True)
-        sightings = [_to_sighting(id_, row) for id_, row in rows]
-        order = sorted(range(len(sightings)), key=lambda row: _footage_order(sightings[row]))
-        vectors = np.asarray(found["embeddings"], np.float32)
-        vectors = vectors.reshape(-1, self.provenance.dimension)[order]
-        embeddings = Embeddings(vectors, self.provenance.fingerprint)
-        return Records(tuple(sightings[row] for row in order), embeddings)
+        return read_records(self._collection, wanted, self.provenance, self._counts)
 
     def __len__(self) -> int:
-        return self._collection.count()
+        return sum(record.people for record in self._sources.values())
+
+    def _counts(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row's frame is confirmed: others are of a writer that was killed."""
+        record = self._sources.get((row.get("camera", ""), row.get("source", "")))
+        return record is not None and row.get("frame") in record.frames
 
 
 @contextmanager
@@ -213,9 +265,22 @@ def open_chroma(
             held.enter_context(lock)
             client = held.enter_context(_open_client(folder))
             collection = _open_collection(client, folder, create)
-            store = ChromaStore(client, collection, folder / FOLDER if writes else None)
-            store.catch_up(on_step)
-            held.callback(store.catch_up, on_step)
+            if writes:
+                migrate(collection, folder, on_note)
+            elif collection.metadata["schema"] != SCHEMA:
+                raise SchemaError(
+                    f"an older reidsearch made the database {folder}",
+                    hint="`reidsearch inspect` brings it up to date, if it may write to the folder",
+                )
+            journal = held.enter_context(_open_journal(collection, folder))
+            if journal.state.collection != str(collection.id):
+                raise StoreError(f"the journal in {folder} is another database's", hint=REPAIR_HINT)
+            if create is not None and not journal.sources():
+                # Nothing was stored since it was made, perhaps because its models did not load.
+                collection.modify(metadata=header(create))
+            store = ChromaStore(client, collection, journal, folder / FOLDER if writes else None)
+            if writes:
+                store.recover(on_step)
         except (sqlite3.Error, OSError) as error:
             raise _explain(error, folder) from error
         yield store
@@ -225,7 +290,7 @@ def _prepare(folder: Path) -> None:
     """Make the folder of a new database, which must be empty."""
     if has_database(folder):
         return
-    ours = {LOCK_FILE, OWNER_FILE, "README.md"}
+    ours = {LOCK_FILE, OWNER_FILE, JOURNAL_FILE, "README.md"}
     foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
     if foreign:
         raise StoreError(
@@ -271,7 +336,7 @@ def _open_collection(
         return client.create_collection(
             COLLECTION,
             embedding_function=None,
-            metadata=_header(create),
+            metadata=header(create),
             configuration=_INDEX,
         )
     schema = (collection.metadata or {}).get("schema")
@@ -280,26 +345,15 @@ def _open_collection(
             f"the collection {COLLECTION} in {folder} is not one of reidsearch's",
             hint="it records no schema",
         )
-    if schema > SCHEMA:
-        raise SchemaError(
-            f"a newer reidsearch made the database {folder}: its schema is {schema}, "
-            f"this one knows {SCHEMA}",
-            hint="pip install --upgrade reidsearch",
-        )
-    if schema < SCHEMA:
-        raise SchemaError(
-            f"an older reidsearch made the database {folder}: its schema is {schema}, "
-            f"this one knows {SCHEMA}",
-            hint="ingest the footage into a new --db",
-        )
-    if create is not None and not (collection.count() or _has_sources(collection)):
-        # Nothing was stored since it was made, perhaps because its models did not load.
-        collection.modify(metadata=_header(create))
+    require_known(schema, folder)
     return collection
 
 
-def _has_sources(collection: chromadb.Collection) -> bool:
-    return any(key.startswith(SOURCE_PREFIX) for key in collection.metadata)
+def _open_journal(collection: chromadb.Collection, folder: Path) -> AbstractContextManager[Journal]:
+    if not (folder / JOURNAL_FILE).exists() and not collection.count():  # it was just made
+        with whole_file(folder / JOURNAL_FILE) as partial:
+            create_journal(partial, str(collection.id))
+    return open_journal(folder)
 
 
 def _explain(error: Exception, folder: Path) -> StoreError:
@@ -309,73 +363,3 @@ def _explain(error: Exception, folder: Path) -> StoreError:
             hint="Chroma needs to write even for a search; copy the folder, or change its rights",
         )
     return StoreError(f"the database in {folder} does not work: {error}")
-
-
-def _as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
-    return vectors.astype(np.float16).astype(np.float32)
-
-
-def _header(provenance: Provenance) -> dict[str, Any]:
-    return {"schema": SCHEMA, **asdict(provenance)}
-
-
-def _to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
-    x1, y1, x2, y2 = sighting.box_xyxy
-    return {
-        "camera": sighting.camera,
-        "source": sighting.source,
-        "frame": sighting.frame,
-        "time_s": sighting.time_s,
-        "x1": x1,
-        "y1": y1,
-        "x2": x2,
-        "y2": y2,
-        "score": sighting.score,
-        "path": sighting.path,
-        "crop_hash": sighting.crop_hash,
-    }
-
-
-def _to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
-    return Sighting(
-        id=id_,
-        camera=row["camera"],
-        source=row["source"],
-        frame=row["frame"],
-        time_s=row["time_s"],
-        box_xyxy=(row["x1"], row["y1"], row["x2"], row["y2"]),
-        score=row["score"],
-        path=row["path"],
-        crop_hash=row["crop_hash"],
-    )
-
-
-def _footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
-    person = int(sighting.id.rpartition(":")[2])  # counts by falling score
-    return sighting.camera, sighting.source, sighting.frame, person
-
-
-def _to_where(wanted: Filter) -> dict[str, Any] | None:
-    """Write a filter as a Chroma `where`; None matches everything."""
-    clauses: list[dict[str, Any]] = []
-    if wanted.sources is not None:
-        pairs = [
-            {"$and": [{"camera": camera}, {"source": name}]} for camera, name in wanted.sources
-        ]
-        clauses.append(pairs[0] if len(pairs) == 1 else {"$or": pairs})
-    if wanted.frame is not None:
-        clauses.append({"frame": wanted.frame})
-    if wanted.after_frame is not None:
-        clauses.append({"frame": {"$gt": wanted.after_frame}})
-    if wanted.before_frame is not None:
-        clauses.append({"frame": {"$lt": wanted.before_frame}})
-    if wanted.after_s is not None:
-        clauses.append({"time_s": {"$gt": wanted.after_s}})
-    if wanted.before_s is not None:
-        clauses.append({"time_s": {"$lt": wanted.before_s}})
-    if wanted.min_score is not None:
-        clauses.append({"score": {"$gte": wanted.min_score}})
-    if len(clauses) > 1:
-        return {"$and": clauses}
-    return clauses[0] if clauses else None

@@ -26,7 +26,7 @@ from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.types import Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,6 +37,7 @@ FOLDER = "index"
 _MANIFEST = "manifest.json"
 _FORMAT = 1
 _PIECE_BYTES = 1 << 24
+_ROWS_AT_ONCE = 50_000
 
 ROW = np.dtype(
     [
@@ -184,7 +185,8 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
     """
     if not len(records):
         return manifest
-    order = sorted(range(len(records)), key=lambda row: _place(records.sightings[row]))
+    places = [(sighting.frame, sighting.person) for sighting in records.sightings]
+    order = sorted(range(len(records)), key=places.__getitem__)
     sightings = [records.sightings[row] for row in order]
     table = np.empty(len(sightings), ROW)
     paths = bytearray()
@@ -195,7 +197,7 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
             known[sighting.path] = manifest.paths.size + len(paths), len(text)
             paths += text
         row["path_at"], row["path_bytes"] = known[sighting.path]
-        row["frame"], row["person"] = _place(sighting)
+        row["frame"], row["person"] = sighting.frame, sighting.person
         row["time_s"], row["box_xyxy"] = sighting.time_s, sighting.box_xyxy
         row["score"], row["crop_hash"] = sighting.score, sighting.crop_hash.encode()
     vectors = records.embeddings.vectors[order].astype(np.float16)
@@ -208,6 +210,45 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
         paths=_extend(folder, manifest.paths, bytes(paths)),
         rows=manifest.rows + len(sightings),
         segments=_grow(manifest, folder, source, int(table["frame"][0]), len(sightings)),
+    )
+
+
+def without(folder: Path, manifest: Manifest, gone: Mapping[tuple[str, str], Set[int]]) -> Manifest:
+    """Write rows into new files, but those of some frames; see `append`.
+
+    Args:
+        folder: of the index.
+        manifest: what it holds.
+        gone: frames of each source, by camera and name.
+
+    Raises:
+        OSError: the disk is full, or may not be written.
+    """
+    table, vectors = map_table(folder, manifest), map_vectors(folder, manifest)
+    kept = np.ones(len(table), np.bool_)
+    segments: list[Segment] = []
+    rows = 0
+    for segment in manifest.segments:
+        own = slice(segment.start, segment.stop)
+        frames = gone.get(manifest.sources[segment.source].info.key, frozenset())
+        kept[own] = ~np.isin(table["frame"][own], [*frames])
+        left = int(kept[own].sum())
+        if left:
+            segments.append(Segment(segment.source, rows, rows + left))
+        rows += left
+    made = new_manifest(manifest.collection, manifest.provenance)
+    new_vectors = made.vectors
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        new_vectors = _extend(folder, new_vectors, vectors[some][kept[some]].tobytes())
+    return replace(
+        made,
+        sources=manifest.sources,
+        rows=rows,
+        segments=tuple(segments),
+        vectors=new_vectors,
+        table=_extend(folder, made.table, table[kept].tobytes()),
+        paths=_extend(folder, made.paths, map_paths(folder, manifest).tobytes()),
     )
 
 
@@ -275,10 +316,6 @@ def sightings_of(
             path=names[at, length],
             crop_hash=crop_hash.decode(),
         )
-
-
-def _place(sighting: Sighting) -> tuple[int, int]:
-    return sighting.frame, int(sighting.id.rpartition(":")[2])
 
 
 def _grow(

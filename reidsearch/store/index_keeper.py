@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from reidsearch.frame_set import FrameSet
+from reidsearch.errors import StoreError
 from reidsearch.store.index_file import (
     DamagedIndexError,
     append,
     new_manifest,
     read_manifest,
     remove_manifest,
+    without,
     write_manifest,
 )
-from reidsearch.types import Filter, Records
+from reidsearch.store.journal import REPAIR_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Set
     from pathlib import Path
 
     from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.store import Store
     from reidsearch.store.index_file import Manifest
+    from reidsearch.types import Records
 
     OnStep = Callable[[int, int], None]
 
-_FRAMES_AT_ONCE = 1000
+
+class CheckedStore(Protocol):
+    """What the index is made from."""
+
+    def sources(self) -> tuple[SourceRecord, ...]:
+        """All sources."""
+        ...
+
+    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[tuple[Records, list[int]]]:
+        """Rows of some frames, and those frames whose rows are not what was stored."""
+        ...
 
 
 class IndexKeeper:
@@ -39,7 +50,6 @@ class IndexKeeper:
 
     def __init__(self, folder: Path, collection: str, provenance: Provenance) -> None:
         self.problem = ""
-        self._is_stale = False
         self._folder = folder
         self._manifest = new_manifest(collection, provenance)
         with suppress(DamagedIndexError):
@@ -47,46 +57,46 @@ class IndexKeeper:
             if (known.collection, known.provenance) == (collection, provenance):
                 self._manifest = known
 
-    def catch_up(self, store: Store, generation: int, on_step: OnStep) -> None:
-        """Add what the index lacks, or make it anew; `on_step` gets rows done and to do."""
-        is_in_step = self._manifest.generation == generation and self._manifest.sources
-        if self.problem or (is_in_step and not self._is_stale):
-            return
+    def catch_up(self, store: CheckedStore, generation: int, on_step: OnStep) -> None:
+        """Add what the index lacks and drop what is gone; `on_step` gets rows done and to do.
+
+        Raises:
+            StoreError: what the database has is not what was stored.
+        """
         records = {record.info.key: record for record in store.sources()}
         known = {record.info.key: record for record in self._manifest.sources}
-        lost = (key not in records or r.frames - records[key].frames for key, r in known.items())
-        if self._is_stale or any(lost):
-            self._is_stale = False
+        is_in_step = self._manifest.generation == generation and known == records
+        if self.problem or (is_in_step and known):
+            return
+        if known.keys() - records.keys():
             self._manifest = new_manifest(self._manifest.collection, self._manifest.provenance)
             known = {}
+        gone = {key: record.frames - records[key].frames for key, record in known.items()}
+        if any(gone.values()):
+            with self._giving_up():
+                self._manifest = without(self._folder, self._manifest, gone)
         done = self._manifest.rows
         todo = sum(record.people for record in records.values())
         for key, record in records.items():
-            have = known[key].frames if key in known else FrameSet()
+            have = known[key].frames if key in known else frozenset()
             self._manifest = self._with(record)
-            for found in _read_missing(store, record, have):
+            for found, wrong in store.check(record, record.frames - have):
+                if wrong:
+                    raise StoreError(
+                        f"{len(wrong)} frames of {record.info} are not what was stored, frame "
+                        f"{wrong[0]} the first of them",
+                        hint=REPAIR_HINT,
+                    )
                 self._append(found)
                 done += len(found)
                 on_step(min(done, todo), todo)
         self._confirm(generation)
 
-    def prepare(self, records: Records, source: SourceRecord) -> None:
-        """Look at rows before the database gets them: if they replace others, the index goes.
-
-        Then `catch_up` makes it anew.
-        """
-        before = {record.info.key: record for record in self._manifest.sources}
-        known = before[source.info.key].frames if source.info.key in before else FrameSet()
-        if any(sighting.frame in known for sighting in records.sightings):
-            self._is_stale = True
-            remove_manifest(self._folder)
-
     def add(self, records: Records, source: SourceRecord, generation: int) -> None:
         """Add rows of frames that were just recorded."""
-        if not self._is_stale:
-            self._manifest = self._with(source)
-            self._append(records)
-            self._confirm(generation)
+        self._manifest = self._with(source)
+        self._append(records)
+        self._confirm(generation)
 
     def _with(self, source: SourceRecord) -> Manifest:
         """The manifest with a source's record, new or renewed."""
@@ -122,24 +132,3 @@ class IndexKeeper:
         except OSError as error:
             self.problem = f"cannot write {self._folder}: {error.strerror}"
             remove_manifest(self._folder)
-
-
-def _read_missing(store: Store, record: SourceRecord, have: FrameSet) -> Iterator[Records]:
-    """Rows of recorded frames that the index does not have, some frames at a time."""
-    missing = sorted(record.frames - have)
-    for start in range(0, len(missing), _FRAMES_AT_ONCE):
-        some = missing[start : start + _FRAMES_AT_ONCE]
-        wanted = Filter(
-            sources=(record.info.key,), after_frame=some[0] - 1, before_frame=some[-1] + 1
-        )
-        yield _only(store.scan(wanted), set(some))
-
-
-def _only(records: Records, frames: set[int]) -> Records:
-    """The rows of some frames: others may be of an ingest that was killed."""
-    rows = [i for i, sighting in enumerate(records.sightings) if sighting.frame in frames]
-    if len(rows) == len(records):
-        return records
-    vectors = records.embeddings.vectors[rows]
-    kept = replace(records.embeddings, vectors=vectors)
-    return Records(tuple(records.sightings[row] for row in rows), kept)

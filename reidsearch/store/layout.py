@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLLECTION = "people"
-SOURCE_PREFIX = "source:"
-SCHEMA = 2
+SCHEMA = 3
 
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
+JOURNAL_FILE = "reidsearch.sqlite3"
 OWNER_FILE = "reidsearch.owner.json"
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"

@@ -15,7 +15,7 @@ from reidsearch.store import WritableStore
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.opening import open_to_read
-from reidsearch.types import Embeddings, Filter, Records, Sighting, SourceInfo
+from reidsearch.types import Embeddings, FileStamp, Filter, Records, Sighting, SourceInfo
 from tests.unit.memory_store import MemoryStore
 
 DIMENSION = 8
@@ -57,6 +57,14 @@ class ThroughIndex:
         with open_chroma(self._folder, PROVENANCE) as opened:
             opened.add(*arguments)
 
+    def remove(self, *arguments: Any) -> None:
+        with open_chroma(self._folder, PROVENANCE) as opened:
+            opened.remove(*arguments)
+
+    def stamps(self, *arguments: Any) -> list[tuple[int, FileStamp]]:
+        with open_chroma(self._folder, PROVENANCE) as opened:
+            return [*opened.stamps(*arguments)]
+
     def __getattr__(self, name: str) -> Any:
         with open_to_read(self._folder) as opened:
             assert isinstance(opened, IndexStore)
@@ -79,9 +87,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WritableSt
 
 def filled(store: WritableStore) -> Records:
     rows = records("a", range(1, 21))
-    store.add(rows, source("a").grown(range(1, 21), len(rows)))
+    store.add(rows, source("a"), dict.fromkeys(range(1, 21)))
     more = records("b", range(5, 8), people=1, seed=1)
-    store.add(more, source("b").grown(range(5, 8), len(more)))
+    store.add(more, source("b"), dict.fromkeys(range(5, 8)))
     return rows
 
 
@@ -95,7 +103,7 @@ def test_empty(store: WritableStore) -> None:
 
 
 def test_source_without_people(store: WritableStore) -> None:
-    store.add(records("a", range(0)), source("a").grown([1, 2], 0))
+    store.add(records("a", range(0)), source("a"), {1: None, 2: None})
     assert store.sources()[0].frames == {1, 2}
     assert len(store) == 0
 
@@ -110,12 +118,43 @@ def test_rows_come_back_as_they_were(store: WritableStore) -> None:
     assert [str(record.info) for record in store.sources()] == ["cam/a", "cam/b"]
 
 
-def test_same_rows_again_change_nothing(store: WritableStore) -> None:
+def test_frames_are_added_once(store: WritableStore) -> None:
     filled(store)
     before = store.scan(Filter()).sightings
-    filled(store)
+    with pytest.raises(ValueError, match="stored already"):
+        filled(store)
     assert store.scan(Filter()).sightings == before
     assert len(store) == len(before) == 43
+
+
+def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
+    rows = filled(store)
+    store.add(records("a", range(0)), source("a"), {30: None})
+    key = ("cam", "a")
+    store.remove(key, [2, 3, 30])
+    left = {*range(1, 21)} - {2, 3}
+    assert {s.frame for s in store.sightings(Filter(sources=(key,)))} == left
+    (record, other) = store.sources()
+    assert (record.frames, record.people) == (left, 36)
+    assert (other.people, len(store)) == (3, 39)
+    [found] = store.query([rows.embeddings.vectors[2:3]], Filter(), 1000)
+    assert len(found) == 39
+    assert rows.sightings[2] not in [match.sighting for match in found]
+    again = records("a", range(2, 4), people=1, seed=5)
+    store.add(again, source("a"), {2: None, 3: None})
+    assert store.scan(Filter(sources=(key,), frame=3)).sightings == again.sightings[1:]
+    [found] = store.query([again.embeddings.vectors[1:]], Filter(), 1)
+    assert found[0].sighting == again.sightings[1]
+    assert len(store) == 41
+
+
+def test_stamps_come_back_where_there_are_any(store: WritableStore) -> None:
+    stamp = FileStamp(123, 2**60, "digest")
+    store.add(records("a", range(0)), source("a"), {1: stamp, 2: None, 3: replace(stamp, size=1)})
+    assert [*store.stamps(("cam", "a"))] == [(1, stamp), (3, replace(stamp, size=1))]
+    assert [*store.stamps(("cam", "nobody"))] == []
+    store.remove(("cam", "a"), [1])
+    assert [*store.stamps(("cam", "a"))] == [(3, replace(stamp, size=1))]
 
 
 def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
@@ -171,7 +210,7 @@ def test_vectors_of_another_space_are_refused(store: WritableStore) -> None:
     rows = records("a", range(1, 2))
     strange = Records(rows.sightings, Embeddings(rows.embeddings.vectors, "another space"))
     with pytest.raises(ModelMismatchError):
-        store.add(strange, source("a"))
+        store.add(strange, source("a"), {1: None})
     assert len(store) == 0
     assert store.sources() == ()
 
@@ -187,7 +226,7 @@ def test_source_is_known_before_its_first_rows(
     with open_chroma(tmp_path, PROVENANCE) as store:
         monkeypatch.setattr(chromadb.Collection, "upsert", fail)
         with pytest.raises(OSError, match="disk is full"):
-            store.add(rows, source("a").grown([1, 2], len(rows)))
+            store.add(rows, source("a"), dict.fromkeys([1, 2]))
     with open_chroma(tmp_path) as store:
         (known,) = store.sources()
         assert (known.info, known.people, len(known.frames)) == (source("a").info, 0, 0)
@@ -204,7 +243,7 @@ def test_models_of_an_empty_database_can_be_changed(tmp_path: Path) -> None:
 def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
     rows = records("a", range(1, 3001))
     with open_chroma(tmp_path, PROVENANCE) as store:
-        store.add(rows, source("a").grown(range(1, 3001), len(rows)))
+        store.add(rows, source("a"), dict.fromkeys(range(1, 3001)))
     with open_chroma(tmp_path) as store:
         assert len(store) == 6000
         [[nearest]] = store.query([rows.embeddings.vectors[-1:]], Filter(after_frame=2990), 1)

@@ -2,24 +2,22 @@
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+import chromadb
 import cv2
 import numpy as np
 import pytest
 
 from reidsearch import SourceOptions, open_gallery, open_source
-from reidsearch.errors import DatabaseBusyError
 from reidsearch.store import index_keeper
-from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.chroma_store import ChromaStore, open_chroma
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.opening import open_to_read
-from reidsearch.types import Filter, Records
+from reidsearch.types import Filter
 from tests.conftest import Ran, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
@@ -121,13 +119,19 @@ def test_what_was_being_written_does_not_count(own_db: Path, tmp_path: Path) -> 
     assert matches(search(own_db, tmp_path)) == before
 
 
-def test_database_older_than_the_index(own_db: Path, tmp_path: Path) -> None:
+def test_journal_older_than_the_index(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    """As when an older copy of the database was put back, but for the index's folder."""
     before = matches(search(own_db, tmp_path))
-    shutil.rmtree(own_db / "index")
-    with sqlite3.connect(own_db / "chroma.sqlite3") as connection:
-        connection.execute("DELETE FROM collection_metadata WHERE key = 'generation'")
-    assert matches(search(own_db, tmp_path)) == before
-    assert (own_db / "index" / "manifest.json").is_file()
+    old = shutil.copytree(own_db, tmp_path / "old")
+    more = ("ingest", sample, "--camera", "b", "--max-frames", 3, "--tiles", "off")
+    assert run(*more, "--db", own_db, cwd=tmp_path).code == 0
+    shutil.rmtree(old / "index")
+    shutil.copytree(own_db / "index", old / "index")
+    assert matches(search(old, tmp_path)) == before
+    with open_to_read(old) as store:
+        assert isinstance(store, IndexStore)
+        assert [str(record.info) for record in store.sources()] == ["pets09-s2l1/pets09-s2l1"]
+        assert len(store) == 235
 
 
 def test_read_only_database_without_an_index(
@@ -161,12 +165,10 @@ def test_readers_go_on_while_one_writes(own_db: Path, sample: Path, tmp_path: Pa
         ran = run("ingest", sample, "--camera", "b", "--db", own_db, cwd=tmp_path)
         assert ran.code == 1
         assert "another reidsearch is using" in ran.err
-        rows = writer.scan(Filter(frame=1))
-        [record] = writer.sources()
-        writer.add(rows, record)  # rows replaced: no index until this writer is done
-        with pytest.raises(DatabaseBusyError), open_to_read(own_db):
-            pass
-    assert matches(search(own_db, tmp_path)) == before
+        writer.remove(("pets09-s2l1", "pets09-s2l1"), [781])
+        with open_to_read(own_db) as store:
+            assert not store.sightings(Filter(frame=781))
+            assert len(store) == len(writer) < 235
 
 
 def test_killed_between_the_database_and_its_index(
@@ -190,27 +192,32 @@ with open_gallery({str(own_db)!r}, write=True) as gallery:
         assert len(store.sightings(Filter())) == sum(record.people for record in store.sources())
 
 
-def test_killed_while_rows_are_replaced(own_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["recover", "delete", "without", "write_manifest"])
+def test_killed_while_frames_are_removed(
+    own_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     class Killed(BaseException):
         pass
 
-    def kill(*_: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise Killed
 
     with open_chroma(own_db) as reading:
         provenance = reading.provenance
     with open_chroma(own_db, provenance) as writer:
-        everyone, [record] = writer.scan(Filter(frame=1)), writer.sources()
-        moved = tuple(replace(s, score=0.123) for s in everyone.sightings)
-        monkeypatch.setattr(index_keeper.IndexKeeper, "add", kill)
-        monkeypatch.setattr(index_keeper.IndexKeeper, "catch_up", lambda *_: None)
+        where = {"recover": ChromaStore, "delete": chromadb.Collection}.get(step, index_keeper)
+        monkeypatch.setattr(where, step, kill)
         with pytest.raises(Killed):
-            writer.add(Records(moved, everyone.embeddings), record)
+            writer.remove(("pets09-s2l1", "pets09-s2l1"), [1, 21])
     monkeypatch.undo()
-    with open_to_read(own_db) as store:
-        assert isinstance(store, IndexStore)
-        assert {s.score for s in store.sightings(Filter(frame=1))} == {0.123}
-        assert len(store) == 235
+    for _ in range(2):
+        with open_to_read(own_db) as store:
+            assert isinstance(store, IndexStore)
+            assert {s.frame for s in store.sightings(Filter())} == {*range(41, 782, 20)}
+            expected = store.scan(Filter())
+    with open_chroma(own_db, provenance) as writer:
+        assert writer.scan(Filter()).sightings == expected.sightings
+        assert writer.rows == len(writer) == len(expected)
 
 
 def test_source_without_people_is_known_to_the_index(own_db: Path, tmp_path: Path) -> None:

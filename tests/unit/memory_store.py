@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidsearch.errors import ModelMismatchError
+from reidsearch.frame_set import FrameSet
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.types import Fuse
+    from reidsearch.types import FileStamp, Fuse
 
 
 class MemoryStore:
@@ -26,19 +28,40 @@ class MemoryStore:
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance
         self._sources: dict[tuple[str, str], SourceRecord] = {}
+        self._stamps: dict[tuple[str, str], dict[int, FileStamp | None]] = {}
         self._rows: dict[str, tuple[Sighting, NDArray[np.float32]]] = {}
 
     def sources(self) -> tuple[SourceRecord, ...]:
         return tuple(self._sources[key] for key in sorted(self._sources))
 
-    def add(self, records: Records, source: SourceRecord) -> None:
+    def add(
+        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
+    ) -> None:
         if records.embeddings.fingerprint != self.provenance.fingerprint:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another store"
             )
+        key = source.info.key
+        known = self._sources.get(key, replace(source, frames=FrameSet(), people=0))
+        if not known.frames.isdisjoint(frames):
+            raise ValueError("stored already")
         for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
             self._rows[sighting.id] = sighting, np.array(vector, np.float32)
-        self._sources[source.info.key] = source
+        self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
+        self._stamps.setdefault(key, {}).update(frames)
+
+    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+        gone = [s.id for s in self.sightings(Filter(sources=(key,))) if s.frame in frames]
+        for id_ in gone:
+            del self._rows[id_]
+        known = self._sources[key]
+        left = FrameSet(known.frames - set(frames))
+        self._sources[key] = replace(known, frames=left, people=known.people - len(gone))
+        for number in frames:
+            del self._stamps[key][number]
+
+    def stamps(self, key: tuple[str, str]) -> list[tuple[int, FileStamp]]:
+        return [(n, stamp) for n, stamp in sorted(self._stamps.get(key, {}).items()) if stamp]
 
     def query(
         self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"

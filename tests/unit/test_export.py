@@ -26,7 +26,8 @@ SIGHTINGS = [make_sighting(INFO, 1), make_sighting(INFO, 1, person=2), make_sigh
 @pytest.fixture
 def store():
     filled = MemoryStore(PROVENANCE)
-    filled.add(make_records(SIGHTINGS, (0, 10, 20)), make_source_record(INFO, (1, 2, 30), 3))
+    frames = dict.fromkeys((1, 2, 30))
+    filled.add(make_records(SIGHTINGS, (0, 10, 20)), make_source_record(INFO), frames)
     return filled
 
 

@@ -7,7 +7,7 @@ import pytest
 from reidsearch import ingest as ingest_module
 from reidsearch.errors import SourceError
 from reidsearch.ingest import ingest
-from reidsearch.types import BadFrame, Embeddings, Filter, Frame
+from reidsearch.types import BadFrame, Embeddings, FileStamp, Filter, Frame
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
@@ -28,11 +28,13 @@ class Footage:
 
     Args:
         people: for each number from 1, how many are in that frame, or None when it is bad.
+        edited: numbers of frames that are not what they once were.
     """
 
-    def __init__(self, people, info=INFO):
+    def __init__(self, people, info=INFO, edited=()):
         self.info = info
         self.people = people
+        self.edited = edited
         self.alive = self.most_alive = self.read = 0
 
     def __len__(self):
@@ -46,7 +48,15 @@ class Footage:
             if people is None:
                 yield BadFrame(f"frame {number} is bad")
             else:
-                yield Frame(self._paint(number, people), number, f"/f/{number}.png")
+                yield Frame(
+                    self._paint(number, people), number, f"/f/{number}.png", self._stamp(number)
+                )
+
+    def has_changed(self, number, stamp):
+        return stamp != self._stamp(number)
+
+    def _stamp(self, number):
+        return FileStamp(1, 2, "edited" if number in self.edited else "as it was")
 
     def _paint(self, number, people):
         image = np.full((40, 80, 3), number, np.uint8)
@@ -96,26 +106,22 @@ class NoModels:
 
 
 class RecordingStore(MemoryStore):
-    """Keeps what each `add` was given; the n-th can be made to fail before or after its rows."""
+    """Keeps what each `add` was given; the n-th can be made to fail."""
 
-    def __init__(self, fail_at=None, rows_first=False):
+    def __init__(self, fail_at=None):
         super().__init__(PROVENANCE)
         self.adds = []
-        self._fail_at, self._rows_first = fail_at, rows_first
+        self._fail_at = fail_at
 
-    def add(self, records, source):
-        self.adds.append((records, source))
-        fails = len(self.adds) == self._fail_at
-        sources = dict(self._sources)
-        if self._rows_first or not fails:
-            super().add(records, source)
-        if fails:
-            self._sources = sources
+    def add(self, records, source, frames):
+        self.adds.append((records, frames))
+        if len(self.adds) == self._fail_at:
             raise OSError("the disk is full")
+        super().add(records, source, frames)
 
 
-def run(footage, store, models=None, on_frame=lambda _people, _bad: None):
-    return ingest(footage, models or Models(), store, SETTINGS, on_frame)
+def run(footage, store, models=None, on_frame=lambda _people, _bad: None, **options):
+    return ingest(footage, models or Models(), store, SETTINGS, on_frame, **options)
 
 
 def counts(report):
@@ -252,19 +258,16 @@ def test_no_model_is_loaded_when_nothing_is_new():
 def test_frames_are_stored_in_groups(people, groups):
     store, models = RecordingStore(), Models()
     run(Footage(people), store, models)
-    known = [len(source.frames) for _, source in store.adds]
-    assert known == np.cumsum(groups).tolist()
+    assert [len(frames) for _, frames in store.adds] == groups
     assert models.embedder.batches == [frames * people[0] for frames in groups]
 
 
 def test_each_group_has_everyone_of_its_frames_and_nobody_else():
     store = RecordingStore()
     run(Footage([n % 4 for n in range(150)]), store)
-    stored = 0
-    for records, source in store.adds:
-        stored += len(records)
-        assert {sighting.frame for sighting in records.sightings} <= source.frames
-        assert source.people == stored == sum((n - 1) % 4 for n in source.frames)
+    for records, frames in store.adds:
+        assert {sighting.frame for sighting in records.sightings} <= frames.keys()
+        assert len(records) == sum((n - 1) % 4 for n in frames)
 
 
 def test_detector_gets_a_few_frames_at_a_time():
@@ -281,18 +284,60 @@ def test_detector_gets_large_frames_one_by_one(monkeypatch):
 
 
 @pytest.mark.parametrize("fail_at", [1, 2, 3])
-@pytest.mark.parametrize("rows_first", [False, True], ids=["before-the-rows", "after-the-rows"])
-def test_ingest_goes_on_where_the_store_failed(fail_at, rows_first):
+def test_ingest_goes_on_where_the_store_failed(fail_at):
     people = [None if n == 40 else n % 3 for n in range(150)]
-    whole, store = RecordingStore(), RecordingStore(fail_at, rows_first)
+    whole, store = RecordingStore(), RecordingStore(fail_at)
     run(Footage(people), whole)
     with pytest.raises(OSError, match="disk is full"):
         run(Footage(people), store)
     known = store.sources()[0].frames if store.sources() else frozenset()
-    assert known == (whole.adds[fail_at - 2][1].frames if fail_at > 1 else frozenset())
+    before = [frames.keys() for _, frames in whole.adds[: fail_at - 1]]
+    assert known == set().union(*before)
     report = run(Footage(people), store)
     assert (report.frames, report.frames_skipped) == (149 - len(known), len(known))
     require_same_rows(store, whole)
+
+
+def test_frames_that_changed_are_counted_and_left_alone():
+    store = RecordingStore()
+    run(Footage([1, 2, 3]), store)
+    report = run(Footage([1, 1, 1], edited=[2, 3]), store, NoModels())
+    assert (report.frames_skipped, report.frames_changed) == (3, 2)
+    assert len(store) == 6
+
+
+def test_refresh_does_again_what_changed():
+    store, models = RecordingStore(), Models()
+    run(Footage([1, 2, 3, 2]), store)
+    before = store.scan(Filter(frame=1))
+    again = Footage([1, 0, 4, 2], replace(INFO, digest="of another first frame"), edited=[2, 3])
+    report = run(again, store, models, refresh=True)
+    assert counts(report) == (2, 0, 2, 4)
+    assert report.frames_changed == 2
+    assert models.detector.batches == [2]
+    assert [len(store.sightings(Filter(frame=n))) for n in (1, 2, 3, 4)] == [1, 0, 4, 2]
+    assert store.scan(Filter(frame=1)).sightings == before.sightings
+    (record,) = store.sources()
+    assert (record.people, record.info.digest) == (7, "of another first frame")
+    require_vectors_of_their_frames(store)
+    report = run(again, store, NoModels(), refresh=True)
+    assert (counts(report), report.frames_changed) == ((0, 0, 4, 0), 0)
+
+
+def test_refresh_takes_no_footage_of_another_path():
+    store = RecordingStore()
+    run(Footage([1]), store)
+    other = Footage([1], replace(INFO, digest="another", path="/elsewhere/monday"))
+    with pytest.raises(SourceError, match="other footage"):
+        run(other, store, NoModels(), refresh=True)
+
+
+def test_changed_footage_at_its_own_path_is_told_from_other_footage():
+    store = RecordingStore()
+    run(Footage([1]), store)
+    with pytest.raises(SourceError, match="not what it was") as error:
+        run(Footage([1], replace(INFO, digest="another")), store, NoModels())
+    assert "--refresh" in error.value.hint
 
 
 def test_other_footage_of_the_same_name_is_refused_unread():

@@ -108,7 +108,6 @@ def test_same_footage_is_accepted(known, today):
 @pytest.mark.parametrize(
     "today",
     [
-        pytest.param({"digest": "another"}, id="other-first-frame"),
         pytest.param({"digest": "another", "path": "/b"}, id="elsewhere"),
         pytest.param({"first_number": 0, "digest": "another", "path": "/b"}, id="from-zero"),
     ],

@@ -37,8 +37,8 @@ def fill(store, info, people, frames=()):
     """Add people as `{(frame, person): degrees}`; the given frames hold nobody."""
     sightings = [make_sighting(info, *key) for key in people]
     known = {frame for frame, _ in people} | set(frames)
-    record = make_source_record(info, known, len(people))
-    store.add(make_records(sightings, people.values()), record)
+    record = make_source_record(info)
+    store.add(make_records(sightings, people.values()), record, dict.fromkeys(known))
     return store
 
 

@@ -1,0 +1,150 @@
+"""How sightings, vectors and filters are written in Chroma, and read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reidsearch.errors import StoreError
+from reidsearch.provenance import Provenance
+from reidsearch.store.layout import COLLECTION, SCHEMA
+from reidsearch.types import Embeddings, Filter, Records, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import chromadb
+    from numpy.typing import NDArray
+
+FRAMES_TO_READ = 1000
+
+
+def header(provenance: Provenance) -> dict[str, Any]:
+    """The collection's metadata."""
+    return {"schema": SCHEMA, **asdict(provenance)}
+
+
+def read_provenance(metadata: Mapping[str, Any]) -> Provenance:
+    """Read it from the collection's metadata; raises StoreError where it is not there."""
+    try:
+        return Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
+    except KeyError as error:
+        raise StoreError(
+            f"the collection {COLLECTION} is not one of reidsearch's: it records no {error.args[0]}"
+        ) from error
+
+
+def read_records(
+    collection: chromadb.Collection,
+    wanted: Filter,
+    provenance: Provenance,
+    counts: Callable[[Mapping[str, Any]], bool] = lambda _row: True,
+) -> Records:
+    """Read rows with their vectors, in the order of footage.
+
+    Args:
+        collection: whose rows.
+        wanted: which rows.
+        provenance: the database's.
+        counts: says of a row's metadata whether it is taken.
+    """
+    found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
+    rows = zip(found["ids"], found["metadatas"] or [], range(len(found["ids"])), strict=True)
+    sightings = [(to_sighting(id_, row), at) for id_, row, at in rows if counts(row)]
+    sightings.sort(key=lambda pair: footage_order(pair[0]))
+    vectors = np.asarray(found["embeddings"], np.float32).reshape(-1, provenance.dimension)
+    embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
+    return Records(tuple(sighting for sighting, _ in sightings), embeddings)
+
+
+def read_frames(
+    collection: chromadb.Collection,
+    key: tuple[str, str],
+    frames: Sequence[int],
+    provenance: Provenance,
+) -> Records:
+    """Read the rows of some frames of a source, which rise, and are close to each other."""
+    wanted = Filter((key,), after_frame=frames[0] - 1, before_frame=frames[-1] + 1)
+    chosen = set(frames)
+    return read_records(collection, wanted, provenance, lambda row: row["frame"] in chosen)
+
+
+def in_parts(frames: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Cut a sequence into parts of a size; the last may be smaller."""
+    return ([*frames[start : start + size]] for start in range(0, len(frames), size))
+
+
+def as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
+    return vectors.astype(np.float16).astype(np.float32)
+
+
+def to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
+    """A row's metadata; its id stands beside them."""
+    x1, y1, x2, y2 = sighting.box_xyxy
+    return {
+        "camera": sighting.camera,
+        "source": sighting.source,
+        "frame": sighting.frame,
+        "time_s": sighting.time_s,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "score": sighting.score,
+        "path": sighting.path,
+        "crop_hash": sighting.crop_hash,
+    }
+
+
+def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
+    """Read what `to_metadata` wrote; raises StoreError where something else did."""
+    try:
+        return Sighting(
+            id=id_,
+            camera=row["camera"],
+            source=row["source"],
+            frame=row["frame"],
+            time_s=row["time_s"],
+            box_xyxy=(row["x1"], row["y1"], row["x2"], row["y2"]),
+            score=row["score"],
+            path=row["path"],
+            crop_hash=row["crop_hash"],
+        )
+    except KeyError as error:
+        raise StoreError(
+            f"the row {id_} has no {error.args[0]}",
+            hint="`reidsearch doctor` tells what else is wrong with the database",
+        ) from error
+
+
+def footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
+    """Sort by camera, source, frame and falling score."""
+    return sighting.camera, sighting.source, sighting.frame, sighting.person
+
+
+def to_where(wanted: Filter) -> dict[str, Any] | None:
+    """Write a filter as a Chroma `where`; None matches everything."""
+    clauses: list[dict[str, Any]] = []
+    if wanted.sources is not None:
+        pairs = [
+            {"$and": [{"camera": camera}, {"source": name}]} for camera, name in wanted.sources
+        ]
+        clauses.append(pairs[0] if len(pairs) == 1 else {"$or": pairs})
+    if wanted.frame is not None:
+        clauses.append({"frame": wanted.frame})
+    if wanted.after_frame is not None:
+        clauses.append({"frame": {"$gt": wanted.after_frame}})
+    if wanted.before_frame is not None:
+        clauses.append({"frame": {"$lt": wanted.before_frame}})
+    if wanted.after_s is not None:
+        clauses.append({"time_s": {"$gt": wanted.after_s}})
+    if wanted.before_s is not None:
+        clauses.append({"time_s": {"$lt": wanted.before_s}})
+    if wanted.min_score is not None:
+        clauses.append({"score": {"$gte": wanted.min_score}})
+    if len(clauses) > 1:
+        return {"$and": clauses}
+    return clauses[0] if clauses else None

@@ -1,0 +1,85 @@
+"""Databases that an older reidsearch made, brought up to date one schema at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from reidsearch.errors import SchemaError
+from reidsearch.files import whole_file
+from reidsearch.provenance import SourceRecord
+from reidsearch.store.chroma_rows import (
+    FRAMES_TO_READ,
+    header,
+    in_parts,
+    read_frames,
+    read_provenance,
+    to_where,
+)
+from reidsearch.store.journal import Journal, create_journal
+from reidsearch.store.layout import JOURNAL_FILE, SCHEMA
+from reidsearch.types import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import chromadb
+
+_SOURCE_PREFIX = "source:"
+
+
+def require_known(schema: int, folder: Path) -> None:
+    """Raise SchemaError unless a database of this schema can be used, or brought up to date."""
+    if schema > SCHEMA:
+        raise SchemaError(
+            f"a newer reidsearch made the database {folder}: its schema is {schema}, "
+            f"this one knows {SCHEMA}",
+            hint="pip install --upgrade reidsearch",
+        )
+    if schema not in {SCHEMA, *_STEPS}:
+        raise SchemaError(
+            f"an older reidsearch made the database {folder}: its schema is {schema}, "
+            f"this one knows {', '.join(map(str, sorted(_STEPS)))} and {SCHEMA}",
+            hint="ingest the footage into a new --db",
+        )
+
+
+def migrate(collection: chromadb.Collection, folder: Path, on_note: Callable[[str], None]) -> None:
+    """Bring a database up to date; killed at any moment, it is done again from its beginning.
+
+    Args:
+        collection: of the database, of a known schema.
+        folder: of the database, kept for this process by its lock.
+        on_note: called with a sentence when there was something to do.
+    """
+    while (schema := int(collection.metadata["schema"])) != SCHEMA:
+        _STEPS[schema](collection, folder)
+        on_note(f"the database {folder} was brought from schema {schema} to {schema + 1}")
+
+
+def _to_3(collection: chromadb.Collection, folder: Path) -> None:
+    """What was ingested stood in the collection's metadata; it moves into a journal."""
+    metadata = collection.metadata
+    provenance = read_provenance(metadata)
+    texts = [text for name, text in metadata.items() if name.startswith(_SOURCE_PREFIX)]
+    with whole_file(folder / JOURNAL_FILE) as partial:
+        partial.unlink(missing_ok=True)
+        create_journal(partial, str(collection.id), int(metadata.get("generation", 0)))
+        with closing(sqlite3.connect(partial)) as connection:
+            journal = Journal(connection)
+            for record in map(SourceRecord.from_json, map(str, texts)):
+                key = record.info.key
+                for some in in_parts(sorted(record.frames), FRAMES_TO_READ):
+                    rows = read_frames(collection, key, some, provenance)
+                    journal.begin(record, some)
+                    journal.confirm(key, dict.fromkeys(some), rows)
+                ids = collection.get(where=to_where(Filter((key,))), include=[])["ids"]
+                stored = {int(id_.split(":")[-2]) for id_ in ids}
+                journal.begin(record, stored - record.frames)  # those of an ingest that was killed
+    collection.modify(metadata=header(provenance))
+
+
+# By the schema that each starts from.
+_STEPS = {2: _to_3}
