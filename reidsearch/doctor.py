@@ -20,6 +20,7 @@ from reidsearch.store.journal import open_journal, read_state
 from reidsearch.store.layout import DATABASE_FILE, require_database, size_on_disk
 from reidsearch.store.lock import reading
 from reidsearch.store.probe import probe
+from reidsearch.store.swap import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
         StoreError: there is no database.
         DatabaseBusyError: another process writes it.
     """
+    settle(folder)
     require_database(folder)
     with reading(folder):
         findings = [_check_sqlite(folder)]
@@ -119,9 +121,9 @@ def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
 
 
 def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
-    for source, frames in seen.damaged.items():
+    for camera, name, frames in seen.damaged:
         found = f"{len(frames)} frames are not what was stored, the first is {frames[0]}"
-        yield Finding(f"rows of {source}", "bad", found, _REPAIR)
+        yield Finding(f"rows of {camera}/{name}", "bad", found, _REPAIR)
     if seen.rows > recorded:
         found = f"{seen.rows} rows, {seen.rows - recorded} of frames that are not confirmed"
         yield Finding("Chroma", "warning", found, "the next ingest removes them")

@@ -3,6 +3,7 @@
 ReidsearchError
 ├── UsageError              two options contradict each other, or one cannot be read
 ├── SourceError             footage cannot be opened as a whole
+│   └── EmptyFolderError        there is no picture in it
 ├── ImageError              one picture or frame cannot be decoded
 ├── ModelError              a model is unknown, missing, damaged or of another architecture
 ├── StoreError              the database cannot be used
@@ -34,6 +35,10 @@ class UsageError(ReidsearchError):
 
 class SourceError(ReidsearchError):
     """Footage cannot be opened as a whole."""
+
+
+class EmptyFolderError(SourceError):
+    """A folder of frames has none, or none that is finished."""
 
 
 class ImageError(ReidsearchError):

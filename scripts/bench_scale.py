@@ -27,7 +27,6 @@ from bench_tools import machine
 
 from reidsearch.catalog import default_detector, default_embedder, find_detector, find_embedder
 from reidsearch.defaults import MIN_HEIGHT_PX
-from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_file import map_vectors, read_manifest

@@ -26,7 +26,6 @@ from bench_tools import Compared, machine, to_markdown
 from reidsearch import open_gallery
 from reidsearch.catalog import default_embedder, find_embedder
 from reidsearch.defaults import MIN_HEIGHT_PX
-from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import DetectionSettings, SourceRecord
 from reidsearch.types import Embeddings, Records, Sighting, SourceInfo
 

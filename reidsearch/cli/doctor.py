@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, print_table, say
+from reidsearch.cli.progress import working
 
 SOMETHING_IS_WRONG = 1
 
@@ -20,7 +20,7 @@ def doctor(
         bool, typer.Option("--files", help="Look at the footage too: is it there, is it the same?")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make the exact index anew, then check.")
+        bool, typer.Option("--repair", help="Mend what can be mended, then check.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -30,12 +30,13 @@ def doctor(
     """
     from reidsearch.doctor import examine
     from reidsearch.render.table import finding_table
-    from reidsearch.store.index_file import FOLDER, remove_manifest
 
     if repair:
-        remove_manifest(db / FOLDER)
-        with open_db(db):
-            pass
+        from reidsearch.store import rebuild
+
+        with working("mending") as step:
+            done = rebuild.repair(db, step)
+        say(done)
     findings = examine(db, files=files)
     bad = sum(finding.state == "bad" for finding in findings)
     if json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -16,7 +17,7 @@ from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
-from reidsearch.errors import SourceError
+from reidsearch.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from reidsearch.box_files import KnownBoxes
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from reidsearch.pipeline import StageTimes
     from reidsearch.sources import FrameSource
     from reidsearch.types import BadFrame
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_BLINK_S = 0.1
 
 
 def ingest(
@@ -79,6 +83,15 @@ def ingest(
         ),
     ] = None,
     backend: Backend = "auto",
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Do frames again whose files have changed.")
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Follow folders that are growing, taking finished files, until Ctrl-C."
+        ),
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait while another process uses the database.")
     ] = False,
@@ -92,13 +105,16 @@ def ingest(
     Frames that are stored already are skipped: an interrupted ingest goes on where it was.
     """
     from reidsearch.box_files import read_boxes
+    from reidsearch.growing import follow
     from reidsearch.sources import SourceOptions, open_source
     from reidsearch.window import parse_start
 
     boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
-    options = SourceOptions(camera, every, max_frames, fps, start_s)
-    opened = [open_source(path, options) for path in sources]
+    options = SourceOptions(camera, every, max_frames, fps, start_s, growing=watch)
+    if watch:
+        _require_watchable(sources, max_frames, detections)
+    opened = [] if watch else [open_source(path, options) for path in sources]
     _require_own_names(opened)
     if boxes is not None:
         boxes.require_for([source.info for source in opened])
@@ -118,9 +134,39 @@ def ingest(
         _Progress(opened) as progress,
     ):
         for source in opened:
-            gallery.require_ingestible(source, boxes)
-        reports = [gallery.ingest(source, progress.step, boxes) for source in opened]
-    _finish(reports, db, boxes, profile=profile, json=json)
+            gallery.require_ingestible(source, boxes, refresh=refresh)
+        reports = []
+        try:
+            for source in follow(sources, options, progress.wait) if watch else opened:
+                report = gallery.ingest(source, progress.step, boxes, refresh=refresh)
+                if watch:
+                    report = _say_round(source, report)
+                reports.append(report)
+        except KeyboardInterrupt:
+            if not watch:
+                raise
+    changed = sum(report.frames_changed for report in reports)
+    if changed and not refresh:
+        warn(f"{changed} frames have changed since they were ingested: --refresh does them again")
+    _finish(reports, len(progress.bad), db, boxes, profile=profile, json=json)
+
+
+def _require_watchable(
+    folders: list[Path], max_frames: int | None, detections: Path | None
+) -> None:
+    if max_frames is not None or detections is not None:
+        raise UsageError("--watch excludes --max-frames and --detections")
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--watch follows folders, and {folder} is none")
+
+
+def _say_round(source: FrameSource, report: IngestReport) -> IngestReport:
+    """Tell what one look at a growing folder gave, without what earlier ones gave."""
+    if report.frames:
+        name = escape(str(source.info))
+        say(f"{name}: {report.people} people in {report.frames} new frames")
+    return replace(report, frames_skipped=0)
 
 
 def _require_own_names(sources: list[FrameSource]) -> None:
@@ -135,13 +181,18 @@ def _require_own_names(sources: list[FrameSource]) -> None:
 
 
 def _finish(
-    reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
+    reports: list[IngestReport],
+    failed: int,
+    db: Path,
+    boxes: KnownBoxes | None,
+    *,
+    profile: bool,
+    json: bool,
 ) -> None:
     frames = sum(report.frames for report in reports)
-    failed = sum(report.frames_failed for report in reports)
     skipped = sum(report.frames_skipped for report in reports)
     people = sum(report.people for report in reports)
-    seconds = sum(report.seconds for report in reports)
+    seconds = sum(report.seconds for report in reports) or 1e-9  # in which nothing came
     cores = sum(report.cpu_s for report in reports) / seconds
     stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
     if failed and not frames + skipped:
@@ -153,6 +204,7 @@ def _finish(
             "frames": frames,
             "frames_failed": failed,
             "frames_skipped": skipped,
+            "frames_changed": sum(report.frames_changed for report in reports),
             "people": people,
             "seconds": round(seconds, 3),
             "frames_per_s": round(frames / seconds, 2),
@@ -187,7 +239,10 @@ def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
 
 
 class _Progress:
-    """A bar over all frames of all sources, with warnings above it; stops at Ctrl-C.
+    """A bar over all frames of all sources, with warnings above it; stops at Ctrl-C or SIGTERM.
+
+    Attributes:
+        bad: what was said of frames that could not be decoded.
 
     The first Ctrl-C waits for the frames at hand: raised anywhere, it could end in a callback from
     native code, which swallows it. The second ends the process, as any kill may.
@@ -198,28 +253,40 @@ class _Progress:
         self._task = self._bar.add_task("frames", total=sum(map(len, sources)), note="")
         self._people = 0
         self._interrupted = False
+        self.bad: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
-        self._bar.start()
+        self._before = {s: signal.signal(s, self._interrupt) for s in _STOPPING}
+        if self._bar.tasks[0].total:  # of a growing folder nobody knows how long it will be
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _interrupt(self, *_: object) -> None:
         self._interrupted = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_DFL)
         say("stopping after the frames at hand; Ctrl-C again does not wait for them")
 
     def step(self, people: int, bad: BadFrame | None) -> None:
         """Count a frame and its people, and name it when it was bad."""
         if self._interrupted:
             raise KeyboardInterrupt
-        if bad is not None:
+        if bad is not None and bad.reason not in self.bad:
+            self.bad.add(bad.reason)
             warn(bad.reason)
         self._people += people
         speed = self._bar.tasks[0].speed or 0
         note = f"{speed:.1f}/s, {self._people} people"
         self._bar.update(self._task, advance=1, note=note)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, and say whether to stop; an event could not be set by a signal safely."""
+        until = time.monotonic() + seconds
+        while not self._interrupted and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _BLINK_S))
+        return self._interrupted

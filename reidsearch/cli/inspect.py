@@ -27,12 +27,15 @@ class What(StrEnum):
     SOURCES = "sources"
     FRAME = "frame"
     CROP = "crop"
+    RUNS = "runs"
 
 
 def inspect(
     what: Annotated[
         What,
-        typer.Argument(help="The whole database, its sources, one frame, or one stored person."),
+        typer.Argument(
+            help="The whole database, its sources, one frame, one stored person, or who wrote it."
+        ),
     ] = What.DATABASE,
     address: Annotated[
         str | None,
@@ -58,6 +61,8 @@ def inspect(
                 _show_frame(store, str(address), json=json)
             case What.CROP:
                 _show_crop(store, str(address), json=json)
+            case What.RUNS:
+                _show_runs(db, json=json)
 
 
 def _show_database(store: Store, db: Path, *, json: bool) -> None:
@@ -128,6 +133,17 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
         print_json({**asdict(sighting), "embedding": query.vectors[0].tolist()})
     else:
         print_fields({**asdict(sighting), "box_xyxy": format_box(sighting)})
+
+
+def _show_runs(db: Path, *, json: bool) -> None:
+    from reidsearch.render.table import run_table
+    from reidsearch.store.journal import read_runs
+
+    runs = read_runs(db)
+    if json:
+        print_json([asdict(run) for run in runs])
+    else:
+        print_table(run_table(runs))
 
 
 def _source_fields(record: SourceRecord) -> dict[str, Any]:

@@ -44,6 +44,24 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def working(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar once there is something to do; the function gets what is done and to do."""
+    bar = make_bar()
+    task = bar.add_task(what, total=None, note="")
+
+    def step(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    try:
+        yield step
+    finally:
+        bar.stop()
+
+
+@contextmanager
 def receiving(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of bytes, and give a function to call with those received and those to come."""
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reidsearch.evaluation.calibrate import Level
     from reidsearch.pipeline import StageTimes
     from reidsearch.provenance import SourceRecord
+    from reidsearch.store.journal import Run
     from reidsearch.types import Match, Sighting
 
 # From March 1973 to the year 9999; other numbers are no dates, but seconds of very long footage.
@@ -114,6 +115,15 @@ def reliability_table(curve: Iterable[Level]) -> Table:
         shares = (level.said, level.observed, level.pairs)
         between = f"{level.low:.0%} to {level.high:.0%}"
         _add_row(table, between, *(f"{share:.2%}" for share in shares))
+    return table
+
+
+def run_table(runs: Iterable[Run]) -> Table:
+    """Who wrote a database, and how that ended."""
+    table = _new_table("started", "ended", "outcome", "frames", "people", "reidsearch")
+    for run in runs:
+        counts = str(run.frames), str(run.people)
+        _add_row(table, run.started, run.ended or "", run.outcome or "", *counts, run.version)
     return table
 
 

@@ -25,6 +25,8 @@ class SourceOptions:
         fps: frames per second; None takes a video's own, and assumes
             `defaults.ASSUMED_FPS` for a folder.
         start_s: epoch seconds of the first frame, or None.
+        growing: frames are still being added to the folder: take those whose files nobody has
+            touched for `defaults.SETTLED_S`, and want numbers in their names.
     """
 
     camera: str | None = None
@@ -32,6 +34,7 @@ class SourceOptions:
     max_frames: int | None = None
     fps: float | None = None
     start_s: float | None = None
+    growing: bool = False
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.max_frames is not None and self.max_frames < 1):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from contextlib import suppress
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from reidsearch import defaults
-from reidsearch.errors import ImageError, SourceError
+from reidsearch.errors import EmptyFolderError, ImageError, SourceError
 from reidsearch.images import IMAGE_SUFFIXES, decode_image, read_file
 from reidsearch.sources import SourceOptions, every_frame, is_text
 from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
@@ -30,7 +32,7 @@ class FolderSource:
     """
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
-        numbered, self._without_number = _number_files(path)
+        numbered, self._without_number = _number_files(path, growing=options.growing)
         first_number, first_path = numbered[0]
         self._chosen = list(islice(numbered, 0, None, options.every))[: options.max_frames]
         self._paths = dict(self._chosen)
@@ -63,6 +65,14 @@ class FolderSource:
             except ImageError as error:
                 yield BadFrame(str(error))
 
+    def state(self) -> dict[Path, tuple[int, int]]:
+        """Size and time of each file, by which new and changed ones are noticed."""
+        found = {}
+        for path in (*self._without_number, *self._paths.values()):
+            with suppress(OSError):  # gone meanwhile
+                found[path] = _stat(path)
+        return found
+
     def has_changed(self, number: int, stamp: FileStamp) -> bool:
         """See `FrameSource.has_changed`."""
         path = self._paths.get(number)
@@ -93,10 +103,15 @@ def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _number_files(folder: Path) -> tuple[list[tuple[int, Path]], list[Path]]:
+def _number_files(folder: Path, *, growing: bool) -> tuple[list[tuple[int, Path]], list[Path]]:
     """Pair the folder's pictures with their frame numbers, rising, beside those that have none."""
-    paths = _list_pictures(folder)
+    paths = _list_pictures(folder, growing=growing)
     digits = [re.findall(r"\d+", path.stem) for path in paths]
+    if growing and not any(digits):
+        raise SourceError(
+            f"the names in {folder} have no numbers",
+            hint="only by a number is a frame known again when others come before it",
+        )
     if not any(digits):
         return list(enumerate(paths, start=1)), []
     named = zip(digits, paths, strict=True)
@@ -114,7 +129,7 @@ def _number_files(folder: Path) -> tuple[list[tuple[int, Path]], list[Path]]:
     return numbered, [path for found, path in zip(digits, paths, strict=True) if not found]
 
 
-def _list_pictures(folder: Path) -> list[Path]:
+def _list_pictures(folder: Path, *, growing: bool) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -123,14 +138,23 @@ def _list_pictures(folder: Path) -> list[Path]:
         path
         for path in entries
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        if not growing or _is_settled(path)
     ]
     if not paths:
         found = "is empty" if not entries else "holds no picture"
-        raise SourceError(
+        raise EmptyFolderError(
             f"folder {folder} {found}",
             hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return paths
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether nobody has written to a file for a while; one that cannot be looked at is named."""
+    try:
+        return abs(time.time() - path.stat().st_mtime) >= defaults.SETTLED_S
+    except OSError:
+        return True
 
 
 def _digest(path: Path) -> str:

@@ -25,6 +25,7 @@ from reidsearch.store.layout import (
     require_database,
 )
 from reidsearch.store.lock import reading
+from reidsearch.store.swap import settle
 
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
@@ -40,6 +41,7 @@ def write_backup(folder: Path, out: Path) -> int:
         StoreError: there is no database, or the file cannot be written.
         DatabaseBusyError: another process writes the database.
     """
+    settle(folder)
     require_database(folder)
     try:
         with reading(folder), whole_file(out.resolve()) as partial:

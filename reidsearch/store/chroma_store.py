@@ -19,6 +19,7 @@ from chromadb.errors import ChromaError, NotFoundError
 from reidsearch.errors import ModelMismatchError, SchemaError, StoreError
 from reidsearch.files import whole_file
 from reidsearch.frame_set import FrameSet
+from reidsearch.store import Checked
 from reidsearch.store.chroma_rows import (
     FRAMES_TO_READ,
     as_half,
@@ -52,13 +53,13 @@ from reidsearch.store.layout import (
 )
 from reidsearch.store.lock import WAIT_S, reading, writing
 from reidsearch.store.migration import migrate, require_known
+from reidsearch.store.swap import settle, settle_held
 from reidsearch.types import Match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
-    from chromadb import Where
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from numpy.typing import NDArray
@@ -104,8 +105,8 @@ class ChromaStore:
         """Finish what a killed writer left, and bring the exact index into step."""
         for key, frames in self._journal.pending().items():
             for some in in_parts(frames, _FRAMES_TO_DELETE):
-                own: list[Where] = [{"camera": key[0]}, {"source": key[1]}]
-                self._collection.delete(where={"$and": [*own, {"frame": {"$in": [*some]}}]})
+                own: list[Any] = [{"camera": key[0]}, {"source": key[1]}, {"frame": {"$in": some}}]
+                self._collection.delete(where={"$and": own})
             self._journal.swept(key, frames)
         if self._keeper:
             self._keeper.catch_up(self, self._journal.state.generation, on_step)
@@ -149,24 +150,25 @@ class ChromaStore:
         """How many rows the collection has, also those that do not count."""
         return self._collection.count()
 
+    def take_history(self, folder: Path) -> None:
+        """Say of our frames and their makers what the database in another folder says."""
+        self._journal.take_history(folder)
+
     def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
         """See `WritableStore.remove`."""
         self._journal.withdraw(key, frames)
         self._sources = self._journal.sources()
         self.recover(lambda _done, _total: None)
 
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[tuple[Records, list[int]]]:
-        """Read the rows of some frames of a source, which are many, some at a time.
-
-        Yields:
-            Rows, and those of their frames whose rows are not what was stored.
-        """
+    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
+        """See `CheckedStore.check`."""
         key = record.info.key
         for some in in_parts(sorted(frames), FRAMES_TO_READ):
             rows = read_frames(self._collection, key, some, self.provenance)
             stored = self._journal.checksums(key, some[0], some[-1])
             found = checksum_rows(key, some, rows)
-            yield rows, [number for number in some if found[number][1] != stored.get(number)]
+            wrong = [number for number in some if found[number][1] != stored.get(number)]
+            yield Checked(some, rows, wrong)
 
     def query(
         self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
@@ -256,13 +258,30 @@ def open_chroma(
     """
     writes = create is not None or mend
     if create is None:
+        settle(folder)
         require_database(folder)
     else:
-        _prepare(folder)
+        prepare(folder)
+    lock = writing(folder, wait_s, on_note) if writes else reading(folder)
+    with lock:
+        if writes:
+            settle_held(folder)
+        with open_held(folder, create, writes=writes, on_step=on_step, on_note=on_note) as store:
+            yield store
+
+
+@contextmanager
+def open_held(
+    folder: Path,
+    create: Provenance | None = None,
+    *,
+    writes: bool = True,
+    on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    on_note: Callable[[str], None] = lambda _note: None,
+) -> Iterator[ChromaStore]:
+    """Open a database whose lock this process holds already; see `open_chroma`."""
     with ExitStack() as held:
         try:
-            lock = writing(folder, wait_s, on_note) if writes else reading(folder)
-            held.enter_context(lock)
             client = held.enter_context(_open_client(folder))
             collection = _open_collection(client, folder, create)
             if writes:
@@ -286,7 +305,7 @@ def open_chroma(
         yield store
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     """Make the folder of a new database, which must be empty."""
     if has_database(folder):
         return
@@ -328,6 +347,8 @@ def _open_collection(
     try:
         collection = client.get_collection(COLLECTION, embedding_function=None)
     except NotFoundError:
+        if (folder / JOURNAL_FILE).is_file():
+            raise StoreError(f"Chroma has lost the people of {folder}", hint=REPAIR_HINT) from None
         if create is None:
             raise StoreError(
                 f"the Chroma database in {folder} is not one of reidsearch's",

@@ -311,7 +311,7 @@ def sightings_of(
             source=info.name,
             frame=frame,
             time_s=time_s,
-            box_xyxy=(box[0], box[1], box[2], box[3]),
+            box_xyxy=tuple(box.tolist()),  # an array of its own
             score=score,
             path=names[at, length],
             crop_hash=crop_hash.decode(),

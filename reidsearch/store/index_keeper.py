@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from reidsearch.errors import StoreError
 from reidsearch.store.index_file import (
     DamagedIndexError,
     append,
@@ -16,29 +15,18 @@ from reidsearch.store.index_file import (
     without,
     write_manifest,
 )
-from reidsearch.store.journal import REPAIR_HINT
+from reidsearch.store.journal import require_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Set
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.store import CheckedStore
     from reidsearch.store.index_file import Manifest
     from reidsearch.types import Records
 
     OnStep = Callable[[int, int], None]
-
-
-class CheckedStore(Protocol):
-    """What the index is made from."""
-
-    def sources(self) -> tuple[SourceRecord, ...]:
-        """All sources."""
-        ...
-
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[tuple[Records, list[int]]]:
-        """Rows of some frames, and those frames whose rows are not what was stored."""
-        ...
 
 
 class IndexKeeper:
@@ -80,15 +68,10 @@ class IndexKeeper:
         for key, record in records.items():
             have = known[key].frames if key in known else frozenset()
             self._manifest = self._with(record)
-            for found, wrong in store.check(record, record.frames - have):
-                if wrong:
-                    raise StoreError(
-                        f"{len(wrong)} frames of {record.info} are not what was stored, frame "
-                        f"{wrong[0]} the first of them",
-                        hint=REPAIR_HINT,
-                    )
-                self._append(found)
-                done += len(found)
+            for checked in store.check(record, record.frames - have):
+                require_stored(record.info, checked.wrong)
+                self._append(checked.rows)
+                done += len(checked.rows)
                 on_step(min(done, todo), todo)
         self._confirm(generation)
 

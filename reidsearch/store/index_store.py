@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidsearch.store import Checked
+from reidsearch.store.chroma_rows import FRAMES_TO_READ, in_parts
 from reidsearch.store.exact_search import rank_rows
 from reidsearch.store.index_file import map_paths, map_table, map_vectors, sightings_of
-from reidsearch.types import Embeddings, Match, Records
+from reidsearch.types import Embeddings, Filter, Match, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence, Set
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.provenance import SourceRecord
     from reidsearch.store.exact_search import Allowed
     from reidsearch.store.index_file import Manifest, Segment
-    from reidsearch.types import Filter, Fuse, Sighting
+    from reidsearch.types import Fuse, Sighting
 
 
 class IndexStore:
@@ -73,10 +75,14 @@ class IndexStore:
 
     def scan(self, wanted: Filter) -> Records:
         """See `Store.scan`."""
-        rows = self._rows(wanted)
-        vectors = self._vectors[rows].astype(np.float32)
-        embeddings = Embeddings(vectors, self.provenance.fingerprint)
-        return Records(tuple(self._in_order(rows)), embeddings)
+        return self._records(self._rows(wanted))
+
+    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
+        """See `CheckedStore.check`; files are checked as a whole, when they are opened."""
+        for some in in_parts(sorted(frames), FRAMES_TO_READ):
+            rows = self._rows(Filter((record.info.key,), None, some[0] - 1, some[-1] + 1))
+            rows = rows[np.isin(self._table["frame"][rows], some)]
+            yield Checked(some, self._records(rows), [])
 
     def __len__(self) -> int:
         return self._manifest.rows
@@ -131,6 +137,11 @@ class IndexStore:
             table = self._table[rows]
             found.append(rows[np.lexsort((table["person"], table["frame"]))])
         return np.concatenate(found)
+
+    def _records(self, rows: NDArray[np.intp]) -> Records:
+        vectors = self._vectors[rows].astype(np.float32)
+        embeddings = Embeddings(vectors, self.provenance.fingerprint)
+        return Records(tuple(self._in_order(rows)), embeddings)
 
     def _matches(self, rows: NDArray[np.intp], distances: NDArray[np.float64]) -> list[Match]:
         found = zip(distances.tolist(), self._in_order(rows), strict=True)

@@ -22,10 +22,11 @@ from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import DetectionSettings, SourceRecord
 from reidsearch.store.layout import JOURNAL_FILE, SCHEMA
+from reidsearch.store.lock import is_being_written
 from reidsearch.types import FileStamp, SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reidsearch.types import Records
@@ -80,7 +81,7 @@ class Run:
 
     Attributes:
         started, ended: local time, ISO 8601; `ended` is None while it runs, or when it was killed.
-        outcome: finished, interrupted, failed or None.
+        outcome: finished, interrupted or failed; None is under way, or killed.
         version: of reidsearch.
         frames, people: what it stored.
     """
@@ -210,6 +211,23 @@ class Journal:
         with self._db:
             self._settle(self._id(key), frames)
 
+    def take_history(self, folder: Path) -> None:
+        """Take over the runs of another journal, and what it knows of our frames' files."""
+        self._db.execute("ATTACH ? AS old", (str(folder / JOURNAL_FILE),))
+        with self._db:
+            self._run = None
+            self._db.execute("DELETE FROM runs")
+            self._db.execute("INSERT INTO runs SELECT * FROM old.runs")
+            self._db.execute("""
+                UPDATE frames SET (run, size, mtime_ns, digest) = (
+                    SELECT f.run, f.size, f.mtime_ns, f.digest FROM sources s
+                    JOIN old.sources o ON (o.camera, o.name) = (s.camera, s.name)
+                    JOIN old.frames f ON (f.source, f.number) = (o.id, frames.number)
+                    WHERE s.id = frames.source
+                )
+            """)
+        self._db.execute("DETACH old")
+
     def end_run(self, outcome: str) -> None:
         """Say how this process ended, if it wrote."""
         if self._run is not None:
@@ -299,6 +317,16 @@ def read_state(folder: Path) -> State:
         return _read_state(connection)
 
 
+def read_runs(folder: Path) -> list[Run]:
+    """All that wrote a database, oldest first; raises as `read_state` does."""
+    with _connected(folder) as connection:
+        runs = Journal(connection).runs()
+    last = "under way" if is_being_written(folder) else "killed"
+    return [
+        replace(run, outcome=run.outcome or (last if run is runs[-1] else "killed")) for run in runs
+    ]
+
+
 def checksum_rows(key: Key, frames: Iterable[int], records: Records) -> dict[int, tuple[int, int]]:
     """How many rows each frame has, and a CRC-32 over all that they say, vectors as float16.
 
@@ -319,6 +347,15 @@ def checksum_rows(key: Key, frames: Iterable[int], records: Records) -> dict[int
             crc32 = zlib.crc32(said + halves[row].tobytes(), crc32)
         found[number] = len(own), crc32
     return found
+
+
+def require_stored(info: SourceInfo, wrong: Sequence[int]) -> None:
+    """Raise StoreError if there are frames of a source whose rows are not what was stored."""
+    if wrong:
+        raise StoreError(
+            f"{len(wrong)} frames of {info} are not what was stored, the first is {wrong[0]}",
+            hint=REPAIR_HINT,
+        )
 
 
 @contextmanager

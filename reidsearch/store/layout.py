@@ -21,14 +21,14 @@ _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 
 
 def has_database(folder: Path) -> bool:
-    """Whether there is a Chroma database; StoreError where `folder` is no folder."""
+    """Whether there is a database, or part of one; StoreError where `folder` is no folder."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is not a folder", hint=_HINT)
-    return (folder / DATABASE_FILE).is_file()
+    return any((folder / name).is_file() for name in (DATABASE_FILE, JOURNAL_FILE))
 
 
 def require_database(folder: Path) -> None:
-    """Raise StoreError unless there is a Chroma database."""
+    """Raise StoreError unless there is a database, or part of one."""
     if not has_database(folder):
         raise StoreError(f"there is no database in {folder}", hint=_HINT)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -85,6 +86,17 @@ def writing(
                 note.unlink(missing_ok=True)
     except Timeout:
         raise _busy(folder) from None
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether another process keeps readers out; not where nobody may write."""
+    try:
+        with ReadWriteLock(folder / LOCK_FILE, is_singleton=False).read_lock(0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, sqlite3.Error):  # a folder that may not be written
+        return False
 
 
 def _this_process() -> Owner:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-
-from filelock import ReadWriteLock, Timeout
 
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, read_manifest
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import read_state
-from reidsearch.store.layout import JOURNAL_FILE, LOCK_FILE, require_database
+from reidsearch.store.layout import JOURNAL_FILE, require_database
+from reidsearch.store.lock import is_being_written
 from reidsearch.store.migration import require_known
+from reidsearch.store.swap import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +45,7 @@ def open_to_read(
         DatabaseBusyError: another process writes it, and there is no index yet.
         SchemaError: another version of reidsearch made it.
     """
+    settle(folder)
     require_database(folder)
     try:
         store = _open_in_step(folder)
@@ -88,17 +88,7 @@ def _open_in_step(folder: Path) -> IndexStore:
         if manifest.collection != state.collection:
             continue
         # One that is behind is brought up by who is writing.
-        if manifest.generation == state.generation or _is_being_written(folder):
+        if manifest.generation == state.generation or is_being_written(folder):
             with suppress(FileNotFoundError):  # another has just taken its place
                 return IndexStore(folder / FOLDER, manifest)
     raise DamagedIndexError("it is not in step with the database")
-
-
-def _is_being_written(folder: Path) -> bool:
-    try:
-        with ReadWriteLock(folder / LOCK_FILE, is_singleton=False).read_lock(0):
-            return False
-    except Timeout:
-        return True
-    except (OSError, sqlite3.Error):  # a folder that may not be written
-        return False

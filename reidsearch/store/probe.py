@@ -24,12 +24,12 @@ class Probe:
     Attributes:
         rows: all that are in the collection.
         provenance: of the database.
-        damaged: for each source, the frames whose rows are not what was stored.
+        damaged: camera and name of a source, and its frames whose rows are not what was stored.
     """
 
     rows: int
     provenance: Provenance
-    damaged: dict[str, list[int]]
+    damaged: list[tuple[str, str, list[int]]]
 
 
 def probe(folder: Path) -> Probe:
@@ -61,14 +61,12 @@ def _read(folder: Path) -> Probe:
     with open_chroma(folder) as store:
         nowhere = np.zeros((1, store.provenance.dimension), np.float32)
         store.query([nowhere], Filter(), 1)  # a broken graph ends the process here
-        damaged = {
-            str(record.info): [
-                number for _, wrong in store.check(record, record.frames) for number in wrong
-            ]
-            for record in store.sources()
-        }
-        found = {name: frames for name, frames in damaged.items() if frames}
-        return Probe(store.rows, store.provenance, found)
+        damaged = []
+        for record in store.sources():
+            wrong = [n for some in store.check(record, record.frames) for n in some.wrong]
+            if wrong:
+                damaged.append((*record.info.key, wrong))
+        return Probe(store.rows, store.provenance, damaged)
 
 
 if __name__ == "__main__":

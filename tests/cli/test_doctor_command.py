@@ -4,13 +4,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
 
 from reidsearch.store import index_file
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_file import map_vectors, read_manifest, restamp
+from reidsearch.store.journal import read_runs
 from reidsearch.store.lock import writing
+from reidsearch.types import Filter
 from tests.conftest import assert_refused, run
 from tests.unit.builders import (
     PROVENANCE,
@@ -42,10 +45,10 @@ def flip_a_bit(path: Path) -> None:
 def test_a_healthy_database(made_db: Path) -> None:
     found = examine(made_db, "--files")
     assert {state for state, _, _ in found.values()} == {"good"}
-    assert found["Chroma"][1] == "235 rows, as recorded"
+    assert found["Chroma"][1] == "235 rows, every one as it was stored"
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "nothing is lost or wrong" in table.err
-    assert len(table.out.splitlines()) == 1 + 8
+    assert len(table.out.splitlines()) == 1 + 9
 
 
 @pytest.mark.parametrize("name", ["vectors", "table", "paths", "manifest"])
@@ -73,33 +76,96 @@ def test_vectors_that_are_none(own_db: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert examine(own_db)["vectors"][:2] == ("bad", "2 are not of length 1")
 
 
-def test_rows_that_are_missing_and_rows_that_are_too_many(own_db: Path, tmp_path: Path) -> None:
-    more = Path(shutil.copytree(own_db, tmp_path / "more"))
+def require_repaired(db: Path, before: Any, said: str) -> None:
+    """Repair, and check that everything is as it was."""
+    ran = run("doctor", "--repair", "--db", db, cwd=db.parent)
+    assert ran.code == 0, ran.out + ran.err
+    assert said in ran.err
+    assert {state for state, _, _ in examine(db).values()} == {"good"}
+    assert whole(db) == before
+
+
+def whole(db: Path) -> Any:
+    """All that a database knows, read through Chroma."""
+    with open_chroma(db) as store:
+        rows = store.scan(Filter())
+        sources = store.sources()
+        stamps = [[*store.stamps(record.info.key)] for record in sources]
+    runs = read_runs(db)
+    return rows.sightings, rows.embeddings.vectors.tobytes(), sources, stamps, runs
+
+
+def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
+    before = whole(own_db)
     with open_chroma(own_db) as reading:
-        provenance, [record] = reading.provenance, reading.sources()
-        ids = [f"{record.info}:1:{person}" for person in (1, 2)]
-    with open_chroma(own_db, provenance) as store:
-        store._collection.delete(ids)
+        [record] = reading.sources()
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.update([f"{record.info}:21:1"], metadatas=[{"x1": 1.0}])
+        people.delete([f"{record.info}:41:1"])
+    state, found, remedy = examine(own_db)[f"rows of {record.info}"]
+    assert (state, found) == ("bad", "2 frames are not what was stored, the first is 21")
+    assert remedy == "reidsearch doctor --repair"
+    require_repaired(own_db, before, "made anew from the exact index")
+
+
+def test_damaged_rows_without_an_index_are_given_up(own_db: Path, sample: Path) -> None:
+    before = whole(own_db)
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.update(["pets09-s2l1/pets09-s2l1:21:1"], metadatas=[{"score": 1.0}])
+    shutil.rmtree(own_db / "index")
+    ran = run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
+    assert_refused(ran, "1 frames of", "not what was stored", "doctor --repair")
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert "1 frames were damaged and are gone" in ran.err
+    again = ("ingest", sample, "--fps", 10, "--db", own_db, "--json")
+    assert run(*again, cwd=own_db.parent).json["frames"] == 1
+    assert whole(own_db)[:3] == before[:3]
+
+
+def test_rows_that_do_not_count(own_db: Path) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        row = people.get(["pets09-s2l1/pets09-s2l1:21:1"], include=["metadatas", "embeddings"])
+        people.add(
+            ["pets09-s2l1/pets09-s2l1:22:1"],
+            row["embeddings"],
+            [{**row["metadatas"][0], "frame": 22}],
+        )
     state, found, _ = examine(own_db)["Chroma"]
-    assert (state, found) == ("bad", "233 rows of 235 that were recorded")
-    with open_chroma(more, provenance) as store:
-        [vector] = store._collection.get(ids[:1], include=["embeddings"])["embeddings"]
-        row = store._collection.get(ids[:1])["metadatas"][0]
-        store._collection.add(["unconfirmed"], [vector], [row])
-    state, found, remedy = examine(more)["Chroma"]
     assert (state, found) == ("warning", "236 rows, 1 of frames that are not confirmed")
-    assert "ingest" in remedy
 
 
-def test_database_file_that_rots(own_db: Path) -> None:
-    path = own_db / "chroma.sqlite3"
-    data = bytearray(path.read_bytes())
-    data[4096 * 3 : 4096 * 60] = b"\xaa" * (4096 * 57)
-    path.write_bytes(data)
-    state, found, remedy = examine(own_db)["database file"]
-    assert state == "bad"
-    assert "SQLite" in found
-    assert remedy == "restore a backup"
+@pytest.mark.parametrize("name", ["chroma.sqlite3", "reidsearch.sqlite3"])
+@pytest.mark.parametrize("loss", ["rot", "empty", "gone"])
+def test_file_that_is_lost_is_made_anew(own_db: Path, name: str, loss: str) -> None:
+    before = whole(own_db)
+    path = own_db / name
+    if loss == "rot":
+        data = bytearray(path.read_bytes())
+        data[2000 : len(data) // 2] = b"\xaa" * (len(data) // 2 - 2000)
+        path.write_bytes(data)
+    elif loss == "empty":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    if name == "chroma.sqlite3":  # which no search for a stored person opens
+        ran = run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
+        assert ran.code == 0
+    assert "bad" in {state for state, _, _ in examine(own_db).values()}
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert ran.code == 0, ran.out + ran.err
+    assert {state for state, _, _ in examine(own_db).values()} == {"good"}
+    known = slice(None) if name == "chroma.sqlite3" else slice(3)  # the rest was in the journal
+    assert whole(own_db)[known] == before[known]
+
+
+def test_nothing_is_left_whole(own_db: Path) -> None:
+    shutil.rmtree(own_db / "index")
+    (own_db / "reidsearch.sqlite3").write_bytes(b"")
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert_refused(ran, "neither Chroma nor the exact index", "restore")
 
 
 def test_chroma_that_does_not_open(tmp_path: Path) -> None:
@@ -108,13 +174,17 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     people = [make_sighting(info, frame) for frame in range(1, 3001)]
     with open_chroma(tmp_path / "db", PROVENANCE) as store:
         rows = make_records(people, np.linspace(0, 90, len(people)))
-        store.add(rows, make_source_record(info, range(1, 3001), len(people)))
+        store.add(rows, make_source_record(info), dict.fromkeys(range(1, 3001)))
     assert examine(tmp_path / "db")["Chroma"][0] == "good"
+    before = whole(tmp_path / "db")
     for path in (tmp_path / "db").glob("*/*.bin"):
         path.write_bytes(b"\xff" * path.stat().st_size)
     state, found, remedy = examine(tmp_path / "db")["Chroma"]
-    assert (state, remedy) == ("bad", "restore a backup")
+    assert (state, remedy) == ("bad", "reidsearch doctor --repair")
     assert "does not" in found
+    ran = run("doctor", "--repair", "--db", tmp_path / "db", cwd=tmp_path)
+    assert "made anew from the exact index" in ran.err
+    assert whole(tmp_path / "db") == before
 
 
 def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
@@ -138,7 +208,11 @@ def test_what_cannot_be_examined(own_db: Path, tmp_path: Path) -> None:
     (tmp_path / "foreign").mkdir()
     with sqlite3.connect(tmp_path / "foreign" / "chroma.sqlite3") as connection:
         connection.execute("CREATE TABLE t (x)")
-    assert_refused(run("doctor", "--db", "foreign", cwd=tmp_path), "not one of reidsearch's")
+    ran = run("doctor", "--db", "foreign", cwd=tmp_path)
+    assert (ran.code, "Traceback" in ran.err) == (1, False)
+    assert "has no journal" in ran.out
+    ran = run("doctor", "--repair", "--db", "foreign", cwd=tmp_path)
+    assert_refused(ran, "neither Chroma nor the exact index")
 
 
 def test_findings_are_not_changed_by_looking(made_db: Path) -> None:

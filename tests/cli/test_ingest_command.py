@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import chromadb
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from reidsearch.store.journal import _write_state, read_state
 from reidsearch.store.lock import writing
 from tests.conftest import COMMAND, SAMPLE, assert_refused, run
 
@@ -301,6 +303,9 @@ def test_database_of_a_newer_schema(own_db: Path, sample: Path, tmp_path: Path) 
         assert changed.rowcount == 1
     database.close()
     assert_refused(run("ingest", sample, cwd=tmp_path), "newer reidsearch", "99")
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal_file:
+        _write_state(journal_file, replace(read_state(own_db), schema=99))
+    journal_file.close()
     assert_refused(run("inspect", cwd=tmp_path), "newer reidsearch", "99")
 
 
@@ -370,6 +375,6 @@ def test_json_is_one_document(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1)
     ran = run("ingest", frames, "--json", cwd=tmp_path)
     assert set(json.loads(ran.out)) == {
-        *("frames", "frames_failed", "frames_skipped", "people"),
+        *("frames", "frames_failed", "frames_skipped", "frames_changed", "people"),
         *("seconds", "frames_per_s", "db"),
     }

@@ -25,6 +25,7 @@ LAYERS = (
         "export",
         "window",
         "grouping",
+        "growing",
         "doctor",
     },
     {"sources", "detectors", "embedders", "store"},
