@@ -16,6 +16,9 @@ SCHEMA = 2
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
 OWNER_FILE = "reidsearch.owner.json"
+AUDIT_FILE = "audit.jsonl"
+AUDIT_HEAD_FILE = "audit.head"
+AUDIT_LOCK_FILE = "audit.lock"
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 

@@ -27,7 +27,7 @@ LAYERS = (
         "grouping",
         "doctor",
     },
-    {"sources", "detectors", "embedders", "store"},
+    {"sources", "detectors", "embedders", "store", "audit"},
     {
         *(
             "backends",
