@@ -133,7 +133,7 @@ def _snapshot(folder: Path) -> tuple[Head | None, Iterator[bytes]]:
                 return read_head(folder), _lines(path)
         except Timeout:
             raise
-        except OSError:  # read-only, so we need not wait for anybody
+        except OSError:  # it is not for us to write; nobody writes a read-only medium
             return read_head(folder), _lines(path)
     except OSError as error:
         raise explain(error, folder, "read") from error
