@@ -17,6 +17,7 @@ Sealed = list[str] | str
 
 ERASED = "erased"  # no id: those have colons
 _SALT_BYTES = 16
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def name_of(sealed: Sealed) -> str:
 
 def canonical(value: Mapping[str, Any] | Sequence[str]) -> bytes:
     """JSON in one form only, and in ASCII, which also holds file names that are no Unicode."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def _commit(sealed: Sealed) -> str:
