@@ -51,6 +51,19 @@ def test_a_search_is_recorded_with_what_it_showed(plain_db: Path, tmp_path: Path
     }
 
 
+def test_what_is_recorded_comes_before_what_is_shown(plain_db: Path, tmp_path: Path) -> None:
+    full = ("sh", "-c", 'exec "$0" "$@" > /dev/full')
+    ran = run("search", *FRAME, "--json", cwd=tmp_path, prefix=full)
+    assert ran.code != 0
+    assert [entry["asked"] for entry in entries(plain_db)] == [PERSON]
+    unwritable = tmp_path / "out" / "e.csv"
+    unwritable.parent.mkdir()
+    (unwritable.parent / ".partial-e.csv").mkdir()
+    ran = run("export", "embeddings", "--out", unwritable, cwd=tmp_path)
+    assert (ran.code, unwritable.exists()) == (1, False)
+    assert [entry["action"] for entry in entries(plain_db)] == ["search", "export"]
+
+
 def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path: Path) -> None:
     def recorded(*command: object, code: int = 0) -> list[dict[str, Any]]:
         before = len(entries(plain_db))

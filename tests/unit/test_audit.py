@@ -277,6 +277,8 @@ def test_all_but_the_first_line_and_the_head_gone(tmp_path: Path) -> None:
     rewrite(tmp_path, lines(tmp_path)[:1])
     (tmp_path / AUDIT_HEAD_FILE).unlink()
     assert "audit.head is missing" in verify(tmp_path).problem
+    fill(tmp_path, 1)
+    assert verify(tmp_path).line == 2
 
 
 def test_a_head_noted_elsewhere_tells_of_a_log_made_anew(tmp_path: Path) -> None:
