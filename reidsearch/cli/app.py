@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from reidsearch import __version__
 from reidsearch.cli import (
+    audit,
     backup,
     doctor,
     evaluate,
@@ -78,6 +79,7 @@ app.command()(inspect.inspect)
 app.command()(doctor.doctor)
 app.command()(backup.backup)
 app.command()(backup.restore)
+app.add_typer(audit.app, name="audit")
 app.add_typer(render.app, name="render")
 app.add_typer(export.app, name="export")
 app.command()(train.train)

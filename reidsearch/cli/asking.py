@@ -13,18 +13,22 @@ from reidsearch import defaults
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db
 from reidsearch.cli.output import warn
+from reidsearch.cli.recording import record
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from reidsearch.audit.entry import Action
     from reidsearch.build import Gallery
     from reidsearch.grouping import Grouping
     from reidsearch.search import Query, SearchResult
     from reidsearch.window import Window
 
 _Asked = TypeVar("_Asked", bound="AskedPerson")
+# Who is asked for stands apart from the options in the audit log, to be erased.
+_NO_OPTIONS = {"pictures", "frame", "person", "crop_id", "db"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,36 @@ class AskedPerson:
         from reidsearch.search import join_queries
 
         return join_queries(self.queries(gallery))
+
+    def record(
+        self,
+        query: Query,
+        ids: Sequence[str],
+        files: Sequence[Path | None] = (),
+        action: Action = "search",
+        **about: Any,
+    ) -> None:
+        """Record whom a search found, before anybody sees it.
+
+        Args:
+            query: who was looked for.
+            ids: who was found.
+            files: what it will be written to; None is no file.
+            action: what is done with it.
+            about: what else there is to say; options other than by default are known.
+        """
+        options = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in _NO_OPTIONS and getattr(self, field.name) != field.default
+        }
+        about |= {
+            "pictures": [str(Path(path).resolve()) for path in query.paths],
+            "files": [str(path.resolve()) for path in files if path is not None],
+        }
+        given = options | {name: value for name, value in about.items() if value not in ([], ())}
+        asked = None if query.sighting is None else query.sighting.id
+        record(self.db, action, asked=asked, vectors=query.vectors, about=given, ids=ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +204,26 @@ class AskedSearch(AskedPerson):
             min_score=self.min_score,
         )
 
-    def search(self, gallery: Gallery, queries: list[Query]) -> list[SearchResult]:
-        """Search, and warn of what could not be searched."""
+    def search(
+        self,
+        gallery: Gallery,
+        queries: list[Query],
+        files: Sequence[Path | None] = (),
+        action: Action = "search",
+    ) -> list[SearchResult]:
+        """Search, record what was found, and warn of what could not be searched.
+
+        Args:
+            gallery: what is searched.
+            queries: who is looked for.
+            files: what the results will be written to; None is no file.
+            action: what is done with them.
+        """
         results = gallery.search_each(queries, self.window(gallery), self.grouping())
+        for result in results:
+            found = [match.sighting.id for match in result.matches]
+            about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
+            self.record(result.query, found, files, action, **about)
         if results[0].left_out:
             warn(
                 "not searched, as times with and without --start cannot be compared: "

@@ -12,6 +12,7 @@ from reidsearch.cli.asking import AskedSearch, asks
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
+from reidsearch.cli.recording import record
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
             raise UsageError(
                 "MOTChallenge's text cannot name sources", hint=f"give one --source of {names}"
             )
+        _record(db, "detections", chosen, out)
         _finish(export_detections(gallery.store, chosen, out), out, json=json)
 
 
@@ -56,6 +58,7 @@ def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
     require_writable(out, *TABLES)
     with open_db(db) as gallery:
         chosen = _choose(gallery.store, source)
+        _record(db, "embeddings", chosen, out)
         _finish(export_embeddings(gallery.store, chosen, out), out, json=json)
 
 
@@ -72,7 +75,7 @@ def matches(
 
     require_writable(out, *TABLES)
     with asked.open(approximate=asked.approximate) as gallery:
-        result = asked.search(gallery, [asked.query(gallery)])[0]
+        result = asked.search(gallery, [asked.query(gallery)], [out], "export")[0]
     _finish(export_matches(result.matches, out), out, json=json)
 
 
@@ -82,6 +85,17 @@ def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:
     if not names:
         return [*store.sources()]
     return [*{(r := find_source(store, name)).info.key: r for name in names}.values()]
+
+
+def _record(db: Path, kind: str, chosen: list[SourceRecord], out: Path) -> None:
+    """Record what is exported, before it is: whole sources, whose ids need no naming."""
+    about = {
+        "kind": kind,
+        "source": [str(source.info) for source in chosen],
+        "people": sum(source.people for source in chosen),
+        "files": [str(out.resolve())],
+    }
+    record(db, "export", about=about)
 
 
 def _finish(rows: int, out: Path, *, json: bool) -> None:

@@ -62,8 +62,12 @@ def video(
             max_distance = gallery.calibration.likely_distance
         options = VideoOptions(max_distance, only_matches, fps, root)
         footage = open_moved(record, root)
+
+        def note(ids: list[str]) -> None:
+            asked.record(query, ids, [out], scope=str(record.info), max_distance=max_distance)
+
         with counting("frames", len(record.frames)) as step:
-            report = render_video(footage, record, query, gallery.store, out, options, step)
+            report = render_video(footage, record, query, gallery.store, out, options, step, note)
     for problem in report.problems:
         warn(problem)
     if json:
@@ -104,7 +108,7 @@ def sheet(
 
     with asked.open(approximate=asked.approximate) as gallery:
         require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
-        result = asked.search(gallery, [asked.query(gallery)])[0]
+        result = asked.search(gallery, [asked.query(gallery)], [out])[0]
     for problem in draw_sheet(result, out, root):
         warn(problem)
     if json:

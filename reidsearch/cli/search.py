@@ -64,7 +64,7 @@ def search(
     with asked.open(approximate=asked.approximate) as gallery:
         _require_writable(sheet, report, gallery, asked)
         queries = asked.queries(gallery) if each else [asked.query(gallery)]
-        results = asked.search(gallery, queries)
+        results = asked.search(gallery, queries, [sheet, report])
         if report is not None:
             _write_report(results[0], gallery, asked, report, root)
     if json:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from reidsearch.audit.entry import name_of
 from reidsearch.text import printable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from reidsearch.audit.entry import Entry
     from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.doctor import Finding
     from reidsearch.evaluation.calibrate import Level
@@ -135,6 +137,25 @@ def finding_table(findings: Iterable[Finding]) -> Table:
     return table
 
 
+def audit_table(entries: Iterable[Entry]) -> Table:
+    """Who asked for whom."""
+    table = _new_table("entry", "at", "user", "action", "asked for", "where and how", "results")
+    for entry in entries:
+        asked = "" if entry.asked is None else name_of(entry.asked)
+        pictures = entry.about.get("pictures", "")
+        _add_row(
+            table,
+            str(entry.number),
+            entry.time,
+            f"{entry.user}@{entry.host}",
+            entry.action,
+            asked or _as_words(pictures),
+            _describe(entry.about),
+            str(entry.about.get("people", len(entry.ids))),
+        )
+    return table
+
+
 def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
     table = _new_table("name", "size", "input", "licence", "data", "weights")
@@ -158,8 +179,27 @@ _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *("rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"),
     *("probability", "mean", "observed", "pairs", "sightings", "from", "to"),
+    *("entry", "results"),
     *_STAGE_COLUMNS,
 }
+# What `scope` says in words, and what has a column of its own.
+_IN_SCOPE = {"scope", "camera", "source", "after", "before", "between", "min_score"}
+_IN_COLUMNS = {"pictures", "people"}
+
+
+def _describe(about: Mapping[str, Any]) -> str:
+    """What an entry of the audit log is about: the scope, and options that are not in it."""
+    left_out = _IN_COLUMNS | (_IN_SCOPE if "scope" in about else set())
+    options = [
+        name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {_as_words(value)}"
+        for name, value in about.items()
+        if name not in left_out
+    ]
+    return ", ".join([*map(str, filter(None, [about.get("scope")])), *options])
+
+
+def _as_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:

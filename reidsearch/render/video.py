@@ -76,6 +76,7 @@ def render_video(
     out: Path,
     options: VideoOptions,
     on_frame: Callable[[], None] = lambda: None,
+    on_matches: Callable[[list[str]], None] = lambda _ids: None,
 ) -> VideoReport:
     """Write the ingested frames of a source with everyone found and the query's best matches.
 
@@ -87,6 +88,7 @@ def render_video(
         out: the video to write, `.mp4`.
         options: what to draw.
         on_frame: called after each frame read.
+        on_matches: called once, with the matches' ids, before anything is drawn.
 
     Raises:
         ReidsearchError: the video cannot be written, or no frame could be read.
@@ -96,6 +98,7 @@ def render_video(
     for sighting in people.sightings:
         by_frame[sighting.frame].append(sighting)
     best = _best_matches(people, query, options.max_distance)
+    on_matches([sighting.id for _, sighting in best.values()])
     painter = _Painter(record, query, by_frame, best, options.root)
     shown = {*best, painter.query_frame}
     frames = matched = 0

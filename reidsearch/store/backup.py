@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import tempfile
 import zipfile
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from reidsearch import __version__
+from reidsearch.audit.log import locked
 from reidsearch.errors import StoreError
 from reidsearch.files import whole_file
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.layout import (
+    AUDIT_FILE,
+    AUDIT_HEAD_FILE,
+    AUDIT_LOCK_FILE,
     DATABASE_FILE,
     JOURNAL_FILE,
     LOCK_FILE,
@@ -29,7 +34,7 @@ from reidsearch.store.swap import settle
 
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
-_LEFT_OUT = {LOCK_FILE, OWNER_FILE}
+_LEFT_OUT = {LOCK_FILE, OWNER_FILE, AUDIT_LOCK_FILE}
 _SQLITE_LEFTOVERS = ("-journal", "-wal", "-shm")
 _PIECE_BYTES = 1 << 20
 
@@ -93,16 +98,13 @@ def _pack(folder: Path, out: Path) -> int:
         tempfile.TemporaryDirectory() as temporary,
         zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        copied = Path(temporary) / "copy"
+        copied = _copy_changing(folder, Path(temporary))
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            is_sqlite = name in (DATABASE_FILE, JOURNAL_FILE)
             if not path.is_file() or name in _LEFT_OUT or name.endswith(_SQLITE_LEFTOVERS):
                 continue
-            if is_sqlite:
-                _copy_sqlite(path, copied)
             with (
-                (copied if is_sqlite else path).open("rb") as file,
+                copied.get(name, path).open("rb") as file,
                 archive.open(f"database/{name}", "w", force_zip64=True) as entry,
             ):
                 size, sha256 = _copy(file, entry)
@@ -113,11 +115,25 @@ def _pack(folder: Path, out: Path) -> int:
     return sum(file["size"] for file in files)
 
 
-def _copy_sqlite(path: Path, out: Path) -> None:
-    """Let SQLite copy: what a killed writer left half done is played back."""
-    out.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(out)) as copy:
-        source.backup(copy)
+def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
+    """Copy what cannot be read as it lies there, by name.
+
+    SQLite copies its files itself: what a killed writer left half done is played back. Searches go
+    on meanwhile, so the audit log and its head are taken of one moment.
+    """
+    for name in (DATABASE_FILE, JOURNAL_FILE):
+        with (
+            closing(sqlite3.connect(folder / name)) as source,
+            closing(sqlite3.connect(temporary / name)) as copy,
+        ):
+            source.backup(copy)
+    with ExitStack() as held:
+        with suppress(OSError):  # nobody writes to a folder that is read-only
+            held.enter_context(locked(folder))
+        for name in (AUDIT_FILE, AUDIT_HEAD_FILE):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, temporary / name)
+    return {path.name: path for path in temporary.iterdir()}
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:

@@ -43,6 +43,9 @@ from reidsearch.store.journal import (
     open_journal,
 )
 from reidsearch.store.layout import (
+    AUDIT_FILE,
+    AUDIT_HEAD_FILE,
+    AUDIT_LOCK_FILE,
     COLLECTION,
     JOURNAL_FILE,
     LOCK_FILE,
@@ -309,7 +312,7 @@ def prepare(folder: Path) -> None:
     """Make the folder of a new database, which must be empty."""
     if has_database(folder):
         return
-    ours = {LOCK_FILE, OWNER_FILE, JOURNAL_FILE, "README.md"}
+    ours = {LOCK_FILE, OWNER_FILE, AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE, "README.md"}
     foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
     if foreign:
         raise StoreError(

@@ -16,6 +16,9 @@ DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
 JOURNAL_FILE = "reidsearch.sqlite3"
 OWNER_FILE = "reidsearch.owner.json"
+AUDIT_FILE = "audit.jsonl"
+AUDIT_HEAD_FILE = "audit.head"
+AUDIT_LOCK_FILE = "audit.lock"
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 

@@ -28,7 +28,7 @@ LAYERS = (
         "growing",
         "doctor",
     },
-    {"sources", "detectors", "embedders", "store"},
+    {"sources", "detectors", "embedders", "store", "audit"},
     {
         *(
             "backends",

@@ -1,0 +1,96 @@
+"""`reidsearch audit`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.output import print_fields, print_json, print_table, say, warn
+from reidsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from reidsearch.audit.entry import Entry
+    from reidsearch.audit.reading import Verdict
+
+NOT_WHOLE = 1
+
+app = typer.Typer(help="Who asked for whom in a database, and when.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    db: Db = DEFAULT_DB,
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="The head that was noted elsewhere: is it still there?"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check that nothing in the audit log was changed, and show its head.
+
+    Note the head where those who may write the database cannot: --head tells later whether
+    somebody made the whole log again. The exit code is 1 when something was changed.
+    """
+    from reidsearch.audit.reading import verify as check
+    from reidsearch.store.layout import require_database
+
+    noted = (head or "").lower()
+    if head is not None and not re.fullmatch(r"[0-9a-f]{64}", noted):
+        raise UsageError(f"{head!r} is no head", hint="write what `audit verify` showed")
+    require_database(db)
+    verdict = check(db, noted)
+    if json:
+        print_json({"whole": not verdict.problem, **asdict(verdict)})
+    else:
+        _print(verdict)
+    if verdict.problem:
+        raise typer.Exit(NOT_WHOLE)
+
+
+@app.command()
+def show(
+    db: Db = DEFAULT_DB,
+    last: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the last N entries.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show searches, exports and erasures, oldest first."""
+    from reidsearch.audit.reading import read_entries
+    from reidsearch.store.layout import require_database
+
+    require_database(db)
+    entries, bad = read_entries(db, last)
+    if bad:
+        warn(f"{bad} lines are no entries: see `reidsearch audit verify`")
+    if json:
+        print_json({"entries": [_to_json(entry) for entry in entries]})
+    elif not entries:
+        say("nothing is recorded yet")
+    else:
+        from reidsearch.render.table import audit_table
+
+        print_table(audit_table(entries))
+
+
+def _print(verdict: Verdict) -> None:
+    print_fields({"entries": verdict.entries, "head": verdict.head, "erased_ids": verdict.erased})
+    for note in verdict.notes:
+        say(f"note: {note}")
+    where = "" if verdict.line is None else f"line {verdict.line}: "
+    if verdict.problem:
+        say(f"[bold red]the audit log was changed:[/] {where}{verdict.problem}")
+    else:
+        say("nothing was changed")
+
+
+def _to_json(entry: Entry) -> dict[str, Any]:
+    """Ids without their salts; that of an erased person is "erased"."""
+    from reidsearch.audit.entry import name_of
+
+    asked = None if entry.asked is None else name_of(entry.asked)
+    return asdict(entry) | {"asked": asked, "ids": [name_of(one) for one in entry.ids]}
