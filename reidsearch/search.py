@@ -155,7 +155,7 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
             return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
     raise QueryError(
         f"{source.info}:{frame} has no person {person}",
-        hint=f"people found in that frame: {len(records)}",
+        hint=f"it has {', '.join(str(s.person) for s in records.sightings) or 'nobody'}",
     )
 
 

@@ -15,6 +15,7 @@ from reidsearch.cli import (
     audit,
     backup,
     doctor,
+    erase,
     evaluate,
     export,
     ingest,
@@ -79,6 +80,7 @@ app.command()(inspect.inspect)
 app.command()(doctor.doctor)
 app.command()(backup.backup)
 app.command()(backup.restore)
+app.command()(erase.erase)
 app.add_typer(audit.app, name="audit")
 app.add_typer(render.app, name="render")
 app.add_typer(export.app, name="export")

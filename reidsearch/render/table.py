@@ -120,6 +120,14 @@ def reliability_table(curve: Iterable[Level]) -> Table:
     return table
 
 
+def erasure_table(people: Mapping[str, int], frames: Mapping[str, int]) -> Table:
+    """How much of each source is erased."""
+    table = _new_table("source", "frames", "people")
+    for name in sorted({*people, *frames}):
+        _add_row(table, name, str(frames.get(name, 0)), str(people.get(name, 0)))
+    return table
+
+
 def run_table(runs: Iterable[Run]) -> Table:
     """Who wrote a database, and how that ended."""
     table = _new_table("started", "ended", "outcome", "frames", "people", "reidsearch")

@@ -101,7 +101,8 @@ def _pack(folder: Path, out: Path) -> int:
         copied = _copy_changing(folder, Path(temporary))
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if not path.is_file() or name in _LEFT_OUT or name.endswith(_SQLITE_LEFTOVERS):
+            is_left_over = name.startswith(".") or name.endswith(_SQLITE_LEFTOVERS)
+            if not path.is_file() or name in _LEFT_OUT or is_left_over:
                 continue
             with (
                 copied.get(name, path).open("rb") as file,
@@ -122,8 +123,9 @@ def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
     on meanwhile, so the audit log and its head are taken of one moment.
     """
     for name in (DATABASE_FILE, JOURNAL_FILE):
+        uri = f"{(folder / name).resolve().as_uri()}?mode=rw"
         with (
-            closing(sqlite3.connect(folder / name)) as source,
+            closing(sqlite3.connect(uri, uri=True)) as source,
             closing(sqlite3.connect(temporary / name)) as copy,
         ):
             source.backup(copy)

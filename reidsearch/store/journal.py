@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import zlib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
@@ -52,7 +53,8 @@ _TABLES = """
     );
     CREATE TABLE frames (
         source INTEGER NOT NULL, number INTEGER NOT NULL, people INTEGER NOT NULL,
-        crc32 INTEGER NOT NULL, run INTEGER, size INTEGER, mtime_ns INTEGER, digest TEXT,
+        crc32 INTEGER NOT NULL, stored_s REAL NOT NULL,
+        size INTEGER, mtime_ns INTEGER, digest TEXT,
         PRIMARY KEY (source, number)
     ) WITHOUT ROWID;
     CREATE TABLE pending (
@@ -180,11 +182,12 @@ class Journal:
         """Let pending frames and their rows count, and return the new generation."""
         source, sums = self._id(key), checksum_rows(key, frames, records)
         with self._db:
-            run = self._count_run(len(frames), len(records))
+            self._count_run(len(frames), len(records))
+            now_s = time.time()
             self._db.executemany(
                 "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (source, number, *sums[number], run, *_stamp_row(stamp))
+                    (source, number, *sums[number], now_s, *_stamp_row(stamp))
                     for number, stamp in frames.items()
                 ),
             )
@@ -219,8 +222,8 @@ class Journal:
             self._db.execute("DELETE FROM runs")
             self._db.execute("INSERT INTO runs SELECT * FROM old.runs")
             self._db.execute("""
-                UPDATE frames SET (run, size, mtime_ns, digest) = (
-                    SELECT f.run, f.size, f.mtime_ns, f.digest FROM sources s
+                UPDATE frames SET (stored_s, size, mtime_ns, digest) = (
+                    SELECT f.stored_s, f.size, f.mtime_ns, f.digest FROM sources s
                     JOIN old.sources o ON (o.camera, o.name) = (s.camera, s.name)
                     JOIN old.frames f ON (f.source, f.number) = (o.id, frames.number)
                     WHERE s.id = frames.source
@@ -237,7 +240,7 @@ class Journal:
                     (_now(), outcome, self._run),
                 )
 
-    def _count_run(self, frames: int, people: int) -> int | None:
+    def _count_run(self, frames: int, people: int) -> None:
         if self._run is None:
             self._run = self._db.execute(
                 "INSERT INTO runs (started, version) VALUES (?, ?)", (_now(), __version__)
@@ -246,7 +249,6 @@ class Journal:
             "UPDATE runs SET frames = frames + ?, people = people + ? WHERE id = ?",
             (frames, people, self._run),
         )
-        return self._run
 
     def _id(self, key: Key) -> int | None:
         row = self._db.execute("SELECT id FROM sources WHERE camera = ? AND name = ?", key)
@@ -325,6 +327,17 @@ def read_runs(folder: Path) -> list[Run]:
     return [
         replace(run, outcome=run.outcome or (last if run is runs[-1] else "killed")) for run in runs
     ]
+
+
+def read_stored_before(folder: Path, key: Key, time_s: float) -> set[int]:
+    """Frames of a source that were stored before an epoch time; raises as `read_state` does."""
+    with _connected(folder) as connection:
+        rows = connection.execute(
+            "SELECT number FROM frames JOIN sources ON id = source "
+            "WHERE camera = ? AND name = ? AND stored_s < ?",
+            (*key, time_s),
+        )
+        return {number for (number,) in rows}
 
 
 def checksum_rows(key: Key, frames: Iterable[int], records: Records) -> dict[int, tuple[int, int]]:

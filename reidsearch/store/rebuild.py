@@ -45,7 +45,9 @@ class Gone:
     ids: Set[str] = frozenset()
 
 
-def erase_rows(folder: Path, gone: Gone, on_step: OnStep) -> None:
+def erase_rows(
+    folder: Path, gone: Gone, on_step: OnStep, on_made: Callable[[], None] = lambda: None
+) -> None:
     """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
 
     Needs as much room again while it works; killed before its end, it leaves all as it was.
@@ -54,6 +56,7 @@ def erase_rows(folder: Path, gone: Gone, on_step: OnStep) -> None:
         folder: the database.
         gone: what is left out.
         on_step: called with rows done and to do.
+        on_made: called when nothing but the swap is left to do.
 
     Raises:
         StoreError: there is no database, it is damaged, or there is no room for another.
@@ -64,6 +67,7 @@ def erase_rows(folder: Path, gone: Gone, on_step: OnStep) -> None:
         settle_held(folder)
         with swapping(folder) as made, open_held(folder, writes=False) as store:
             _copy(store, store.provenance, made, gone, on_step, history=folder)
+            on_made()
 
 
 def repair(folder: Path, on_step: OnStep) -> str:

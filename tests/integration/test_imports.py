@@ -26,6 +26,7 @@ LAYERS = (
         "window",
         "grouping",
         "growing",
+        "erase",
         "doctor",
     },
     {"sources", "detectors", "embedders", "store", "audit"},

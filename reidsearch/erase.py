@@ -1,0 +1,150 @@
+"""Erasing people, frames and sources for good."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reidsearch.audit.log import record, redact
+from reidsearch.errors import StoreError, UsageError
+from reidsearch.store.journal import read_stored_before
+from reidsearch.store.rebuild import Gone, erase_rows
+from reidsearch.types import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from reidsearch.provenance import SourceRecord
+    from reidsearch.search import Query
+    from reidsearch.store import Store
+    from reidsearch.types import Sighting
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_FIRST_ASKED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What is to be erased.
+
+    Attributes:
+        sightings: everyone who goes.
+        frames: of each source, those that are forgotten as if they had never been ingested.
+    """
+
+    sightings: Sequence[Sighting]
+    frames: Mapping[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames are forgotten."""
+        return sum(map(len, self.frames.values()))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of everyone who goes."""
+        return frozenset(sighting.id for sighting in self.sightings)
+
+
+def parse_age(text: str) -> float:
+    """Read an age such as `30d`, `12h`, `45m` or `2w` in seconds; UsageError when it is none."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([mhdw])", text)
+    if not found:
+        raise UsageError(f"{text!r} is no age", hint="write 30d, 12h, 45m or 2w")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def choose_frames(
+    store: Store, folder: Path, sources: Iterable[SourceRecord], older_than_s: float | None
+) -> Erasure:
+    """Choose all frames of some sources, or those of some age, with everyone in them.
+
+    Args:
+        store: the gallery.
+        folder: of its database.
+        sources: whose frames.
+        older_than_s: age in seconds, of the footage where its start is known; else of its ingest,
+            as the footage is older still. None chooses all frames.
+    """
+    frames = {}
+    people: list[Sighting] = []
+    for source in sources:
+        key = source.info.key
+        chosen = frozenset(source.frames)
+        if older_than_s is not None:
+            chosen &= _old_frames(source, folder, time.time() - older_than_s)
+        if chosen or older_than_s is None:
+            frames[key] = chosen
+            found = store.sightings(Filter(sources=(key,)))
+            people += [sighting for sighting in found if sighting.frame in chosen]
+    return Erasure(people, frames)
+
+
+def choose_people(
+    store: Store, queries: Iterable[Query], max_distance: float, wanted: Filter
+) -> list[Sighting]:
+    """Choose everyone who is near to one of the queries, in any frame.
+
+    Raises:
+        StoreError: the store might miss somebody.
+    """
+    if not store.is_exact:
+        raise StoreError(
+            "without the exact index somebody might be missed",
+            hint="`reidsearch doctor` says why there is none",
+        )
+    found: dict[str, Sighting] = {}
+    for query in queries:
+        ask, matches = _FIRST_ASKED, store.query([query.vectors], wanted, _FIRST_ASKED)[0]
+        while len(matches) == ask and matches[-1].distance <= max_distance:
+            ask *= 10
+            [matches] = store.query([query.vectors], wanted, ask)
+        near = (match.sighting for match in matches if match.distance <= max_distance)
+        found |= {sighting.id: sighting for sighting in near}
+    return [*found.values()]
+
+
+def erase(
+    folder: Path,
+    erasure: Erasure,
+    about: Mapping[str, Any],
+    on_step: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Write the database anew without what is to be erased, and say so in its audit log.
+
+    Ids in older lines of the log are erased too. Killed before its end, all is as it was, but for
+    lines of the log. Copies elsewhere, as backups are, stay as they are.
+
+    Args:
+        folder: the database.
+        erasure: what is to go.
+        about: for the log: what was asked for.
+        on_step: called with rows done and to do.
+
+    Raises:
+        StoreError: the database is damaged or may not be written, or there is no room for another.
+        DatabaseBusyError: others use it.
+    """
+    ids = erasure.ids
+
+    def log() -> None:
+        record(folder, "erase", about=about)
+        redact(folder, ids)
+
+    in_frames = {s.id for s in erasure.sightings if s.frame in _of(erasure, s)}
+    erase_rows(folder, Gone(erasure.frames, ids - in_frames), on_step, log)
+
+
+def _of(erasure: Erasure, sighting: Sighting) -> frozenset[int]:
+    return erasure.frames.get((sighting.camera, sighting.source), frozenset())
+
+
+def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:
+    info = source.info
+    if info.start_s is None:
+        return read_stored_before(folder, info.key, before_s)
+    return {number for number in source.frames if info.time_of(number) < before_s}

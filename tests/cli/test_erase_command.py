@@ -1,0 +1,259 @@
+"""What is erased is in no file of the database any more."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reidsearch.store.chroma_store import open_chroma
+from reidsearch.types import Filter, Records
+from tests.conftest import Ran, assert_refused, run
+
+SOURCE = "pets09-s2l1/pets09-s2l1"
+KEY = ("pets09-s2l1", "pets09-s2l1")
+FIRST = f"{SOURCE}:1:1"
+
+
+def erase(db: Path, *arguments: object) -> Ran:
+    return run("erase", "--db", db, *arguments, cwd=db.parent)
+
+
+def everything(db: Path) -> Records:
+    with open_chroma(db) as store:
+        return store.scan(Filter())
+
+
+def traces(db: Path, records: Records, ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Files that have the bytes of an id or of a vector, in either precision."""
+    contents = [(path, path.read_bytes()) for path in db.rglob("*") if path.is_file()]
+    needles = {}
+    rows = {sighting.id: row for row, sighting in enumerate(records.sightings)}
+    for id_ in ids:
+        vector = records.embeddings.vectors[rows[id_]]
+        forms = {"half": vector.astype("<f2"), "single": vector.astype("<f4")}
+        needles |= {f"{id_} {name}": array.tobytes()[:64] for name, array in forms.items()}
+        needles[id_] = id_.encode()
+    return sorted(
+        (name, path.relative_to(db).parts[0])
+        for name, needle in needles.items()
+        for path, data in contents
+        for at in [data.find(needle)]
+        if at >= 0 and not data[at + len(needle) : at + len(needle) + 1].isdigit()
+    )
+
+
+def require_sound(db: Path) -> None:
+    for command in (("doctor",), ("audit", "verify")):
+        ran = run(*command, "--db", db, "--json", cwd=db.parent)
+        assert ran.code == 0, ran.out
+
+
+def test_single_people_leave_no_trace(own_db: Path, sample: Path) -> None:
+    before = everything(own_db)
+    run("search", "--id", FIRST, "--db", own_db, cwd=own_db.parent)
+    gone = [FIRST, f"{SOURCE}:261:1"]  # the second is the nearest, so the log has it too
+    found = traces(own_db, before, gone)
+    assert {where for _, where in found} == {"audit.jsonl", "chroma.sqlite3", "index"}
+    assert {name for name, _ in found} >= {FIRST, f"{FIRST} half", f"{FIRST} single"}
+    ran = erase(own_db, "--crop", gone[0], "--crop", gone[1], "--yes")
+    assert ran.code == 0, ran.err
+    last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
+    assert (last["action"], last["about"]["crops"]) == ("erase", sorted(gone))
+    found = traces(own_db, before, gone)
+    assert found == [(id_, "audit.jsonl") for id_ in sorted(gone)]  # the line that says so
+    assert (own_db / "audit.jsonl").read_text().count(FIRST + '"') == 1
+    after = everything(own_db)
+    kept = [row for row, s in enumerate(before.sightings) if s.id not in gone]
+    assert after.sightings == tuple(before.sightings[row] for row in kept)
+    assert (after.embeddings.vectors == before.embeddings.vectors[kept]).all()
+    require_sound(own_db)
+    ran = run("ingest", sample, "--db", own_db, "--fps", 10, "--json", cwd=own_db.parent)
+    assert (ran.json["frames_skipped"], ran.json["people"]) == (40, 0)  # they stay away
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(("--source", SOURCE), id="source"),
+        pytest.param(("--camera", "pets09-s2l1"), id="camera"),
+        pytest.param(("--older-than", "0m"), id="age-of-the-ingest"),
+    ],
+)
+def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[str, ...]) -> None:
+    before = everything(own_db)
+    more = ("ingest", sample, "--camera", "b", "--max-frames", 2, "--tiles", "off")
+    if what[0] != "--older-than":
+        assert run(*more, "--db", own_db, cwd=own_db.parent).code == 0
+    ids = [sighting.id for sighting in before.sightings]
+    assert traces(own_db, before, ids[:3])
+    shown = erase(own_db, *what, "--dry-run", "--json")
+    assert shown.json == {
+        "dry_run": True,
+        "people": 235,
+        "frames": 40,
+        "sources": [{"source": SOURCE, "people": 235, "frames": 40}],
+    }
+    assert everything(own_db).sightings[-1].camera == "pets09-s2l1"
+    assert erase(own_db, *what, "--yes").code == 0
+    assert traces(own_db, before, ids) == []
+    assert SOURCE.encode() not in (own_db / "reidsearch.sqlite3").read_bytes()
+    require_sound(own_db)
+    left = run("inspect", "--json", "--db", own_db, cwd=own_db.parent).json
+    assert [s["camera"] for s in left["sources"]] == ["b"][: what[0] != "--older-than"]
+    again = run("ingest", sample, "--fps", 10, "--db", own_db, "--json", cwd=own_db.parent)
+    assert again.json["frames"] == 40
+
+
+def test_person_and_who_is_near(own_db: Path) -> None:
+    before = everything(own_db)
+    ran = erase(own_db, "--id", FIRST, "--max-distance", 0.8, "--yes", "--json")
+    distances = np.linalg.norm(before.embeddings.vectors - before.embeddings.vectors[0], axis=1)
+    near = {s.id for s, d in zip(before.sightings, distances, strict=True) if d <= 0.8}
+    assert FIRST in near
+    assert ran.json["people"] == len(near) >= 4
+    left = {sighting.id for sighting in everything(own_db).sightings}
+    assert left == {sighting.id for sighting in before.sightings} - near
+    for _, where in traces(own_db, before, near):
+        assert where == "audit.jsonl"
+    require_sound(own_db)
+
+
+def test_earlier_people_go_too(own_db: Path) -> None:
+    """A search finds later frames only; whoever asks to be forgotten means all of them."""
+    late = f"{SOURCE}:261:1"
+    ran = erase(own_db, "--id", late, "--max-distance", 0.75, "--dry-run")
+    assert {"1", "261"} <= {line.split()[2] for line in ran.out.splitlines()[1:]}
+
+
+def test_age_of_dated_footage(sample: Path, tmp_path: Path) -> None:
+    start = ("--start", "2009-05-06T12:00:00Z", "--fps", 10, "--tiles", "off", "--max-frames", 4)
+    assert run("ingest", sample, *start, cwd=tmp_path).code == 0
+    assert erase(tmp_path / "db", "--older-than", "9000w", "--dry-run").code == 3
+    ran = erase(tmp_path / "db", "--older-than", "30d", "--dry-run", "--json")
+    assert ran.json["frames"] == 4
+    ran = erase(tmp_path / "db", "--older-than", "30d", "--camera", "pets09-s2l1", "--yes")
+    assert ran.code == 0
+    assert len(everything(tmp_path / "db")) == 0
+
+
+def test_undated_footage_is_as_old_as_its_ingest(own_db: Path) -> None:
+    ran = erase(own_db, "--older-than", "1d", "--dry-run", "--json")
+    assert (ran.code, ran.json["people"], ran.json["sources"]) == (3, 0, [])
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from reidsearch.store import rebuild, swap
+from reidsearch import erase
+from reidsearch.erase import Erasure
+from reidsearch.store.opening import open_to_read
+from reidsearch.types import Filter
+db, step = Path(sys.argv[1]), sys.argv[2]
+count = 0
+def dying(function, at=1, after=False):
+    def call(*arguments, **options):
+        global count
+        count += 1
+        if count == at and not after:
+            os._exit(9)
+        result = function(*arguments, **options)
+        if count == at and after:
+            os._exit(9)
+        return result
+    return call
+if step == "copy":
+    rebuild._without = dying(rebuild._without)
+elif step == "log":
+    erase.redact = dying(erase.redact)
+elif step == "complete":
+    swap._move = dying(swap._move)
+elif step.startswith("move"):
+    move = swap._move
+    def moving(folder):
+        Path.replace = dying(Path.replace, int(step[4:]), after=True)
+        move(folder)
+    swap._move = moving
+elif step == "remove":
+    swap._remove = dying(swap._remove, after=True)
+elif step == "clean":
+    def clean(*_): os._exit(9)
+    real = swap.shutil.rmtree
+    swap.shutil.rmtree = lambda p, **k: real(p, **k) if k or p.name != ".rebuilding" else clean()
+with open_to_read(db) as store:
+    people = store.sightings(Filter(frame=1))
+erase.erase(db, Erasure(people), {})
+"""
+
+
+STEPS_BEFORE, STEPS_AFTER = ("copy", "log"), ("complete", "remove", "move1", "move3", "clean")
+
+
+@pytest.mark.parametrize(
+    ("step", "is_erased"),
+    [*((step, False) for step in STEPS_BEFORE), *((step, True) for step in STEPS_AFTER)],
+)
+def test_killed_erase_is_done_or_not_begun(own_db: Path, step: str, is_erased: bool) -> None:
+    before = everything(own_db)
+    command = [sys.executable, "-c", KILLED, str(own_db), step]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 9, done.stderr
+    ran = run("search", "--frame", "pets09-s2l1:21", "--db", own_db, "--json", cwd=own_db.parent)
+    assert ran.code == 0, ran.err
+    left = everything(own_db).sightings
+    assert left == tuple(s for s in before.sightings if not (is_erased and s.frame == 1))
+    assert erase(own_db, "--crop", f"{SOURCE}:21:1", "--yes").code == 0
+    assert not (own_db / ".rebuilding").exists()
+    require_sound(own_db)
+
+
+def test_files_and_runs_stay_known(own_db: Path) -> None:
+    def known() -> Any:
+        runs = run("inspect", "runs", "--json", "--db", own_db, cwd=own_db.parent).json
+        with open_chroma(own_db) as store:
+            return runs, [*store.stamps(KEY)]
+
+    before = known()
+    assert len(before[1]) == 40
+    assert erase(own_db, "--crop", FIRST, "--yes").code == 0
+    assert known() == before
+
+
+def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> None:
+    stored = len(everything(own_db))
+    for arguments, words in (
+        ((), "say what to erase"),
+        (("--max-distance", 0.5), "needs a person"),
+        (("--id", FIRST), "--max-distance"),
+        (("--crop", FIRST, "--camera", "x"), "--crop stands alone"),
+        (("--older-than", "soon", "--yes"), "is no age"),
+        (("--source", "pets09-s2l1"), "--yes"),
+    ):
+        ran = erase(own_db, *arguments)
+        assert (ran.code, "Traceback" in ran.err) == (2, False), ran.err
+        assert words in ran.err
+    for arguments, words in (
+        (("--crop", f"{SOURCE}:1:99"), "no person 99"),
+        (("--source", "nowhere"), "no source nowhere"),
+        (("--camera", "nobody"), "no camera nobody"),
+        (("--db", tmp_path / "none", "--crop", FIRST), "no database"),
+        ((sample / "frame_0001.jpg", "--max-distance", 0.5), "wider than high"),
+    ):
+        assert_refused(erase(own_db, *arguments, "--yes"), words)
+    assert erase(own_db, "--id", FIRST, "--max-distance", 0.5, "--older-than", "9w").code == 3
+    assert len(everything(own_db)) == stored
+
+
+def test_erase_waits_for_nobody(own_db: Path) -> None:
+    from reidsearch.store.lock import writing
+
+    with writing(own_db):
+        ran = erase(own_db, "--crop", FIRST, "--yes")
+    assert ran.code == 1
+    assert "another reidsearch is using" in ran.err
+    assert len(everything(own_db)) == 235
