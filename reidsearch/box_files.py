@@ -13,6 +13,7 @@ import numpy as np
 
 from reidsearch.catalog import hash_file
 from reidsearch.errors import DetectionsError
+from reidsearch.files import read_text
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def read_boxes(path: Path) -> KnownBoxes:
             hint="write .txt (MOTChallenge), .json (COCO) or .jsonl (reidsearch export)",
         )
     try:
-        rows = list(readers[path.suffix.lower()](path.read_text("utf-8-sig")))
+        rows = list(readers[path.suffix.lower()](read_text(path)))
     except OSError as error:
         raise DetectionsError(f"cannot read {path}: {error.strerror}") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:

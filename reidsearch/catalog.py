@@ -16,6 +16,7 @@ import platformdirs
 
 from reidsearch.calibration import Calibration
 from reidsearch.errors import ModelError
+from reidsearch.files import read_text, resolve
 
 _Card = TypeVar("_Card", bound="ModelCard")
 
@@ -257,9 +258,9 @@ def _embedder_card(name: str, table: dict[str, Any]) -> EmbedderCard:
 
 def _read_card(path: Path) -> EmbedderCard:
     """Read the card of a network trained here; its weights lie beside it."""
-    path = path.expanduser().resolve()
     try:
-        table = tomllib.loads(path.read_text("utf-8"))["embedder"]
+        path = _expand(path)
+        table = tomllib.loads(read_text(path))["embedder"]
         card = _embedder_card(str(path), table)
         return replace(card, path=str(path.parent / card.file), file="")
     except OSError as error:
@@ -281,9 +282,14 @@ def _if_fetched(card: _Card) -> _Card:
     return replace(card, path=str(path), sha256=sha256, bytes=path.stat().st_size)
 
 
+def _expand(path: str | Path) -> Path:
+    """A user's path in full; `Path.expanduser` raises RuntimeError for a user who is not there."""
+    return resolve(Path(os.path.expanduser(path)))  # noqa: PTH111
+
+
 def _own_weights(name: str, path: str) -> dict[str, Any]:
     """Fields of a card whose weights are the user's own file."""
-    file = Path(path).expanduser().resolve()
+    file = _expand(path)
     if not file.is_file():
         raise ModelError(
             f"there is no weights file at {path!r}", hint=f"where is it? {name}=/path/to/it"

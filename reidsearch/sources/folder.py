@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reidsearch import defaults
 from reidsearch.errors import ImageError, SourceError
+from reidsearch.files import require_regular
 from reidsearch.images import IMAGE_SUFFIXES, read_image
 from reidsearch.sources import SourceOptions, every_frame, is_text
 from reidsearch.types import BadFrame, Frame, SourceInfo
@@ -106,6 +107,8 @@ def _list_pictures(folder: Path) -> list[Path]:
 def _digest(path: Path) -> str:
     """Hash the first frame; one that cannot be read tells nothing, and is a bad frame later."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        require_regular(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
