@@ -28,6 +28,7 @@ IMAGE = {"id": 1, "file_name": "frame_7.jpg", "camera": "gate", "source": "monda
 ANNOTATION = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 28], "score": 0.5}
 CATEGORY = {"id": 1, "name": "person"}
 COCO = {"images": [IMAGE], "annotations": [ANNOTATION], "categories": [CATEGORY]}
+CALIBRATION = {"coefficients": [1.0, -2.0, 0.5], "prior": 0.05, "error": 0.01, "data": "x"}
 CARD = {
     "about": "of tests",
     "sha256": "a" * 64,
@@ -38,7 +39,7 @@ CARD = {
     "input_hw": [256, 128],
     "mean": [0.5, 0.5, 0.5],
     "std": [0.2, 0.2, 0.2],
-    "calibration": {"coefficients": [1.0, -2.0, 0.5], "prior": 0.05, "error": 0.01, "data": "x"},
+    "calibration": CALIBRATION,
 }
 
 
@@ -122,6 +123,8 @@ def require_card(path):
 @given(document=others_than({"embedder": CARD}))
 @example(document={"embedder": CARD | {"mean": [10**400, 0, 0]}})
 @example(document={"embedder": CARD | {"dimension": "512"}})
+@example(document={"embedder": CARD | {"calibration": CALIBRATION | {"prior": 5e-324}}})
+@example(document={"embedder": CARD | {"calibration": CALIBRATION | {"coefficients": [1e300] * 3}}})
 @example(document={"embedder": CARD | {"input_hw": [256]}})
 def test_model_cards(folder, document):
     path = folder / "card.toml"
