@@ -13,6 +13,7 @@ import numpy as np
 
 from reidsearch.catalog import hash_file
 from reidsearch.errors import DetectionsError
+from reidsearch.files import read_text
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.types import Frame, SourceInfo
 
 _NAMES_SHOWN = 5
+_FAR_PX = 1e9
 _MOT_PEDESTRIANS = {"1", "2", "7"}  # walking, in vehicles, standing; of MOT16 and later
 
 
@@ -110,7 +112,7 @@ def read_boxes(path: Path) -> KnownBoxes:
             hint="write .txt (MOTChallenge), .json (COCO) or .jsonl (reidsearch export)",
         )
     try:
-        rows = list(readers[path.suffix.lower()](path.read_text("utf-8-sig")))
+        rows = list(readers[path.suffix.lower()](read_text(path)))
     except OSError as error:
         raise DetectionsError(f"cannot read {path}: {error.strerror}") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:
@@ -123,9 +125,15 @@ def read_boxes(path: Path) -> KnownBoxes:
 
 
 def parse_mot(text: str) -> Iterator[tuple[list[str], list[float]]]:
-    """Rows of MOTChallenge text, each beside its box as `x1, y1, x2, y2`, now counted from 0."""
+    """Rows of MOTChallenge text, each beside its box as `x1, y1, x2, y2`, now counted from 0.
+
+    Raises:
+        ValueError, csv.Error: it is no such text.
+    """
     for row in filter(None, csv.reader(text.splitlines())):
         left, top, width, height = (float(cell) for cell in row[2:6])
+        if not all(abs(edge) < _FAR_PX for edge in (left, top, width, height)):
+            raise ValueError(f"there is no such box: {','.join(row[2:6])}")
         yield row, [left - 1, top - 1, left - 1 + width, top - 1 + height]
 
 
@@ -179,13 +187,15 @@ def _gather(rows: Iterable[tuple[Place, list[float]]], path: Path) -> dict[Place
     found: dict[Place, list[list[float]]] = defaultdict(list)
     for place, box in rows:
         found[place].append(box)
-    boxes = {place: np.array(some, np.float32) for place, some in found.items()}
-    for place, some in boxes.items():
-        if not np.isfinite(some[:, :4]).all() or (some[:, 2:4] <= some[:, :2]).any():
+    boxes: dict[Place, Detections] = {}
+    for place, some in ((place, np.array(some)) for place, some in found.items()):
+        table = some.clip(-_FAR_PX, _FAR_PX).astype(np.float32)
+        if not (np.abs(some[:, :4]) < _FAR_PX).all() or (table[:, 2:4] <= table[:, :2]).any():
             raise DetectionsError(f"{path} has a box without extent in frame {place.frame}")
         if not ((some[:, 4] >= 0) & (some[:, 4] <= 1)).all():
             raise DetectionsError(
                 f"{path} has a score in frame {place.frame} that is not from 0 to 1",
                 hint="bring scores into that range; -1, in MOTChallenge's text, is unknown",
             )
-    return {place: Detections(some[:, :4], some[:, 4]) for place, some in boxes.items()}
+        boxes[place] = Detections(table[:, :4], table[:, 4])
+    return boxes

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LIKELY = 0.5
 LARGEST_DISTANCE = 2.0
+_MOST = 1e9
+_MOST_LOG_ODDS = 700  # e to the power of more is no float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Calibration:
     data: str
 
     def __post_init__(self) -> None:
-        if not (all(map(math.isfinite, self.coefficients)) and 0 < self.prior < 1):
+        if not (all(abs(c) < _MOST for c in self.coefficients) and 0 < self.prior < 1):
             raise ValueError("a calibration has finite coefficients and a prior between 0 and 1")
 
     def probability(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability, in `[0, 1]`, that crops at each distance, in `[0, 2]`, show one person."""
         c0, c1, c2 = self.coefficients
         log_odds = c0 + distance * (c1 + distance * c2) + math.log(self.prior / (1 - self.prior))
-        likely: NDArray[np.float64] = 1 / (1 + np.exp(-log_odds))
+        likely: NDArray[np.float64] = 1 / (1 + np.exp(-log_odds.clip(-_MOST_LOG_ODDS)))
         return likely
 
     @property

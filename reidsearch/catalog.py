@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import platformdirs
 
 from reidsearch.calibration import Calibration
 from reidsearch.errors import ModelError
+from reidsearch.files import read_text, resolve
 
 _Card = TypeVar("_Card", bound="ModelCard")
+_Made = TypeVar("_Made", "EmbedderCard", Calibration)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_MOST_PX = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,23 +252,47 @@ def _split(spec: str) -> tuple[str, str | None]:
 
 
 def _embedder_card(name: str, table: dict[str, Any]) -> EmbedderCard:
-    fields = table | {"input_hw": tuple(table["input_hw"])}
+    fields = table | {key: tuple(table[key]) for key in ("input_hw", "mean", "std") if key in table}
     if "calibration" in table:
-        c0, c1, c2 = table["calibration"]["coefficients"]
-        fields["calibration"] = Calibration(**table["calibration"] | {"coefficients": (c0, c1, c2)})
-    return EmbedderCard(name=name, **fields)
+        coefficients = tuple(table["calibration"]["coefficients"])
+        calibration = Calibration(**table["calibration"] | {"coefficients": coefficients})
+        fields["calibration"] = _of_its_types(calibration)
+    card = _of_its_types(EmbedderCard(name=name, **fields))
+    if not all(0 < size <= _MOST_PX for size in (card.dimension, *card.input_hw)):
+        raise ValueError(f"no network makes {card.dimension} numbers of {card.input_size} pixels")
+    return card
+
+
+def _of_its_types(made: _Made) -> _Made:
+    """A dataclass of numbers and texts, checked, as TOML may hold anything; or ValueError."""
+    for name, kind in get_type_hints(type(made)).items():
+        value = getattr(made, name)
+        if get_origin(kind) is tuple:
+            kinds = get_args(kind)
+            fits = len(value) == len(kinds) and all(map(_is_of, value, kinds))
+        else:
+            fits = _is_of(value, kind)
+        if not fits:
+            raise ValueError(f"its {name} is {value!r}")
+    return made
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    if kind is float:
+        return type(value) is int or (type(value) is float and math.isfinite(value))
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _read_card(path: Path) -> EmbedderCard:
     """Read the card of a network trained here; its weights lie beside it."""
-    path = path.expanduser().resolve()
     try:
-        table = tomllib.loads(path.read_text("utf-8"))["embedder"]
+        path = _expand(path)
+        table = tomllib.loads(read_text(path))["embedder"]
         card = _embedder_card(str(path), table)
         return replace(card, path=str(path.parent / card.file), file="")
     except OSError as error:
         raise ModelError(f"cannot read the model card {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(
             f"{path} is no model card: {error}", hint="`reidsearch train` writes one"
         ) from error
@@ -281,9 +309,14 @@ def _if_fetched(card: _Card) -> _Card:
     return replace(card, path=str(path), sha256=sha256, bytes=path.stat().st_size)
 
 
+def _expand(path: str | Path) -> Path:
+    """A user's path in full; `Path.expanduser` raises RuntimeError for a user who is not there."""
+    return resolve(Path(os.path.expanduser(path)))  # noqa: PTH111
+
+
 def _own_weights(name: str, path: str) -> dict[str, Any]:
     """Fields of a card whose weights are the user's own file."""
-    file = Path(path).expanduser().resolve()
+    file = _expand(path)
     if not file.is_file():
         raise ModelError(
             f"there is no weights file at {path!r}", hint=f"where is it? {name}=/path/to/it"

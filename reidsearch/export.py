@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from reidsearch.errors import ReidsearchError
 from reidsearch.files import whole_file
+from reidsearch.text import printable, to_json
 from reidsearch.types import Filter
 
 if TYPE_CHECKING:
@@ -131,14 +132,16 @@ def _write_csv(rows: Iterable[Row], columns: Columns, file: TextIO) -> int:
 
 def _as_cell(value: Any) -> Any:
     """A name that a spreadsheet would run as a formula gets an apostrophe, as OWASP advises."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if value[:1] in _FORMULA else printable(value)
 
 
 def _write_lines(rows: Iterable[Row], file: TextIO) -> int:
     count = 0
     for row in rows:
         count += 1
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(to_json(row) + "\n")
     return count
 
 

@@ -1,19 +1,48 @@
-"""Files that are whole or not there."""
+"""Files that can be read to their end, and files that are whole or not there."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import ReidsearchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 PAGES = (".html", ".htm")
 VIDEOS = (".mp4",)
+
+
+def require_regular(path: Path) -> os.stat_result:
+    """Check that a file can be read: a pipe would keep us waiting, and a device may never end.
+
+    Raises:
+        OSError: it is missing, or no regular file.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return status
+
+
+def read_text(path: Path) -> str:
+    """Read a regular file of UTF-8; raises OSError and UnicodeDecodeError."""
+    require_regular(path)
+    return path.read_text("utf-8-sig")
+
+
+def resolve(path: Path) -> Path:
+    """Follow all links; where they lead round it is an OSError, as in no Python before 3.13."""
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return real
 
 
 @contextmanager
@@ -43,9 +72,9 @@ def require_writable(out: Path, *suffixes: str, kept: Sequence[Path] = ()) -> No
         raise ReidsearchError(
             f"cannot write to {out}", hint=f"use a name ending in {' or '.join(suffixes)}"
         )
-    path = out.resolve()
+    path = resolve(out)
     if not path.parent.is_dir():
         raise ReidsearchError(f"there is no folder {path.parent} to write {out.name} to")
-    for footage in (one.resolve() for one in kept):
+    for footage in map(resolve, kept):
         if path == footage or (path.exists() and footage == path.parent):
             raise ReidsearchError(f"{out} is footage", hint="write to another file")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Set
-from itertools import chain
+from itertools import chain, pairwise
 from operator import eq
 
 
@@ -26,7 +27,10 @@ class FrameSet(Set[int]):
     @classmethod
     def from_text(cls, text: str) -> FrameSet:
         """Read what `str` wrote; ValueError when it is no such text."""
-        return cls._of_runs([_parse_run(run) for run in filter(None, text.split(","))])
+        runs = [_parse_run(run) for run in filter(None, text.split(","))]
+        if any(after.start <= before[-1] for before, after in pairwise(runs)):
+            raise ValueError(f"{text[:50]!r} is not in order")
+        return cls._of_runs(runs)
 
     @classmethod
     def _of_runs(cls, runs: list[range]) -> FrameSet:
@@ -109,6 +113,6 @@ def _parse_run(text: str) -> range:
     span, _, step = text.partition(":")
     first, _, last = span.partition("-")
     run = range(int(first), int(last or first) + 1, int(step or 1))
-    if not run:
-        raise ValueError(f"{text!r} is an empty run")
+    if run.step < 0 or not run.start < run.stop <= sys.maxsize:
+        raise ValueError(f"{text[:50]!r} is no run of frames")
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from typing import TYPE_CHECKING
 
 # A small file can hold a picture that fills all memory; OpenCV's own limit is a gigapixel.
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from reidsearch.errors import ImageError
+from reidsearch.files import require_regular
 from reidsearch.types import Crops
 
 if TYPE_CHECKING:
@@ -47,11 +47,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_file(path: Path) -> bytes:
     """Read a picture's file; raises ImageError where that cannot be, or it is far too large."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting, a device never ends
-            raise ImageError(f"cannot read {path}: it is no regular file")
-        if status.st_size > _MOST_BYTES:
-            raise ImageError(f"cannot read {path}: it has {status.st_size:,} bytes")
+        size = require_regular(path).st_size
+        if size > _MOST_BYTES:
+            raise ImageError(f"cannot read {path}: it has {size:,} bytes")
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error

@@ -124,7 +124,7 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
         UsageError: the address has another form.
         QueryError: that frame was not ingested.
     """
-    found = re.fullmatch(r"(.+):(\d{1,18})", address)
+    found = re.fullmatch(r"(.+):(\d{1,18})", address, re.DOTALL)
     if not found:
         raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
     source, number = find_source(store, found[1]), int(found[2])
@@ -166,7 +166,7 @@ def query_crop(store: Store, crop_id: str) -> StoredQuery:
         UsageError: it is no id.
         QueryError: it is not in the database.
     """
-    found = re.fullmatch(r"(.+:\d+):(\d{1,9})", crop_id)
+    found = re.fullmatch(r"(.+:\d+):(\d{1,9})", crop_id, re.DOTALL)
     if not found:
         raise UsageError(f"{crop_id!r} is no crop id", hint="write [CAMERA/]SOURCE:FRAME:PERSON")
     return query_stored(store, found[1], int(found[2]))

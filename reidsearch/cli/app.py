@@ -27,6 +27,7 @@ from reidsearch.cli import (
 )
 from reidsearch.cli.output import say
 from reidsearch.errors import ReidsearchError, UsageError
+from reidsearch.files import read_text
 
 _CONFIG_FILE = Path("reidsearch.toml")
 
@@ -111,14 +112,14 @@ def _shared(
 ) -> None:
     """Search footage for people: ingest it once, then ask where someone is seen later."""
     del version  # its callback has done the work
-    if _CONFIG_FILE.is_file():
+    if _CONFIG_FILE.is_symlink() or _CONFIG_FILE.exists():
         ctx.default_map = _read_config(_CONFIG_FILE, ctx)
 
 
 def _read_config(path: Path, ctx: typer.Context) -> dict[str, Any]:
     """Read defaults: at the top for all commands that have the option, in tables for one."""
     try:
-        settings = tomllib.loads(path.read_text("utf-8"))
+        settings = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     return _defaults_for(ctx.command, settings, path)

@@ -15,6 +15,7 @@ from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap, SkipUn
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
 from reidsearch.errors import ReidsearchError, UsageError
+from reidsearch.files import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def market1501(
     from reidsearch.embedders import load_embedder
     from reidsearch.evaluation.market1501 import evaluate_market1501
 
-    if pictures is not None and dataset.resolve() in (pictures / "x").resolve().parents:
+    if pictures is not None and resolve(dataset) in resolve(pictures / "x").parents:
         raise UsageError("--pictures must not be in the data set", hint="name another folder")
     crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
     network = load_embedder(find_embedder(embedder or default_embedder()), backend)

@@ -10,6 +10,7 @@ import typer
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_fields, print_json, print_table
 from reidsearch.cli.progress import receiving
+from reidsearch.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ def verify(
         try:
             print(f"good  {card.name}: {weights_path(card)}")
         except ModelError as error:
-            print(f"bad   {error}")
+            print(f"bad   {printable(str(error))}")
             damaged += 1
     if damaged:
         raise ModelError(

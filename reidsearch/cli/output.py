@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from reidsearch.text import printable
+from reidsearch.text import printable, to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +30,7 @@ def warn(message: str) -> None:
 
 def print_json(document: object) -> None:
     """Print one JSON document."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    print(to_json(document, indent=2))
 
 
 def print_table(table: Table) -> None:

@@ -10,7 +10,7 @@ import tomli_w
 
 from reidsearch.catalog import weights_path
 from reidsearch.errors import ReidsearchError
-from reidsearch.files import require_writable, whole_file
+from reidsearch.files import read_text, require_writable, resolve, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
     """
     document = _read(card, path)
     table = {key: value for key, value in asdict(card).items() if key not in _OF_THE_CATALOGUE}
-    weights, path = weights_path(card).resolve(), path.resolve()
+    weights, path = resolve(weights_path(card)), resolve(path)
     table["file"] = weights.name if weights.parent == path.parent else str(weights)
     table["calibration"] = asdict(calibration)
     document["embedder"] = document.get("embedder", {}) | table
@@ -56,7 +56,7 @@ def _read(card: EmbedderCard, path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(read_text(path))
         sha256 = document["embedder"]["sha256"]
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error

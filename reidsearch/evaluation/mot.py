@@ -11,6 +11,7 @@ import numpy as np
 
 from reidsearch.box_files import parse_mot
 from reidsearch.errors import ReidsearchError
+from reidsearch.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,9 +48,8 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
     names = {} if person_map is None else _read_person_map(person_map)
     rows: dict[int, list[tuple[str, list[float]]]] = defaultdict(list)
     try:
-        with path.open(newline="") as file:
-            for row, box in parse_mot(file.read()):
-                rows[int(row[0])].append((names.get(row[1], row[1]), box))
+        for row, box in parse_mot(read_text(path)):
+            rows[int(row[0])].append((names.get(row[1], row[1]), box))
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, IndexError) as error:
@@ -68,7 +68,7 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
 
 def _read_person_map(path: Path) -> dict[str, str]:
     try:
-        tracks = json.loads(path.read_text("utf-8"))["track_to_person"]
+        tracks = json.loads(read_text(path))["track_to_person"]
         return {str(track): str(person) for track, person in tracks.items()}
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error

@@ -122,7 +122,8 @@ def _read_video(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame]:
 def _read_through(path: Path, left: dict[int, list[Sighting]]) -> Iterator[FoundFrame]:
     problem = f"{path} has changed since it was ingested"
     try:
-        for frame in VideoSource(path).frames(left.__contains__):
+        anyhow = SourceOptions(fps=1.0)  # no times are asked for
+        for frame in VideoSource(path, anyhow).frames(left.__contains__):
             if isinstance(frame, Frame):
                 for sighting in left.pop(frame.number):
                     same = is_same(frame.image, sighting)

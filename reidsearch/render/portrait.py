@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from reidsearch.render.footage import read_frames
+from reidsearch.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]
 @lru_cache(maxsize=256)
 def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
     """Write one line, as a picture of its own; the same array for the same line."""
-    font = load_font(size_px)
+    text, font = printable(text), load_font(size_px)
     left, _, right, _ = font.getbbox(text)
     pad = size_px // 4
     picture = Image.new("RGB", (int(right - left) + 2 * pad, size_px + 2 * pad), background)

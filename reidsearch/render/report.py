@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from reidsearch import __version__
 from reidsearch.errors import ReidsearchError
@@ -18,6 +19,7 @@ from reidsearch.files import whole_file
 from reidsearch.render.footage import read_frames
 from reidsearch.render.portrait import GREY, ORANGE, fit, portray
 from reidsearch.render.table import format_time
+from reidsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +86,7 @@ def write_report(
     if query is not None:
         looked_for = _picture_fields(next(read_frames([query], root)), frames, likely=True)
         looked_for |= _place_fields(query)
-        looked_for["caption"] = f"looked for: {query.id}, {looked_for['time']}"
+        looked_for["caption"] = printable(f"looked for: {query.id}, {looked_for['time']}")
     else:
         looked_for = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
     ordered = [cards[match.sighting.id] for match in result.matches]
@@ -127,6 +129,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("reidsearch", "render"),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -150,12 +153,13 @@ class _Frames:
 
 def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
     place = _place_fields(match.sighting)
+    caption = f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}"
     return {
         "rank": match.rank,
         "distance": match.distance,
         "probability": match.probability,
         "likely": match.is_likely,
-        "caption": f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}",
+        "caption": printable(caption),
         **place,
         **_picture_fields(found, frames, likely=match.is_likely),
     }

@@ -18,6 +18,7 @@ from reidsearch.render.portrait import (
     portray_query,
 )
 from reidsearch.render.table import format_probability, format_time
+from reidsearch.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +118,7 @@ class _Sheet:
             self._write(left, y, line, _INK if number == 0 else _FAINT)
 
     def _write(self, left: int, top: int, text: str, colour: tuple[int, int, int]) -> None:
+        text = printable(text)
         while self._font.getlength(text) > _CELL_WH[0]:
             text = f"{text.rstrip('…')[:-1]}…"
         self._draw.text((left, top), text, fill=colour, font=self._font)

@@ -39,10 +39,15 @@ class SourceOptions:
     def __post_init__(self) -> None:
         if self.every < 1 or (self.max_frames is not None and self.max_frames < 1):
             raise UsageError("every and max_frames are at least 1")
-        if self.fps is not None and not 0.001 <= self.fps <= 10_000:
+        if self.fps is not None and not is_frame_rate(self.fps):
             raise UsageError(f"{self.fps:g} is no frame rate", hint="0.001 to 10000 per second")
         if self.camera is not None and (not self.camera or "/" in self.camera):
             raise UsageError(f"{self.camera!r} is no camera's name", hint="a name without a /")
+
+
+def is_frame_rate(fps: float) -> bool:
+    """Whether there may be footage of so many frames per second."""
+    return 0.001 <= fps <= 10_000
 
 
 def every_frame(_number: int) -> bool:
@@ -101,4 +106,6 @@ def open_source(path: Path, options: SourceOptions | None = None) -> FrameSource
         from reidsearch.sources.video import VideoSource
 
         return VideoSource(path, options)
+    if path.exists():
+        raise SourceError(f"no footage at {path}: it is neither a file nor a folder")
     raise SourceError(f"no footage at {path}: there is no such file or folder")

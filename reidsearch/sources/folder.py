@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reidsearch import defaults
 from reidsearch.errors import EmptyFolderError, ImageError, SourceError
+from reidsearch.files import require_regular
 from reidsearch.images import IMAGE_SUFFIXES, decode_image, read_file
 from reidsearch.sources import SourceOptions, every_frame, is_text
 from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
@@ -160,6 +161,8 @@ def _is_settled(path: Path) -> bool:
 def _digest(path: Path) -> str:
     """Hash the first frame; one that cannot be read tells nothing, and is a bad frame later."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        require_regular(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

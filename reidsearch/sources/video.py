@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from reidsearch.errors import SourceError
-from reidsearch.sources import SourceOptions, every_frame
+from reidsearch.sources import SourceOptions, every_frame, is_frame_rate
 from reidsearch.types import BadFrame, FileStamp, Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# FFmpeg goes by what is in a file, whatever its name: a playlist would have it read other files.
+# OpenCV reads this variable at each opening, and of options given twice the last counts.
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_CONTAINERS = (
+    "asf,avi,dhav,dv,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,ogg,rm,"
+    "yuv4mpegpipe"
+)
+_ONLY_FILES = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
+os.environ[_OPTIONS] = "|".join(filter(None, (os.environ.get(_OPTIONS), _ONLY_FILES)))
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _HEAD_BYTES = 1 << 20
+_MOST_FRAMES = 1 << 53  # exact as a float too; what says more lies
 _MAX_DAMAGED = 100  # frames one after the other; after more of them nothing will come any more
 _LENGTH_IS_A_GUESS = frozenset({".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"})
 
@@ -37,20 +49,22 @@ class VideoSource:
                 hint="ingest takes its folder; search takes a picture of a person",
             )
         head = _read_head(path)
-        if b"\0" not in head:  # FFmpeg would render a text as a video
-            raise SourceError(f"cannot decode {path}: not a video")
         self._path = path.resolve()  # FFmpeg would take a: in a relative path for a protocol
         self._options = options
         capture = self._open()
         own_fps = float(capture.get(cv2.CAP_PROP_FPS))
-        self._header_frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        header_frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._header_frames = min(max(header_frames, 0), _MOST_FRAMES)
         decodes = capture.grab()
         capture.release()
         if not decodes:
-            raise SourceError(f"cannot decode {path}: not a picture or video, or damaged")
+            raise SourceError(_cannot_decode(path))
         fps = options.fps or own_fps
-        if not (math.isfinite(fps) and fps > 0):
-            raise SourceError(f"{path} does not say its frame rate", hint="give it with --fps")
+        if not is_frame_rate(fps):
+            raise SourceError(
+                f"{path} does not say its frame rate, or one that cannot be: {fps:g} per second",
+                hint="give it with --fps",
+            )
         status = path.stat()
         digest = hashlib.sha256(head + str(status.st_size).encode()).hexdigest()
         self._stamp = FileStamp(status.st_size, status.st_mtime_ns, digest)
@@ -97,10 +111,9 @@ class VideoSource:
                 taken += 1
                 if not wanted(number):
                     continue
-                decoded, image = capture.retrieve()
-                if decoded:
-                    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-                    yield Frame(rgb, number, self.info.path, self._stamp)
+                image = _retrieve(capture)
+                if image is not None:
+                    yield Frame(image, number, self.info.path, self._stamp)
                 else:
                     yield BadFrame(f"cannot decode frame {number} of {self._path}")
         finally:
@@ -112,9 +125,9 @@ class VideoSource:
             )
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self._path))
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         if not capture.isOpened():
-            raise SourceError(f"cannot decode {self._path}: not a picture or video, or damaged")
+            raise SourceError(_cannot_decode(self._path))
         return capture
 
 
@@ -123,15 +136,24 @@ def jump_to_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, ND
 
     Frames that cannot be reached or decoded are left out.
     """
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         for number in numbers:
             capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
-            decoded, image = capture.read()
-            if decoded:
-                yield number, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+            if capture.grab() and (image := _retrieve(capture)) is not None:
+                yield number, image
     finally:
         capture.release()
+
+
+def _retrieve(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
+    """The frame that was grabbed, as RGB; None if it cannot be decoded."""
+    decoded, image = capture.retrieve()
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
+
+
+def _cannot_decode(path: Path) -> str:
+    return f"cannot decode {path}: not a video, or damaged"
 
 
 def _read_head(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from reidsearch.embedders import load_embedder
 from reidsearch.embedders.state_dict import read_state_dict
 from reidsearch.errors import DatasetError, ReidsearchError, TrainingError
 from reidsearch.evaluation.market1501 import embed_crops, evaluate_market1501, shared_identities
-from reidsearch.files import whole_file
+from reidsearch.files import resolve, whole_file
 from reidsearch.training.batches import join_sets
 from reidsearch.training.card import write_card
 from reidsearch.training.crop_cache import cache_crops
@@ -257,7 +257,7 @@ def _read_start(spec: str) -> dict[str, torch.Tensor]:
 
 
 def _by_name(datasets: Sequence[Path]) -> dict[str, Path]:
-    named = {path.resolve().name: path for path in datasets}
+    named = {resolve(path).name: path for path in datasets}
     if len(named) < len(datasets):
         raise DatasetError(
             "two data sets have the same name", hint="the folder's name is the data set's"

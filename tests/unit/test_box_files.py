@@ -72,7 +72,7 @@ def test_lines_may_name_their_source(tmp_path):
         pytest.param("b.txt", "", "no box in", id="empty"),
         pytest.param("b.txt", "frame,id,x\n", "cannot be read", id="header"),
         pytest.param("b.txt", "1,1,2,3,0,5,1\n", "without extent", id="flat"),
-        pytest.param("b.txt", "1,1,nan,3,4,5,1\n", "without extent", id="nan"),
+        pytest.param("b.txt", "1,1,nan,3,4,5,1\n", "no such box", id="nan"),
         pytest.param("b.json", "{}", "cannot be read", id="no-coco"),
         pytest.param("b.json", "[1]", "cannot be read", id="json-list"),
         pytest.param("b.jsonl", '{"frame": 1}', "cannot be read", id="no-box"),

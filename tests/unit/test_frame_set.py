@@ -81,7 +81,10 @@ def test_negative_numbers_are_refused():
         pytest.param("-5", "invalid literal", id="negative"),
         pytest.param("1-2-3", "invalid literal", id="two-dashes"),
         pytest.param("1-9:0", "must not be zero", id="step-zero"),
-        pytest.param("1,9-3", "'9-3' is an empty run", id="falling-run"),
+        pytest.param("1,9-3", "'9-3' is no run", id="falling-run"),
+        pytest.param("9-1:-4", "'9-1:-4' is no run", id="falling-steps"),
+        pytest.param("0-9223372036854775807", "is no run", id="more-than-can-be-counted"),
+        pytest.param("4-9,7", "not in order", id="overlap"),
     ],
 )
 def test_other_text_is_refused(text, says):

@@ -120,6 +120,16 @@ def test_video_that_is_none_any_more(film):
         assert "not a video" in found.problem
 
 
+def test_speed_of_a_video_does_not_matter(film):
+    path, sightings = film
+    data = bytearray(path.read_bytes())
+    rate = data.index(b"strh") + 8 + 24
+    data[rate : rate + 4] = b"\xff" * 4
+    path.write_bytes(data)
+    changed = [replace(sighting, crop_hash="f" * 16) for sighting in sightings]
+    assert [one.image.shape for one in read_frames(changed)] == [(48, 64, 3)] * 3
+
+
 def test_everyone_of_one_frame(film):
     _, [first, *_] = film
     both = [first, replace(first, id=f"{first.id}1")]

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -58,6 +59,14 @@ def find_frame(data, number):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8 + length + length % 2
     return slice(at + 8, at + 8 + int.from_bytes(data[at + 4 : at + 8], "little"))
+
+
+def with_header(data, changes):
+    """An AVI file with other numbers in its stream's header, at these places of it."""
+    header, data = data.index(b"strh") + 8, bytearray(data)
+    for place, number in changes.items():
+        data[header + place : header + place + 4] = number.to_bytes(4, "little")
+    return bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +209,82 @@ def test_file_that_is_no_video_is_refused(tmp_path, name, data):
     with pytest.raises(SourceError, match="cannot decode") as caught:
         open_source(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        pytest.param(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", id="hls"
+        ),
+        pytest.param("ffconcat version 1.0\nfile {}\n", id="concat"),
+    ],
+)
+@pytest.mark.parametrize("name", ["list.m3u8", "list.avi"])
+def test_playlist_has_no_other_file_read(tmp_path, playlist, name):
+    other = write_film(tmp_path / "other.ts", "mp4v")
+    assert len(read(other)) > 0
+    path = tmp_path / name
+    path.write_bytes(playlist.format(other.name).encode() + b"#\0\n")
+    with pytest.raises(SourceError, match="cannot decode"):
+        open_source(path)
+    assert list(video.jump_to_frames(path, [1])) == []
+
+
+def test_pattern_has_no_other_file_read(tmp_path):
+    write_picture(tmp_path / "a1.png")
+    path = tmp_path / "a%d.png"
+    path.write_bytes(b"no picture" * 100)
+    with pytest.raises(SourceError, match="cannot decode"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("scale", "rate"),
+    [pytest.param(1, 2**31 - 1, id="billions"), pytest.param(2**31 - 1, 1, id="one-in-68-years")],
+)
+def test_speed_that_cannot_be_is_asked_for(film, tmp_path, scale, rate):
+    path = tmp_path / "a.avi"
+    path.write_bytes(with_header(film.read_bytes(), {20: scale, 24: rate}))
+    with pytest.raises(SourceError, match="frame rate") as caught:
+        open_source(path)
+    assert "--fps" in caught.value.hint
+    assert numbers(read(path, fps=5.0)) == ALL
+
+
+def test_header_that_promises_billions_of_frames(film, tmp_path):
+    path = tmp_path / "a.avi"
+    path.write_bytes(with_header(film.read_bytes(), {32: 2**32 - 1}))
+    assert len(open_source(path)) == 2**32 - 1
+    *whole, last = read(path)
+    assert numbers(whole) == ALL
+    assert "gave only 25 of 4294967295 frames" in last.reason
+
+
+def test_header_that_promises_more_frames_than_can_be_counted(film, monkeypatch):
+    class Liar:
+        def __init__(self, *arguments, real=cv2.VideoCapture):
+            self._real = real(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def get(self, what):
+            return 2.0**63 if what == cv2.CAP_PROP_FRAME_COUNT else self._real.get(what)
+
+    monkeypatch.setattr(video.cv2, "VideoCapture", Liar)
+    assert len(open_source(film)) == 2**53
+
+
+def test_frames_of_gigapixels_are_refused(film, tmp_path):
+    """Each frame's own header (JPEG's SOF0) says 65535 x 65535."""
+    head, size = b"\xff\xc0\x00\x11\x08", b"\xff\xff\xff\xff"
+    first, *rest = film.read_bytes().split(head)
+    assert rest
+    path = tmp_path / "bomb.avi"
+    path.write_bytes(head.join([first, *(size + part[4:] for part in rest)]))
+    with pytest.raises(SourceError, match="cannot decode"):
+        open_source(path)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".ppm", ".avi"])
