@@ -59,7 +59,7 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
     """Decode what `read_file` read; see `read_image`."""
     if not data:
         raise ImageError(f"cannot decode {path}: the file is empty")
-    if _is_cut_jpeg(data):
+    if _is_cut_jpeg(data) or _is_cut_png(data):
         raise ImageError(f"cannot decode {path}: the file is cut short")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -87,6 +87,19 @@ def _is_cut_jpeg(data: bytes) -> bool:
         fills = data[at + 1 : at + 2] == b"\xff"
         at += 1 if fills else 2 + int.from_bytes(data[at + 2 : at + 4])
     return at >= len(data)
+
+
+def _is_cut_png(data: bytes) -> bool:
+    """Whether a PNG ends before its last chunk does; OpenCV would make room for what is promised.
+
+    Chunks are length, type, data and checksum (PNG specification, 5.3).
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return False
+    at = 8
+    while at < len(data) and data[at - 8 : at - 4] != b"IEND":
+        at += 12 + int.from_bytes(data[at : at + 4])
+    return at > len(data)
 
 
 def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:

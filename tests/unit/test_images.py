@@ -283,3 +283,15 @@ def test_file_of_too_many_bytes(tmp_path):
     os.truncate(large, 600 << 20)
     with pytest.raises(ImageError, match="bytes"):
         read_image(large)
+
+
+def test_png_that_promises_more_than_it_has(tmp_path):
+    """OpenCV would make room for four gigabytes."""
+    whole = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    at = whole.index(b"IDAT") - 4
+    path = tmp_path / "a.png"
+    path.write_bytes(whole[:at] + b"\xff\x00\x20\x00" + whole[at + 4 :])
+    with pytest.raises(ImageError, match="cut short"):
+        read_image(path)
+    path.write_bytes(whole + b"what a camera wrote after it")
+    assert read_image(path).shape == (8, 8, 3)
