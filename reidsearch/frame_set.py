@@ -61,6 +61,15 @@ class FrameSet(Set[int]):
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self._runs)
 
+    def nearest(self, number: int) -> int:
+        """The number in the set that is nearest to another; IndexError when there is none."""
+        place = bisect_right(self._runs, number, key=lambda run: run.start)
+        candidates = []
+        for run in self._runs[max(0, place - 1) : place + 1]:
+            at = (2 * (number - run.start) + run.step) // (2 * run.step)
+            candidates.append(run[min(max(0, at), len(run) - 1)])
+        return min(candidates, key=lambda one: abs(one - number))
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FrameSet):  # in either's order: Set's own way looks each number up
             return len(self) == len(other) and all(map(eq, self, other))

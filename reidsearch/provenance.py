@@ -36,6 +36,13 @@ class Provenance:
     detector_sha256: str
     package_version: str
 
+    def __post_init__(self) -> None:
+        texts = [v for name, v in asdict(self).items() if name != "dimension"]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"no provenance: {self!r}")
+        if not (type(self.dimension) is int and self.dimension > 0):
+            raise ValueError(f"no vector has {self.dimension!r} numbers")
+
 
 @dataclass(frozen=True, slots=True)
 class DetectionSettings:
@@ -93,14 +100,24 @@ class SourceRecord:
 
     @classmethod
     def from_json(cls, text: str) -> SourceRecord:
-        """Read what `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(
-            SourceInfo(**fields["info"]),
-            DetectionSettings(**fields["settings"]),
-            FrameSet.from_text(fields["frames"]),
-            fields["people"],
-        )
+        """Read what `to_json` wrote; without frames and people, there are none.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        try:
+            fields = json.loads(text)
+            people = fields.get("people", 0)
+            if not (type(people) is int and people >= 0):
+                raise ValueError(f"{people!r} people")
+            return cls(
+                SourceInfo(**fields["info"]),
+                DetectionSettings(**fields["settings"]),
+                FrameSet.from_text(fields.get("frames", "")),
+                people,
+            )
+        except (KeyError, TypeError, AttributeError, UsageError, RecursionError) as error:
+            raise ValueError(f"no source: {error}") from error
 
 
 def require_embedder(gallery: Provenance, card: EmbedderCard) -> None:

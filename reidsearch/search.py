@@ -131,7 +131,7 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
     if not source.frames:
         raise QueryError(f"no frame of {source.info} is in the database yet")
     if number not in source.frames:
-        nearest = min(source.frames, key=lambda stored: abs(stored - number))
+        nearest = source.frames.nearest(number)
         raise QueryError(
             f"frame {number} of {source.info} is not in the database",
             hint=f"it has {len(source.frames)} frames from {source.frames.first} to "

@@ -6,6 +6,7 @@ frozen and checked when they are made. Pictures are RGB.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -87,6 +88,16 @@ class SourceInfo:
     start_s: float | None
     first_number: int
     digest: str
+
+    def __post_init__(self) -> None:
+        texts = (self.camera, self.name, self.path, self.digest)
+        numbers = (self.fps, self.start_s or 0.0, self.first_number)
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and all(is_number(number) for number in numbers)
+            and self.fps > 0
+        ):
+            raise ValueError(f"no source: {self!r}")
 
     def __str__(self) -> str:
         return f"{self.camera}/{self.name}"
@@ -281,6 +292,13 @@ class Match:
     def is_likely(self) -> bool:
         """Whether it is likelier right than wrong, as far as that is known."""
         return self.probability is not None and self.probability >= LIKELY
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that a float can hold; a truth value is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def require_rgb(image: NDArray[np.uint8]) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from reidsearch import __version__
 from reidsearch.audit.log import locked
 from reidsearch.errors import StoreError
-from reidsearch.files import whole_file
+from reidsearch.files import require_regular, resolve, whole_file
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.layout import (
     AUDIT_FILE,
@@ -66,8 +66,9 @@ def restore_backup(backup: Path, folder: Path) -> int:
     """
     if has_database(folder) or (folder.is_dir() and _is_in_use(folder)):
         raise StoreError(f"{folder} is not empty", hint="restore to a new --db")
-    target = folder.resolve()
     try:
+        target = resolve(folder)
+        require_regular(backup)
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(dir=target.parent, prefix=".restoring-") as temporary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance
-from reidsearch.store.layout import COLLECTION, SCHEMA
-from reidsearch.types import Embeddings, Filter, Records, Sighting
+from reidsearch.store.layout import COLLECTION, REPAIR_HINT, SCHEMA
+from reidsearch.types import Embeddings, Filter, Records, Sighting, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,9 +31,9 @@ def read_provenance(metadata: Mapping[str, Any]) -> Provenance:
     """Read it from the collection's metadata; raises StoreError where it is not there."""
     try:
         return Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise StoreError(
-            f"the collection {COLLECTION} is not one of reidsearch's: it records no {error.args[0]}"
+            f"the collection {COLLECTION} is not one of reidsearch's: {error}"
         ) from error
 
 
@@ -55,7 +56,10 @@ def read_records(
     sightings = [(to_sighting(id_, row), at) for id_, row, at in rows if counts(row)]
     sightings.sort(key=lambda pair: footage_order(pair[0]))
     vectors = np.asarray(found["embeddings"], np.float32).reshape(-1, provenance.dimension)
-    embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
+    try:
+        embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
+    except ValueError as error:
+        raise StoreError(f"Chroma holds other vectors: {error}", hint=REPAIR_HINT) from error
     return Records(tuple(sighting for sighting, _ in sightings), embeddings)
 
 
@@ -102,7 +106,7 @@ def to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
 def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
     """Read what `to_metadata` wrote; raises StoreError where something else did."""
     try:
-        return Sighting(
+        sighting = Sighting(
             id=id_,
             camera=row["camera"],
             source=row["source"],
@@ -114,10 +118,18 @@ def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
             crop_hash=row["crop_hash"],
         )
     except KeyError as error:
-        raise StoreError(
-            f"the row {id_} has no {error.args[0]}",
-            hint="`reidsearch doctor` tells what else is wrong with the database",
-        ) from error
+        raise StoreError(f"the row {id_} has no {error}", hint=REPAIR_HINT) from error
+    texts = (sighting.camera, sighting.source, sighting.path, sighting.crop_hash)
+    numbers = (sighting.frame, sighting.time_s, sighting.score, *sighting.box_xyxy)
+    place = f"{sighting.camera}/{sighting.source}:{sighting.frame}:"
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(map(is_number, numbers))
+        and id_.startswith(place)
+        and re.fullmatch(r"[0-9]{1,9}", id_[len(place) :])
+    ):
+        raise StoreError(f"the row {id_} is not as reidsearch writes it", hint=REPAIR_HINT)
+    return sighting
 
 
 def footage_order(sighting: Sighting) -> tuple[str, str, int, int]:

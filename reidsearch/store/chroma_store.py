@@ -36,7 +36,6 @@ from reidsearch.store.chroma_rows import (
 from reidsearch.store.index_file import FOLDER
 from reidsearch.store.index_keeper import IndexKeeper
 from reidsearch.store.journal import (
-    REPAIR_HINT,
     Journal,
     checksum_rows,
     create_journal,
@@ -50,6 +49,7 @@ from reidsearch.store.layout import (
     JOURNAL_FILE,
     LOCK_FILE,
     OWNER_FILE,
+    REPAIR_HINT,
     SCHEMA,
     has_database,
     require_database,

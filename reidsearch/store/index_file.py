@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,13 +146,37 @@ def read_manifest(folder: Path, *, is_thorough: bool = False) -> Manifest:
             | {"segments": tuple(Segment(*row) for row in fields["segments"])}
             | {name: Part(**fields[name]) for name in ("vectors", "table", "paths")}
         )
+        _require_consistent(manifest)
     except FileNotFoundError:
         raise DamagedIndexError("it is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedIndexError(f"its manifest cannot be read: {error}") from error
     for part in (manifest.vectors, manifest.table, manifest.paths):
         _check(folder / part.name, part, is_thorough=is_thorough)
     return manifest
+
+
+def _require_consistent(manifest: Manifest) -> None:
+    """Raise ValueError unless files and rows fit together: somebody else may have written it."""
+    rows, stops = manifest.rows, [0, *(segment.stop for segment in manifest.segments)]
+    sizes = {
+        "vectors": 2 * rows * manifest.provenance.dimension,
+        "table": rows * ROW.itemsize,
+        "paths": manifest.paths.size,
+    }
+    fits = (
+        stops[-1] == rows
+        and all(map(eq, stops, (segment.start for segment in manifest.segments)))
+        and all(s.start < s.stop for s in manifest.segments)
+        and all(0 <= s.source < len(manifest.sources) for s in manifest.segments)
+    )
+    for name, size in sizes.items():
+        part = getattr(manifest, name)
+        fits = (
+            fits and part.size == size >= 0 and bool(re.fullmatch(f"{name}-[0-9a-f]+", part.name))
+        )
+    if not fits:
+        raise ValueError("its parts do not fit together")
 
 
 def restamp(folder: Path) -> None:

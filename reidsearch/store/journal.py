@@ -21,20 +21,18 @@ import numpy as np
 from reidsearch import __version__
 from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet
-from reidsearch.provenance import DetectionSettings, SourceRecord
-from reidsearch.store.layout import JOURNAL_FILE, SCHEMA
+from reidsearch.provenance import SourceRecord
+from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, SCHEMA
 from reidsearch.store.lock import is_being_written
-from reidsearch.types import FileStamp, SourceInfo
+from reidsearch.types import FileStamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from reidsearch.types import Records
+    from reidsearch.types import Records, SourceInfo
 
     Key = tuple[str, str]
-
-REPAIR_HINT = "`reidsearch doctor` says what is wrong; `doctor --repair` mends what it can"
 
 _WAIT_S = 10.0
 _TABLES = """
@@ -110,6 +108,12 @@ class Journal:
 
     def sources(self) -> dict[Key, SourceRecord]:
         """All sources; raises StoreError where what is here contradicts itself."""
+        try:
+            return self._read_sources()
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"the journal is damaged: {error}", hint=REPAIR_HINT) from error
+
+    def _read_sources(self) -> dict[Key, SourceRecord]:
         found = {}
         for source, camera, name, record, frames, people, crc32 in self._db.execute(
             "SELECT id, camera, name, record, frames, people, crc32 FROM sources"
@@ -124,13 +128,8 @@ class Journal:
                 raise StoreError(
                     f"what the journal says of {camera}/{name} is damaged", hint=REPAIR_HINT
                 )
-            fields = json.loads(record)
-            found[camera, name] = SourceRecord(
-                SourceInfo(**fields["info"]),
-                DetectionSettings(**fields["settings"]),
-                FrameSet(numbers),
-                people,
-            )
+            known = SourceRecord.from_json(record)
+            found[camera, name] = replace(known, frames=FrameSet(numbers), people=people)
         return found
 
     def stamps(self, key: Key) -> Iterator[tuple[int, FileStamp]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import StoreError
@@ -20,14 +22,33 @@ AUDIT_FILE = "audit.jsonl"
 AUDIT_HEAD_FILE = "audit.head"
 AUDIT_LOCK_FILE = "audit.lock"
 
+REPAIR_HINT = "`reidsearch doctor` says what is wrong; `doctor --repair` mends what it can"
+
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 
 
 def has_database(folder: Path) -> bool:
-    """Whether there is a database, or part of one; StoreError where `folder` is no folder."""
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder} is not a folder", hint=_HINT)
-    return any((folder / name).is_file() for name in (DATABASE_FILE, JOURNAL_FILE))
+    """Whether there is a database, or part of one.
+
+    Raises:
+        StoreError: `folder` is no folder, or has links, pipes or devices, as a folder that somebody
+            else made may have: what was written to it would go elsewhere.
+    """
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise StoreError(f"{folder} is not a folder", hint=_HINT)
+        return False
+    if not any((folder / name).exists() for name in (DATABASE_FILE, JOURNAL_FILE)):
+        return False
+    for path in (*folder.iterdir(), *folder.glob("*/*")):
+        with suppress(FileNotFoundError):  # SQLite's own come and go
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise StoreError(
+                    f"{path} is no regular file: the database is not as reidsearch made it",
+                    hint="copy what is behind it to its place, if you trust it",
+                )
+    return True
 
 
 def require_database(folder: Path) -> None:

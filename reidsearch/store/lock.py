@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import ReadWriteLock, Timeout
 
 from reidsearch.errors import DatabaseBusyError
+from reidsearch.files import whole_file
 from reidsearch.store.layout import LOCK_FILE, OWNER_FILE
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def writing(
             if last is not None:
                 on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
             note = folder / OWNER_FILE
-            note.write_text(json.dumps(asdict(_this_process())), "utf-8")
+            with whole_file(note) as partial:
+                partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
             try:
                 yield
             finally:

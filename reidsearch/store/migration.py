@@ -65,7 +65,6 @@ def _to_3(collection: chromadb.Collection, folder: Path) -> None:
     provenance = read_provenance(metadata)
     texts = [text for name, text in metadata.items() if name.startswith(_SOURCE_PREFIX)]
     with whole_file(folder / JOURNAL_FILE) as partial:
-        partial.unlink(missing_ok=True)
         create_journal(partial, str(collection.id), int(metadata.get("generation", 0)))
         with closing(sqlite3.connect(partial)) as connection:
             journal = Journal(connection)

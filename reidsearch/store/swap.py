@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from reidsearch.errors import StoreError
 from reidsearch.store.index_file import FOLDER
 from reidsearch.store.layout import DATABASE_FILE, JOURNAL_FILE
 from reidsearch.store.lock import writing
@@ -38,7 +39,7 @@ def swapping(folder: Path) -> Iterator[Path]:
     made.mkdir()
     try:
         yield made
-        parts = [path.name for path in made.iterdir() if _is_part(path)]
+        parts = [path.name for path in made.iterdir() if _is_part(path.name)]
         _sync(made)
         partial = made / f".{_COMPLETE}"
         partial.write_text(json.dumps(parts), "utf-8")
@@ -52,25 +53,46 @@ def swapping(folder: Path) -> Iterator[Path]:
 
 
 def settle(folder: Path) -> None:
-    """Finish a move that a killed process began; raises DatabaseBusyError while one is moving."""
-    if (folder / _MADE / _COMPLETE).exists():
+    """Finish a move that a killed process began.
+
+    Raises:
+        StoreError: somebody else began it.
+        DatabaseBusyError: another process is moving.
+    """
+    if _is_complete(folder):
         with writing(folder):
             settle_held(folder)
 
 
 def settle_held(folder: Path) -> None:
     """See `settle`; for a process that holds the lock."""
-    if (folder / _MADE / _COMPLETE).exists():
+    if _is_complete(folder):
         _move(folder)
     shutil.rmtree(folder / _MADE, ignore_errors=True)
+
+
+def _is_complete(folder: Path) -> bool:
+    made = folder / _MADE
+    return not made.is_symlink() and (made / _COMPLETE).is_file()
+
+
+def _read_list(made: Path) -> list[str]:
+    """What was made: names, and no paths, as a folder of somebody else might have them."""
+    try:
+        parts = [str(name) for name in json.loads((made / _COMPLETE).read_text("utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{made / _COMPLETE} is not as reidsearch wrote it") from error
+    if not all(map(_is_part, parts)):
+        raise StoreError(f"{made / _COMPLETE} names other things than a database has")
+    return parts
 
 
 def _move(folder: Path) -> None:
     """Each step can be done again when the process is killed after it."""
     made = folder / _MADE
-    parts = json.loads((made / _COMPLETE).read_text("utf-8"))
+    parts = _read_list(made)
     for path in folder.iterdir():
-        if _is_part(path) and path.name not in parts:
+        if _is_part(path.name) and path.name not in parts:
             _remove(path)
     for name in parts:
         if (made / name).exists():
@@ -81,13 +103,11 @@ def _move(folder: Path) -> None:
     shutil.rmtree(made)
 
 
-def _is_part(path: Path) -> bool:
-    """Whether a file or folder is of Chroma, the journal or the index."""
-    if path.is_dir():
-        with suppress(ValueError):  # Chroma names the folders of its graphs so
-            return bool(UUID(path.name))
-        return path.name == FOLDER
-    return path.name.startswith((DATABASE_FILE, JOURNAL_FILE))
+def _is_part(name: str) -> bool:
+    """Whether that is a file or folder of Chroma, the journal or the index."""
+    with suppress(ValueError):  # Chroma names the folders of its graphs so
+        return str(UUID(name)) == name
+    return name.removesuffix("-journal") in (DATABASE_FILE, JOURNAL_FILE, FOLDER)
 
 
 def _remove(path: Path) -> None:

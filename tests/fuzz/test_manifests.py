@@ -37,7 +37,6 @@ def index(folder):
     return folder, json.loads((folder / "manifest.json").read_text().rpartition("\n")[0])
 
 
-@pytest.mark.xfail(reason="what a manifest says of its files is taken as it is", strict=False)
 @given(data=st.data())
 def test_any_manifest_is_read_or_damaged(index, data):
     folder, document = index

@@ -25,6 +25,13 @@ def test_numbers_become_text_and_come_back(numbers, text):
     assert list(frames) == sorted(set(numbers))
 
 
+@pytest.mark.parametrize("numbers", [[5], [1, 2, 3, 40, 60, 80, 90], [*range(0, 99, 7), 99, 500]])
+def test_nearest(numbers):
+    frames = FrameSet(numbers)
+    for wanted in range(-3, 520):
+        assert abs(frames.nearest(wanted) - wanted) == min(abs(n - wanted) for n in numbers)
+
+
 def test_first_and_last_are_the_extremes():
     frames = FrameSet([40, 2, 3, 4, 8])
     assert (frames.first, frames.last, len(frames)) == (2, 40, 5)
