@@ -265,12 +265,16 @@ def open_chroma(
         require_database(folder)
     else:
         prepare(folder)
-    lock = writing(folder, wait_s, on_note) if writes else reading(folder)
-    with lock:
-        if writes:
-            settle_held(folder)
-        with open_held(folder, create, writes=writes, on_step=on_step, on_note=on_note) as store:
-            yield store
+    with ExitStack() as held:
+        try:
+            lock = writing(folder, wait_s, on_note) if writes else reading(folder)
+            held.enter_context(lock)
+            if writes:
+                settle_held(folder)
+        except (sqlite3.Error, OSError) as error:
+            raise _explain(error, folder) from error
+        store = open_held(folder, create, writes=writes, on_step=on_step, on_note=on_note)
+        yield held.enter_context(store)
 
 
 @contextmanager

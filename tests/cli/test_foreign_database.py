@@ -1,0 +1,152 @@
+"""Databases that somebody else made, or changed with Chroma, to lead us astray."""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import pytest
+
+from tests.conftest import SAMPLE, assert_refused, run
+
+SEARCH = ("search", "--frame", "pets09-s2l1:1")
+PRECIOUS = "precious " * 100
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file of the user's that must stay as it is."""
+    path = tmp_path / "thesis.tex"
+    path.write_text(PRECIOUS)
+    return path
+
+
+def rewrite_manifest(db: Path, **changes: Any) -> None:
+    path = db / "index" / "manifest.json"
+    text = json.dumps(json.loads(path.read_text().rpartition("\n")[0]) | changes)
+    path.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}")
+
+
+@pytest.mark.parametrize("size", [0, 900])
+def test_index_that_names_other_files(own_db: Path, victim: Path, tmp_path: Path, size: int):
+    part = {"name": str(victim), "size": size, "crc32": 0, "mtime_ns": 0}
+    rewrite_manifest(own_db, paths=part)
+    more = ("ingest", SAMPLE, "--camera", "b", "--max-frames", 1, "--tiles", "off")
+    assert run(*more, cwd=tmp_path).code == 0
+    assert run(*SEARCH, cwd=tmp_path).code == 0
+    assert victim.read_text() == PRECIOUS
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index/manifest.json", "reidsearch.owner.json", "reidsearch.sqlite3", "audit.jsonl", "index"],
+)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_are_refused(
+    own_db: Path, victim: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    path = own_db / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if kind == "link":
+        path.symlink_to(victim)
+    else:
+        os.mkfifo(path)
+    for command in (SEARCH, ("ingest", SAMPLE), ("doctor",), ("backup", "b.zip")):
+        assert_refused(run(*command, cwd=tmp_path), path.name, "no regular file")
+    assert victim.read_text() == PRECIOUS
+
+
+def test_swap_that_somebody_else_prepared(own_db: Path, victim: Path, tmp_path: Path) -> None:
+    made = own_db / ".rebuilding"
+    made.mkdir()
+    for parts in (["../thesis.tex"], ["/etc/passwd"], {"a": 1}, "x", [1]):
+        (made / ".complete.json").write_text(json.dumps(parts))
+        assert_refused(run(*SEARCH, cwd=tmp_path), ".complete.json")
+    (made / ".complete.json").write_text("no json")
+    assert_refused(run(*SEARCH, cwd=tmp_path), "not as reidsearch wrote it")
+    assert victim.read_text() == PRECIOUS
+
+
+def in_chroma(change: Callable[[chromadb.Collection, dict[str, Any]], None]) -> Any:
+    def apply(db: Path) -> None:
+        with chromadb.PersistentClient(db) as client:
+            people = client.get_collection("people", embedding_function=None)
+            [row] = people.get(["pets09-s2l1/pets09-s2l1:21:1"])["metadatas"]
+            change(people, row)
+
+    return apply
+
+
+def set_value(name: str, value: Any) -> Any:
+    return in_chroma(
+        lambda people, row: people.update(
+            ["pets09-s2l1/pets09-s2l1:21:1"], metadatas=[row | {name: value}]
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(set_value("score", "high"), id="text-for-a-number"),
+        pytest.param(set_value("path", 5), id="number-for-a-text"),
+        pytest.param(set_value("time_s", float("nan")), id="no-time"),
+        pytest.param(set_value("x1", 1e300), id="absurd-box"),
+        pytest.param(set_value("frame", "21"), id="frame-as-text"),
+        pytest.param(set_value("crop_hash", "0" * 999), id="long-hash"),
+        pytest.param(
+            in_chroma(lambda people, row: people.add(["stranger"], [[0.6] * 512], [row])),
+            id="stranger",
+        ),
+        pytest.param(
+            in_chroma(
+                lambda people, _: people.update(
+                    ["pets09-s2l1/pets09-s2l1:21:1"], embeddings=[[9.0] * 512]
+                )
+            ),
+            id="huge-vector",
+        ),
+    ],
+)
+def test_rows_that_were_changed(own_db: Path, tmp_path: Path, change: Any) -> None:
+    before = run(*SEARCH, "--json", cwd=tmp_path).json["matches"]
+    change(own_db)
+    assert run(*SEARCH, "--json", cwd=tmp_path).json["matches"] == before  # the index has them
+    kept = shutil.copytree(own_db / "index", tmp_path / "index")
+    shutil.rmtree(own_db / "index")
+    for command in (SEARCH, ("inspect",), ("export", "detections", "--out", "a.csv")):
+        assert_refused(run(*command, cwd=tmp_path), "doctor --repair")
+    shutil.copytree(kept, own_db / "index")
+    assert run("doctor", "--repair", cwd=tmp_path).code == 0
+    assert run(*SEARCH, "--json", cwd=tmp_path).json["matches"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dimension", "512"), ("dimension", -1), ("dimension", 7), ("fingerprint", 5), ("schema", 2)],
+)
+def test_metadata_that_were_changed(own_db: Path, tmp_path: Path, name: str, value: Any) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.modify(metadata={**people.metadata, name: value})
+    shutil.rmtree(own_db / "index")
+    ran = run(*SEARCH, cwd=tmp_path)
+    assert "Traceback" not in ran.err
+    assert ran.code == (0 if name == "schema" else 1), ran.err
+
+
+def test_backup_that_is_no_file(own_db: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "loop").symlink_to("loop")
+    assert_refused(run("restore", "pipe.zip", "--db", "new", cwd=tmp_path), "no regular file")
+    run("backup", "b.zip", cwd=tmp_path)
+    assert_refused(run("restore", "b.zip", "--db", "loop", cwd=tmp_path), "loop")
+    for command in (("ingest", SAMPLE), SEARCH):
+        assert_refused(run(*command, "--db", "loop", cwd=tmp_path), "loop is not a folder")
+    assert not [*tmp_path.glob(".restoring-*")]
