@@ -55,8 +55,9 @@ def read_records(
     rows = zip(found["ids"], found["metadatas"] or [], range(len(found["ids"])), strict=True)
     sightings = [(to_sighting(id_, row), at) for id_, row, at in rows if counts(row)]
     sightings.sort(key=lambda pair: footage_order(pair[0]))
-    vectors = np.asarray(found["embeddings"], np.float32).reshape(-1, provenance.dimension)
+    vectors = np.asarray(found["embeddings"], np.float32)
     try:
+        vectors = vectors.reshape(-1, provenance.dimension)
         embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
     except ValueError as error:
         raise StoreError(f"Chroma holds other vectors: {error}", hint=REPAIR_HINT) from error

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from reidsearch.errors import SchemaError
+from reidsearch.errors import SchemaError, StoreError
 from reidsearch.files import whole_file
 from reidsearch.provenance import SourceRecord
 from reidsearch.store.chroma_rows import (
@@ -17,7 +17,7 @@ from reidsearch.store.chroma_rows import (
     read_provenance,
     to_where,
 )
-from reidsearch.store.journal import Journal, create_journal
+from reidsearch.store.journal import Journal, create_journal, read_state
 from reidsearch.store.layout import JOURNAL_FILE, SCHEMA
 from reidsearch.types import Filter
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import chromadb
+
+    from reidsearch.provenance import Provenance
 
 _SOURCE_PREFIX = "source:"
 
@@ -61,23 +63,37 @@ def migrate(collection: chromadb.Collection, folder: Path, on_note: Callable[[st
 
 def _to_3(collection: chromadb.Collection, folder: Path) -> None:
     """What was ingested stood in the collection's metadata; it moves into a journal."""
-    metadata = collection.metadata
-    provenance = read_provenance(metadata)
-    texts = [text for name, text in metadata.items() if name.startswith(_SOURCE_PREFIX)]
-    with whole_file(folder / JOURNAL_FILE) as partial:
-        create_journal(partial, str(collection.id), int(metadata.get("generation", 0)))
-        with closing(sqlite3.connect(partial)) as connection:
-            journal = Journal(connection)
-            for record in map(SourceRecord.from_json, map(str, texts)):
-                key = record.info.key
-                for some in in_parts(sorted(record.frames), FRAMES_TO_READ):
-                    rows = read_frames(collection, key, some, provenance)
-                    journal.begin(record, some)
-                    journal.confirm(key, dict.fromkeys(some), rows)
-                ids = collection.get(where=to_where(Filter((key,))), include=[])["ids"]
-                stored = {int(id_.split(":")[-2]) for id_ in ids}
-                journal.begin(record, stored - record.frames)  # those of an ingest that was killed
+    provenance = read_provenance(collection.metadata)
+    if not _has_journal(collection, folder):  # as one that was killed may have left
+        with whole_file(folder / JOURNAL_FILE) as partial:
+            _write_journal(collection, provenance, partial)
     collection.modify(metadata=header(provenance))
+
+
+def _has_journal(collection: chromadb.Collection, folder: Path) -> bool:
+    try:
+        return read_state(folder).collection == str(collection.id)
+    except StoreError:
+        return False
+
+
+def _write_journal(collection: chromadb.Collection, provenance: Provenance, path: Path) -> None:
+    metadata = collection.metadata
+    create_journal(path, str(collection.id), int(metadata.get("generation", 0)))
+    with closing(sqlite3.connect(path)) as connection:
+        journal = Journal(connection)
+        for name, text in metadata.items():
+            if not name.startswith(_SOURCE_PREFIX):
+                continue
+            record = SourceRecord.from_json(str(text))
+            key = record.info.key
+            for some in in_parts(sorted(record.frames), FRAMES_TO_READ):
+                rows = read_frames(collection, key, some, provenance)
+                journal.begin(record, some)
+                journal.confirm(key, dict.fromkeys(some), rows)
+            ids = collection.get(where=to_where(Filter((key,))), include=[])["ids"]
+            stored = {int(id_.split(":")[-2]) for id_ in ids}
+            journal.begin(record, stored - record.frames)  # those of an ingest that was killed
 
 
 # By the schema that each starts from.

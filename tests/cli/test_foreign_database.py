@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import SAMPLE, assert_refused, run
 
-SEARCH = ("search", "--frame", "pets09-s2l1:1")
+SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1")
 PRECIOUS = "precious " * 100
 
 
