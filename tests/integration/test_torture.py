@@ -1,0 +1,25 @@
+"""A short run of what `scripts/torture.py` does at length."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "torture.py"
+SHORT = {"--kills": 10, "--erasures": 2, "--fills": 2, "--flips": 18, "--readers": 4}
+
+
+def test_nothing_is_lost() -> None:
+    options = [str(word) for pair in SHORT.items() for word in pair]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *options, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout, done.stderr
+    rows = json.loads(done.stdout)
+    tried = {row["fault"]: row["tried"] for row in rows}
+    assert tried["ingest killed"] >= 10
+    assert sum(count for fault, count in tried.items() if "byte" in fault) == 18
+    for row in rows:
+        assert row["lost"] == 0, row
+        assert row["survived"] + row["mended"] == row["tried"]
+    assert done.returncode == 0
