@@ -277,6 +277,7 @@ class Gallery:
     ) -> SearchResult:
         """Rank people in later frames by their distance to one person.
 
+        Not recorded in the database's audit log: that is for commands, and a program keeps its own.
         What more there is to say, say to `find_query`, `window` and `search_each`.
 
         Args:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reidsearch import __version__
+from reidsearch.audit.reading import verify
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
 from reidsearch.render.footage import open_moved
@@ -84,7 +85,7 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
         findings += _check_index(folder, recorded)
         if provenance is not None:
             findings += [*_check_models(provenance), _check_versions(provenance)]
-        findings.append(_check_disk(folder))
+        findings += [_check_audit(folder), _check_disk(folder)]
     return [*findings, *(map(_check_footage, records) if files else ())]
 
 
@@ -179,6 +180,22 @@ def _check_models(provenance: Provenance) -> Iterator[Finding]:
                 f"{name} has other weights now, or none",
                 "pictures cannot be searched for, nor footage added, before the old ones are back",
             )
+
+
+def _check_audit(folder: Path) -> Finding:
+    try:
+        verdict = verify(folder)
+    except StoreError as error:
+        return Finding("audit log", "bad", str(error))
+    if verdict.problem:
+        where = "" if verdict.line is None else f"line {verdict.line}: "
+        return Finding(
+            "audit log",
+            "bad",
+            f"{where}{verdict.problem}",
+            "`reidsearch audit verify`; moving audit.jsonl and audit.head away begins a new log",
+        )
+    return Finding("audit log", "good", f"{verdict.entries} entries, none was changed")
 
 
 def _check_disk(folder: Path) -> Finding:

@@ -48,7 +48,7 @@ def test_a_healthy_database(made_db: Path) -> None:
     assert found["Chroma"][1] == "235 rows, every one as it was stored"
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "nothing is lost or wrong" in table.err
-    assert len(table.out.splitlines()) == 1 + 9
+    assert len(table.out.splitlines()) == 1 + 10
 
 
 @pytest.mark.parametrize("name", ["vectors", "table", "paths", "manifest"])
@@ -185,6 +185,16 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     ran = run("doctor", "--repair", "--db", tmp_path / "db", cwd=tmp_path)
     assert "made anew from the exact index" in ran.err
     assert whole(tmp_path / "db") == before
+
+
+def test_audit_log_that_was_changed(own_db: Path) -> None:
+    assert examine(own_db)["audit log"][:2] == ("good", "0 entries, none was changed")
+    run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
+    assert examine(own_db)["audit log"][:2] == ("good", "1 entries, none was changed")
+    log = own_db / "audit.jsonl"
+    log.write_text(log.read_text().replace('"top":10', '"top":11'))
+    state, found, remedy = examine(own_db)["audit log"]
+    assert (state, "line 1" in found, "audit verify" in remedy) == ("bad", True, True)
 
 
 def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
