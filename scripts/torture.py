@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,21 +86,24 @@ def main(
         began = time.monotonic()
         must("ingest", work / "whole", work)
         torture = Torture(work, chance, time.monotonic() - began)
-        rows = [
-            torture.kill_ingests(kills),
-            torture.kill_erasures(erasures),
-            torture.fill_disks(fills),
-            torture.read_beside_a_writer(readers),
-            *torture.flip_bytes(flips),
-        ]
+        faults = (
+            lambda: [torture.kill_ingests(kills)],
+            lambda: [torture.kill_erasures(erasures)],
+            lambda: [torture.fill_disks(fills)],
+            lambda: [torture.read_beside_a_writer(readers)],
+            lambda: torture.flip_bytes(flips),
+        )
+        rows: list[Row] = []
+        say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
+        say("| fault | tried | survived | mended by doctor | lost |\n|---|---|---|---|---|")
+        for make in faults:
+            for row in make():
+                say(f"| {row.fault} | {row.tried} | {row.survived} | {row.mended} | {row.lost} |")
+                rows.append(row)
+    for note, times in Counter(note for row in rows for note in row.notes).most_common():
+        print(f"{times} x {note}", file=sys.stderr)
     if json:
         print(json_format.dumps([asdict(row) for row in rows], indent=1))
-    else:
-        print("| fault | tried | survived | mended by doctor | lost |\n|---|---|---|---|---|")
-        for row in rows:
-            print(f"| {row.fault} | {row.tried} | {row.survived} | {row.mended} | {row.lost} |")
-        for note, times in Counter(note for row in rows for note in row.notes).most_common():
-            print(f"{times} x {note}", file=sys.stderr)
     if any(row.lost for row in rows):
         raise typer.Exit(1)
 

@@ -26,6 +26,7 @@ from reidsearch.store.layout import (
     JOURNAL_FILE,
     LOCK_FILE,
     OWNER_FILE,
+    SQLITE_ENDS,
     has_database,
     require_database,
 )
@@ -35,7 +36,6 @@ from reidsearch.store.swap import settle
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
 _LEFT_OUT = {LOCK_FILE, OWNER_FILE, AUDIT_LOCK_FILE}
-_SQLITE_LEFTOVERS = ("-journal", "-wal", "-shm")
 _PIECE_BYTES = 1 << 20
 
 
@@ -102,7 +102,7 @@ def _pack(folder: Path, out: Path) -> int:
         copied = _copy_changing(folder, Path(temporary))
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            is_left_over = name.startswith(".") or name.endswith(_SQLITE_LEFTOVERS)
+            is_left_over = name.startswith(".") or name.endswith(SQLITE_ENDS[1:])
             if not path.is_file() or name in _LEFT_OUT or is_left_over:
                 continue
             with (

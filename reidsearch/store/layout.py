@@ -17,6 +17,7 @@ SCHEMA = 3
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
 JOURNAL_FILE = "reidsearch.sqlite3"
+SQLITE_ENDS = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file while it is open
 OWNER_FILE = "reidsearch.owner.json"
 AUDIT_FILE = "audit.jsonl"
 AUDIT_HEAD_FILE = "audit.head"

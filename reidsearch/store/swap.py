@@ -16,7 +16,7 @@ from uuid import UUID
 
 from reidsearch.errors import StoreError
 from reidsearch.store.index_file import FOLDER
-from reidsearch.store.layout import DATABASE_FILE, JOURNAL_FILE
+from reidsearch.store.layout import DATABASE_FILE, JOURNAL_FILE, SQLITE_ENDS
 from reidsearch.store.lock import writing
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def _is_part(name: str) -> bool:
     """Whether that is a file or folder of Chroma, the journal or the index."""
     with suppress(ValueError):  # Chroma names the folders of its graphs so
         return str(UUID(name)) == name
-    return name.removesuffix("-journal") in (DATABASE_FILE, JOURNAL_FILE, FOLDER)
+    files = (DATABASE_FILE, JOURNAL_FILE)
+    return name == FOLDER or name in {f"{file}{end}" for file in files for end in SQLITE_ENDS}
 
 
 def _remove(path: Path) -> None:
