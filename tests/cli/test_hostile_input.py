@@ -13,7 +13,7 @@ import pytest
 
 from reidsearch.text import printable
 from tests.conftest import SAMPLE, assert_refused, run
-from tests.unit.small_footage import write_film
+from tests.unit.small_footage import write_bomb, write_film
 
 EVIL = "=cmd|' /C calc'!A0\nerror: forged\x1b[31m\x9b2J\u202e<script>alert(1)<!--".replace("/", "")
 
@@ -191,3 +191,14 @@ def test_playlist_is_no_video_whatever_the_variables_say(tmp_path: Path) -> None
     ran = run("ingest", "list.avi", cwd=tmp_path, OPENCV_FFMPEG_CAPTURE_OPTIONS=options)
     assert_refused(ran, "list.avi")
     assert len(ran.err.splitlines()) == 1
+
+
+def test_bomb_is_named_and_left_out(made_db: Path, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    shutil.copy(SAMPLE / "frame_0001.jpg", frames)
+    bomb = write_bomb(frames / "frame_0002.png")
+    ran = run("ingest", frames, "--tiles", "off", "--json", cwd=tmp_path)
+    assert (ran.code, ran.json["frames"], ran.json["frames_failed"]) == (0, 1, 1)
+    assert "frame_0002.png" in ran.err
+    assert_refused(run("search", bomb, "--db", made_db, cwd=tmp_path), "frame_0002.png")

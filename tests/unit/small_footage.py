@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -51,3 +54,15 @@ def numbers(frames):
 def reasons(frames):
     """Why the bad ones among the frames are bad."""
     return [frame.reason for frame in frames if not isinstance(frame, Frame)]
+
+
+def write_bomb(path):
+    """A picture of a few hundred bytes that says it holds ten gigapixels."""
+    rows = zlib.compress(b"\0" * 100_000)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)), (b"IDAT", rows)]
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in [*chunks, (b"IEND", b"")]:
+        data += struct.pack(">I", len(body)) + kind + body
+        data += struct.pack(">I", zlib.crc32(kind + body))
+    path.write_bytes(data)
+    return path

@@ -1,7 +1,6 @@
 import io
 import os
 import struct
-import zlib
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image, ImageOps
 from reidsearch.errors import ImageError
 from reidsearch.images import IMAGE_SUFFIXES, cut_crops, read_image, to_batch
 from tests.unit.builders import make_detections
+from tests.unit.small_footage import write_bomb
 
 LOSSLESS = [".png", ".bmp", ".tif"]
 LOSSY = [".jpg", ".webp"]
@@ -264,15 +264,7 @@ def test_pipes_and_devices_are_no_pictures(tmp_path):
 
 
 def test_picture_of_too_many_pixels(tmp_path):
-    """A few hundred bytes that say they hold ten gigapixels."""
-    rows = zlib.compress(b"\0" * 100_000)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)), (b"IDAT", rows)]
-    data = b"\x89PNG\r\n\x1a\n"
-    for kind, body in [*chunks, (b"IEND", b"")]:
-        data += struct.pack(">I", len(body)) + kind + body
-        data += struct.pack(">I", zlib.crc32(kind + body))
-    bomb = tmp_path / "bomb.png"
-    bomb.write_bytes(data)
+    bomb = write_bomb(tmp_path / "bomb.png")
     with pytest.raises(ImageError, match=r"bomb\.png"):
         read_image(bomb)
 
