@@ -142,7 +142,9 @@ def _defaults_for(command: Any, settings: dict[str, Any], path: Path) -> dict[st
         options = _option_names(sub)
         known_options |= options
         unknown |= table.keys() - options
-        chosen = {k: v for k, v in (general | table).items() if k in options}
+        # What is erased is never said by what was meant for other commands.
+        shared = {k: v for k, v in general.items() if name != "erase" or k == "db"}
+        chosen = {k: v for k, v in (shared | table).items() if k in options}
         defaults[name] = {
             param.name: chosen[option.lstrip("-")]
             for param in sub.params

@@ -257,3 +257,10 @@ def test_erase_waits_for_nobody(own_db: Path) -> None:
     assert ran.code == 1
     assert "another reidsearch is using" in ran.err
     assert len(everything(own_db)) == 235
+
+
+def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
+    (own_db.parent / "reidsearch.toml").write_text('camera = "pets09-s2l1"\nyes = true\n')
+    ran = run("erase", cwd=own_db.parent)
+    assert (ran.code, "say what to erase" in ran.err) == (2, True)
+    assert len(everything(own_db)) == 235
