@@ -172,8 +172,7 @@ class Embeddings:
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2:
             raise ValueError(f"vectors must be (N, D), not {self.vectors.shape}")
-        lengths = np.linalg.norm(self.vectors, axis=1)
-        if not np.allclose(lengths, 1.0, atol=1e-3):
+        if not is_unit(self.vectors):
             raise ValueError("vectors are not L2-normalised")
 
     def __len__(self) -> int:
@@ -292,6 +291,11 @@ class Match:
     def is_likely(self) -> bool:
         """Whether it is likelier right than wrong, as far as that is known."""
         return self.probability is not None and self.probability >= LIKELY
+
+
+def is_unit(vectors: NDArray[np.float32]) -> bool:
+    """Whether a vector, or each of several, is of length 1 as far as float16 can say it."""
+    return bool(np.allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-3))
 
 
 def is_number(value: object) -> bool:

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
     from reidsearch.types import FileStamp, Filter, Fuse, Match, Records, Sighting
-
-
-class Checked(NamedTuple):
-    """Some frames of a source, as they are read to be written elsewhere.
-
-    Attributes:
-        frames: their numbers.
-        rows: what was found in them.
-        wrong: those of them whose rows are not what was stored.
-    """
-
-    frames: list[int]
-    rows: Records
-    wrong: list[int]
-
-
-class CheckedStore(Protocol):
-    """What an index, or a whole database, is made from."""
-
-    def sources(self) -> tuple[SourceRecord, ...]:
-        """See `Store.sources`."""
-        ...
-
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
-        """Read frames of a source, which may be many, some at a time."""
-        ...
 
 
 class Store(Protocol):

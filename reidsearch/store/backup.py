@@ -102,7 +102,7 @@ def _pack(folder: Path, out: Path) -> int:
         copied = _copy_changing(folder, Path(temporary))
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            is_left_over = name.startswith(".") or name.endswith(SQLITE_ENDS[1:])
+            is_left_over = name.startswith(".") or name.endswith(SQLITE_ENDS)
             if not path.is_file() or name in _LEFT_OUT or is_left_over:
                 continue
             with (

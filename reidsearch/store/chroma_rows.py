@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,13 @@ import numpy as np
 from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance
 from reidsearch.store.layout import COLLECTION, REPAIR_HINT, SCHEMA
-from reidsearch.types import Embeddings, Filter, Records, Sighting, is_number
+from reidsearch.types import Embeddings, Filter, Records, Sighting, is_number, is_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import chromadb
     from numpy.typing import NDArray
-
-FRAMES_TO_READ = 1000
 
 
 def header(provenance: Provenance) -> dict[str, Any]:
@@ -70,15 +69,26 @@ def read_frames(
     frames: Sequence[int],
     provenance: Provenance,
 ) -> Records:
-    """Read the rows of some frames of a source, which rise, and are close to each other."""
+    """Read the rows of frames of a source that rise and are near to each other.
+
+    Rows that are none of ours are left out: checksums tell that they are missing.
+    """
     wanted = Filter((key,), after_frame=frames[0] - 1, before_frame=frames[-1] + 1)
     chosen = set(frames)
-    return read_records(collection, wanted, provenance, lambda row: row["frame"] in chosen)
-
-
-def in_parts(frames: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Cut a sequence into parts of a size; the last may be smaller."""
-    return ([*frames[start : start + size]] for start in range(0, len(frames), size))
+    found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
+    people: list[tuple[Sighting, NDArray[np.float32]]] = []
+    vectors = np.asarray(found["embeddings"], np.float32)
+    rows = zip(found["ids"], found["metadatas"] or [], vectors, strict=True)
+    for id_, row, vector in rows:
+        with suppress(StoreError):
+            sighting = to_sighting(id_, row)
+            is_one = vector.shape == (provenance.dimension,) and is_unit(vector)
+            if sighting.frame in chosen and is_one:
+                people.append((sighting, vector))
+    people.sort(key=lambda pair: footage_order(pair[0]))
+    kept = np.array([vector for _, vector in people], np.float32)
+    embeddings = Embeddings(kept.reshape(-1, provenance.dimension), provenance.fingerprint)
+    return Records(tuple(sighting for sighting, _ in people), embeddings)
 
 
 def as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

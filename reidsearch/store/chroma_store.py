@@ -19,13 +19,11 @@ from chromadb.errors import ChromaError, NotFoundError
 from reidsearch.errors import ModelMismatchError, SchemaError, StoreError
 from reidsearch.files import whole_file
 from reidsearch.frame_set import FrameSet
-from reidsearch.store import Checked
+from reidsearch.store.checking import check, in_parts
 from reidsearch.store.chroma_rows import (
-    FRAMES_TO_READ,
     as_half,
     footage_order,
     header,
-    in_parts,
     read_frames,
     read_provenance,
     read_records,
@@ -37,7 +35,6 @@ from reidsearch.store.index_file import FOLDER
 from reidsearch.store.index_keeper import IndexKeeper
 from reidsearch.store.journal import (
     Journal,
-    checksum_rows,
     create_journal,
     open_journal,
 )
@@ -68,6 +65,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.store.checking import Checked
     from reidsearch.types import FileStamp, Filter, Fuse, Records, Sighting
 
 _FRAMES_TO_DELETE = 100
@@ -163,15 +161,13 @@ class ChromaStore:
         self._sources = self._journal.sources()
         self.recover(lambda _done, _total: None)
 
+    def read(self, key: tuple[str, str], frames: Sequence[int]) -> Records:
+        """See `checking.Readable`."""
+        return read_frames(self._collection, key, frames, self.provenance)
+
     def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
-        """See `CheckedStore.check`."""
-        key = record.info.key
-        for some in in_parts(sorted(frames), FRAMES_TO_READ):
-            rows = read_frames(self._collection, key, some, self.provenance)
-            stored = self._journal.checksums(key, some[0], some[-1])
-            found = checksum_rows(key, some, rows)
-            wrong = [number for number in some if found[number][1] != stored.get(number)]
-            yield Checked(some, rows, wrong)
+        """See `checking.check`."""
+        return check(self._journal, [self], record, frames)
 
     def query(
         self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"

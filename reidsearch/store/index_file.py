@@ -330,7 +330,7 @@ def sightings_of(
     names: dict[tuple[int, int], str] = {}
     for frame, time_s, box, score, at, length, person, crop_hash in table.tolist():
         if (at, length) not in names:
-            names[at, length] = paths[at : at + length].tobytes().decode()
+            names[at, length] = paths[at : at + length].tobytes().decode(errors="replace")
         yield Sighting(
             id=f"{info}:{frame}:{person}",
             camera=info.camera,
@@ -340,7 +340,7 @@ def sightings_of(
             box_xyxy=tuple(box.tolist()),  # an array of its own
             score=score,
             path=names[at, length],
-            crop_hash=crop_hash.decode(),
+            crop_hash=crop_hash.decode(errors="replace"),
         )
 
 

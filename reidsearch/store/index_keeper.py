@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reidsearch.store.checking import require_stored
 from reidsearch.store.index_file import (
     DamagedIndexError,
     append,
@@ -15,18 +16,21 @@ from reidsearch.store.index_file import (
     without,
     write_manifest,
 )
-from reidsearch.store.journal import require_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.store import CheckedStore
+    from reidsearch.store.chroma_store import ChromaStore
     from reidsearch.store.index_file import Manifest
     from reidsearch.types import Records
 
+    Key = tuple[str, str]
     OnStep = Callable[[int, int], None]
+
+
+_MOST_GONE = 1_000_000  # frames; more were never there, but in an index of somebody else
 
 
 class IndexKeeper:
@@ -45,7 +49,7 @@ class IndexKeeper:
             if (known.collection, known.provenance) == (collection, provenance):
                 self._manifest = known
 
-    def catch_up(self, store: CheckedStore, generation: int, on_step: OnStep) -> None:
+    def catch_up(self, store: ChromaStore, generation: int, on_step: OnStep) -> None:
         """Add what the index lacks and drop what is gone; `on_step` gets rows done and to do.
 
         Raises:
@@ -56,7 +60,7 @@ class IndexKeeper:
         is_in_step = self._manifest.generation == generation and known == records
         if self.problem or (is_in_step and known):
             return
-        if known.keys() - records.keys():
+        if not self._can_follow(records, known, generation):
             self._manifest = new_manifest(self._manifest.collection, self._manifest.provenance)
             known = {}
         gone = {key: record.frames - records[key].frames for key, record in known.items()}
@@ -74,6 +78,17 @@ class IndexKeeper:
                 done += len(checked.rows)
                 on_step(min(done, todo), todo)
         self._confirm(generation)
+
+    def _can_follow(
+        self, records: Mapping[Key, SourceRecord], known: Mapping[Key, SourceRecord], now: int
+    ) -> bool:
+        """Whether the index is what a killed writer left, one step behind, and no older copy."""
+        return (
+            0 <= now - self._manifest.generation <= 1
+            and known.keys() <= records.keys()
+            and all(len(r.frames) - len(records[k].frames) < _MOST_GONE for k, r in known.items())
+            and self._manifest.rows == sum(record.people for record in known.values())
+        )
 
     def add(self, records: Records, source: SourceRecord, generation: int) -> None:
         """Add rows of frames that were just recorded."""

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.store import Checked
-from reidsearch.store.chroma_rows import FRAMES_TO_READ, in_parts
 from reidsearch.store.exact_search import rank_rows
 from reidsearch.store.index_file import map_paths, map_table, map_vectors, sightings_of
 from reidsearch.types import Embeddings, Filter, Match, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,6 +36,7 @@ class IndexStore:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.provenance = manifest.provenance
+        self.collection, self.generation = manifest.collection, manifest.generation
         self._manifest = manifest
         self._vectors = map_vectors(folder, manifest)
         self._table = map_table(folder, manifest)
@@ -77,12 +76,10 @@ class IndexStore:
         """See `Store.scan`."""
         return self._records(self._rows(wanted))
 
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
-        """See `CheckedStore.check`; files are checked as a whole, when they are opened."""
-        for some in in_parts(sorted(frames), FRAMES_TO_READ):
-            rows = self._rows(Filter((record.info.key,), None, some[0] - 1, some[-1] + 1))
-            rows = rows[np.isin(self._table["frame"][rows], some)]
-            yield Checked(some, self._records(rows), [])
+    def read(self, key: tuple[str, str], frames: Sequence[int]) -> Records:
+        """See `checking.Readable`."""
+        rows = self._rows(Filter((key,), None, frames[0] - 1, frames[-1] + 1))
+        return self._records(rows[np.isin(self._table["frame"][rows], frames)])
 
     def __len__(self) -> int:
         return self._manifest.rows

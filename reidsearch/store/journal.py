@@ -27,10 +27,10 @@ from reidsearch.store.lock import is_being_written
 from reidsearch.types import FileStamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from reidsearch.types import Records, SourceInfo
+    from reidsearch.types import Records
 
     Key = tuple[str, str]
 
@@ -362,15 +362,6 @@ def checksum_rows(key: Key, frames: Iterable[int], records: Records) -> dict[int
     return found
 
 
-def require_stored(info: SourceInfo, wrong: Sequence[int]) -> None:
-    """Raise StoreError if there are frames of a source whose rows are not what was stored."""
-    if wrong:
-        raise StoreError(
-            f"{len(wrong)} frames of {info} are not what was stored, the first is {wrong[0]}",
-            hint=REPAIR_HINT,
-        )
-
-
 @contextmanager
 def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / JOURNAL_FILE
@@ -380,7 +371,11 @@ def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
         # Written to also by readers: they play back what a killed writer left half done.
         uri = f"{path.resolve().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, timeout=_WAIT_S, uri=True)) as connection:
-            connection.execute("PRAGMA trusted_schema = OFF")  # others may have made the file
+            connection.execute("PRAGMA trusted_schema = OFF")
+            # Others may have made the file: a view could be read without an end.
+            kinds = connection.execute("SELECT DISTINCT type FROM sqlite_master").fetchall()
+            if {kind for (kind,) in kinds} - {"table", "index"}:
+                raise StoreError(f"the journal of {folder} is not one of reidsearch's")
             yield connection
     except sqlite3.Error as error:
         raise _explain(folder, error) from error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from reidsearch.errors import StoreError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COLLECTION = "people"
 SCHEMA = 3
@@ -17,11 +15,17 @@ SCHEMA = 3
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
 JOURNAL_FILE = "reidsearch.sqlite3"
-SQLITE_ENDS = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file while it is open
+SQLITE_ENDS = ("-journal", "-wal", "-shm")  # of what SQLite keeps beside a file while it writes
 OWNER_FILE = "reidsearch.owner.json"
 AUDIT_FILE = "audit.jsonl"
 AUDIT_HEAD_FILE = "audit.head"
 AUDIT_LOCK_FILE = "audit.lock"
+
+REBUILT_FOLDER = ".rebuilding"
+_NAMES = (
+    *(DATABASE_FILE, LOCK_FILE, JOURNAL_FILE, OWNER_FILE, REBUILT_FOLDER),
+    *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
+)
 
 REPAIR_HINT = "`reidsearch doctor` says what is wrong; `doctor --repair` mends what it can"
 
@@ -32,24 +36,36 @@ def has_database(folder: Path) -> bool:
     """Whether there is a database, or part of one.
 
     Raises:
-        StoreError: `folder` is no folder, or has links, pipes or devices, as a folder that somebody
-            else made may have: what was written to it would go elsewhere.
+        StoreError: `folder` is no folder, or see `require_own_files`.
     """
     if not folder.is_dir():
         if folder.exists() or folder.is_symlink():
             raise StoreError(f"{folder} is not a folder", hint=_HINT)
         return False
-    if not any((folder / name).exists() for name in (DATABASE_FILE, JOURNAL_FILE)):
-        return False
-    for path in (*folder.iterdir(), *folder.glob("*/*")):
-        with suppress(FileNotFoundError):  # SQLite's own come and go
-            mode = path.lstat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise StoreError(
-                    f"{path} is no regular file: the database is not as reidsearch made it",
-                    hint="copy what is behind it to its place, if you trust it",
-                )
-    return True
+    require_own_files(folder)
+    return any((folder / name).exists() for name in (DATABASE_FILE, JOURNAL_FILE))
+
+
+def require_own_files(folder: Path) -> None:
+    """Check that a database has no links, pipes or devices, as that of somebody else may have.
+
+    What was written to it would go elsewhere, or never end. To be asked before anything is opened.
+
+    Raises:
+        StoreError: it has.
+    """
+    if not any(os.path.lexists(folder / name) for name in _NAMES):
+        return  # somebody's documents, perhaps a great many
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            with suppress(FileNotFoundError):  # SQLite's own come and go
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise StoreError(
+                        f"{path} is no regular file: the database is not as reidsearch made it",
+                        hint="copy what is behind it to its place, if you trust it",
+                    )
 
 
 def require_database(folder: Path) -> None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from reidsearch.errors import SchemaError, StoreError
 from reidsearch.files import whole_file
 from reidsearch.provenance import SourceRecord
+from reidsearch.store.checking import FRAMES_AT_ONCE, in_parts
 from reidsearch.store.chroma_rows import (
-    FRAMES_TO_READ,
     header,
-    in_parts,
     read_frames,
     read_provenance,
     to_where,
@@ -87,7 +86,7 @@ def _write_journal(collection: chromadb.Collection, provenance: Provenance, path
                 continue
             record = SourceRecord.from_json(str(text))
             key = record.info.key
-            for some in in_parts(sorted(record.frames), FRAMES_TO_READ):
+            for some in in_parts(sorted(record.frames), FRAMES_AT_ONCE):
                 rows = read_frames(collection, key, some, provenance)
                 journal.begin(record, some)
                 journal.confirm(key, dict.fromkeys(some), rows)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from reidsearch.errors import StoreError
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, read_manifest
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import read_state
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from reidsearch.store import Store
 
-_TRIES = 3
+_TRIES, _PAUSE_S = 10, 0.05
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def open_to_read(
             with open_chroma(folder) as chroma:
                 yield chroma
             return
-        store = IndexStore(folder / FOLDER, read_manifest(folder / FOLDER))
+        store = _reopen(folder)
     yield store
 
 
@@ -72,8 +74,31 @@ def _mend(folder: Path, on_step: Callable[[int, int], None], on_note: Callable[[
         return store.index_problem
 
 
+def _reopen(folder: Path) -> IndexStore:
+    """Open the index that was mended just now."""
+    try:
+        return _open_in_step(folder)
+    except DamagedIndexError as error:
+        raise StoreError(f"the exact index of {folder} cannot be used: {error}") from error
+
+
 def _open_in_step(folder: Path) -> IndexStore:
-    """Open the index of the state that the journal tells of.
+    """Open the index of the state that the journal tells of; see `_try_to_open`.
+
+    While another process writes, files may be taken away between two looks: then it looks again.
+    """
+    for _ in range(_TRIES):
+        try:
+            return _try_to_open(folder)
+        except DamagedIndexError:
+            if not is_being_written(folder):
+                break
+        time.sleep(_PAUSE_S)
+    return _try_to_open(folder)
+
+
+def _try_to_open(folder: Path) -> IndexStore:
+    """Open the index if it is whole and in step.
 
     Raises:
         DamagedIndexError: the index is missing, damaged, or of another state of the database.
@@ -81,14 +106,16 @@ def _open_in_step(folder: Path) -> IndexStore:
     """
     if not (folder / JOURNAL_FILE).exists():  # before there were journals, or none was made yet
         raise DamagedIndexError("the database has no journal")
-    for _ in range(_TRIES):
-        manifest = read_manifest(folder / FOLDER)
-        state = read_state(folder)
-        require_known(state.schema, folder)
-        if manifest.collection != state.collection:
-            continue
-        # One that is behind is brought up by who is writing.
-        if manifest.generation == state.generation or is_being_written(folder):
-            with suppress(FileNotFoundError):  # another has just taken its place
-                return IndexStore(folder / FOLDER, manifest)
-    raise DamagedIndexError("it is not in step with the database")
+    manifest = read_manifest(folder / FOLDER)
+    state = read_state(folder)
+    require_known(state.schema, folder)
+    is_in_step = manifest.collection == state.collection and (
+        manifest.generation == state.generation
+        or is_being_written(folder)  # who writes brings it up
+    )
+    if not is_in_step:
+        raise DamagedIndexError("it is not in step with the database")
+    try:
+        return IndexStore(folder / FOLDER, manifest)
+    except FileNotFoundError as error:
+        raise DamagedIndexError("another has just taken its place") from error

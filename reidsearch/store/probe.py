@@ -1,11 +1,9 @@
-"""Reads all of a database through Chroma, in a process of its own: broken files can end it.
-
-`python -m reidsearch.store.probe FOLDER` prints one JSON document, see `Probe`.
-"""
+"""Reads all of a database through Chroma, in a process of its own: broken files can end it."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -15,6 +13,12 @@ from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance
 
 _WAIT_S = 3600
+_PASSING = ("disk is full", "No space left", "read-only", "readonly", "locked")
+_CRASHES = {-signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL, -signal.SIGSEGV}
+
+
+class BrokenChromaError(StoreError):
+    """Chroma does not open, or ends its process: its files are broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +37,41 @@ class Probe:
 
 
 def probe(folder: Path) -> Probe:
-    """Read all rows of a database, and compare them with the journal's checksums.
+    """Read all rows of a database, whose lock the caller holds, and compare their checksums.
 
     Raises:
-        StoreError: Chroma does not open, does not answer, or ends its process.
+        BrokenChromaError: Chroma's files are broken.
+        StoreError: it could not be told whether they are.
     """
-    command = [sys.executable, "-m", "reidsearch.store.probe", str(folder.resolve())]
+    # Isolated, as the current folder may be that of a database, with modules of somebody else.
+    command = [sys.executable, "-P", "-m", "reidsearch.store.probe", str(folder.resolve())]
     try:
         done = subprocess.run(  # noqa: S603  # this very module
             command, capture_output=True, text=True, timeout=_WAIT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise StoreError("it does not answer") from None
-    if done.returncode:
+        raise StoreError("Chroma did not answer for an hour") from None
+    if done.returncode in _CRASHES:
+        raise BrokenChromaError(f"it ended its process: {signal.strsignal(-done.returncode)}")
+    try:
+        fields = json.loads(done.stdout)
+    except ValueError:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise StoreError(f"it does not open: {last}")
-    fields = json.loads(done.stdout)
+        raise StoreError(f"Chroma could not be asked: {last}") from None
+    if "broken" in fields:
+        raise BrokenChromaError(fields["broken"])
+    if "error" in fields:
+        raise StoreError(fields["error"])
     return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
 
 
 def _read(folder: Path) -> Probe:
     import numpy as np
 
-    from reidsearch.store.chroma_store import open_chroma
+    from reidsearch.store.chroma_store import open_held
     from reidsearch.types import Filter
 
-    with open_chroma(folder) as store:
+    with open_held(folder, writes=False) as store:
         nowhere = np.zeros((1, store.provenance.dimension), np.float32)
         store.query([nowhere], Filter(), 1)  # a broken graph ends the process here
         damaged = []
@@ -69,5 +82,17 @@ def _read(folder: Path) -> Probe:
         return Probe(store.rows, store.provenance, damaged)
 
 
+def _answer(folder: Path) -> dict[str, object]:
+    from reidsearch.errors import SchemaError
+
+    try:
+        return asdict(_read(folder))
+    except (SchemaError, ImportError, MemoryError, KeyboardInterrupt, OSError) as error:
+        return {"error": str(error) or repr(error)}
+    except BaseException as error:  # panics of Chroma are no Exception
+        is_rot = not any(words in str(error) for words in _PASSING)
+        return {"broken" if is_rot else "error": str(error)}
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_read(Path(sys.argv[1])))))
+    sys.stdout.write(json.dumps(_answer(Path(sys.argv[1]))))

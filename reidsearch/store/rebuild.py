@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import StoreError
-from reidsearch.store.chroma_store import open_chroma, open_held
+from reidsearch.store.checking import FRAMES_AT_ONCE, check, in_parts
+from reidsearch.store.chroma_store import open_held
 from reidsearch.store.index_file import (
     FOLDER,
     DamagedIndexError,
@@ -14,20 +16,19 @@ from reidsearch.store.index_file import (
     remove_manifest,
 )
 from reidsearch.store.index_store import IndexStore
-from reidsearch.store.journal import open_journal, require_stored
-from reidsearch.store.layout import require_database
+from reidsearch.store.journal import open_journal, read_state
+from reidsearch.store.layout import REPAIR_HINT, require_database
 from reidsearch.store.lock import writing
-from reidsearch.store.probe import probe
+from reidsearch.store.probe import BrokenChromaError, probe
 from reidsearch.store.swap import settle, settle_held, swapping
 from reidsearch.types import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Mapping, Sequence, Set
     from pathlib import Path
 
-    from reidsearch.provenance import Provenance
-    from reidsearch.store import CheckedStore
-    from reidsearch.store.index_file import Manifest
+    from reidsearch.store.checking import Readable
+    from reidsearch.store.journal import Journal
 
     OnStep = Callable[[int, int], None]
 
@@ -65,65 +66,114 @@ def erase_rows(
     require_database(folder)
     with writing(folder):
         settle_held(folder)
-        with swapping(folder) as made, open_held(folder, writes=False) as store:
-            _copy(store, store.provenance, made, gone, on_step, history=folder)
+        with swapping(folder) as made:
+            with open_held(folder, writes=False) as store, open_journal(folder) as journal:
+                lost = _copy(journal, [store], made, gone, on_step)
+            if lost:
+                raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
+            with open_held(made) as new:
+                new.take_history(folder)
             on_made()
 
 
 def repair(folder: Path, on_step: OnStep) -> str:
     """Make good what can be made good, and say in a sentence what was done.
 
+    Every frame that the journal confirms is taken from Chroma or from the exact index, whichever
+    has it as it was stored. Without a journal, all is taken from the index.
+
     Raises:
-        StoreError: neither Chroma, with the journal, nor the exact index is whole.
+        StoreError: nothing is whole, or it cannot be told now what is.
         DatabaseBusyError: others use the database.
     """
     settle(folder)
     require_database(folder)
-    manifest = _read_whole_index(folder)
-    try:
-        damaged = probe(folder).damaged
-    except StoreError as error:
-        if manifest is None:
-            raise StoreError(
-                f"neither Chroma nor the exact index of {folder} is whole: {error}",
-                hint="`reidsearch restore` a backup, or ingest the footage into a new --db",
-            ) from error
-    else:
-        if not damaged:
-            remove_manifest(folder / FOLDER)
-            with open_chroma(folder, mend=True, on_step=on_step):
-                return "the exact index was made anew"
-        if manifest is None:
-            lost = {(camera, name): frozenset(frames) for camera, name, frames in damaged}
-            erase_rows(folder, Gone(lost), on_step)
-            count = sum(map(len, lost.values()))
-            return f"{count} frames were damaged and are gone: ingest the same footage again"
-    with writing(folder), swapping(folder) as made:
-        index = IndexStore(folder / FOLDER, manifest)
-        history = folder if _has_whole_journal(folder) else None
-        _copy(index, manifest.provenance, made, Gone(), on_step, history)
-    return "the database was made anew from the exact index"
+    with writing(folder):
+        settle_held(folder)
+        index = _open_whole_index(folder)
+        if not _has_whole_journal(folder):
+            if index is None:
+                raise _nothing_is_whole(folder, "the journal")
+            with swapping(folder) as made:
+                _copy_unproven(index, made, on_step)
+            return "everything was made anew from the exact index"
+        try:
+            seen = probe(folder)
+        except BrokenChromaError:
+            seen = None
+        if seen is None and index is None:
+            raise _nothing_is_whole(folder, "Chroma")
+        if seen is None or seen.damaged:
+            return _salvage(folder, index, on_step, with_chroma=seen is not None)
+        return _renew_index(folder, index, on_step)
+
+
+def _salvage(folder: Path, index: IndexStore | None, on_step: OnStep, *, with_chroma: bool) -> str:
+    with swapping(folder) as made, ExitStack() as held:
+        journal = held.enter_context(open_journal(folder))
+        stores: list[Readable] = []
+        if with_chroma:
+            stores.append(held.enter_context(open_held(folder, writes=False)))
+        if index is not None:
+            stores.append(index)
+        lost = _copy(journal, stores, made, Gone(), on_step)
+        held.enter_context(open_held(made)).take_history(folder)
+    if lost:
+        return (
+            f"made anew from what is whole; {lost} frames are lost: ingest the same footage again"
+        )
+    return "everything was made anew from what is whole of Chroma and the exact index"
+
+
+def _renew_index(folder: Path, index: IndexStore | None, on_step: OnStep) -> str:
+    state = read_state(folder)
+    if index is not None and (index.collection, index.generation) == (
+        state.collection,
+        state.generation,
+    ):
+        return "nothing was broken"
+    if index is None:
+        remove_manifest(folder / FOLDER)
+    with open_held(folder, on_step=on_step) as store:
+        if store.index_problem:
+            raise StoreError(f"the exact index cannot be made: {store.index_problem}")
+    return "the exact index was made anew"
+
+
+def _nothing_is_whole(folder: Path, what: str) -> StoreError:
+    return StoreError(
+        f"neither {what} nor the exact index of {folder} is whole",
+        hint="`reidsearch restore` a backup, or ingest the footage into a new --db",
+    )
 
 
 def _copy(
-    store: CheckedStore,
-    provenance: Provenance,
-    made: Path,
-    gone: Gone,
-    on_step: OnStep,
-    history: Path | None,
-) -> None:
-    todo, done = sum(record.people for record in store.sources()), 0
-    with open_held(made, provenance) as new:
-        for record in store.sources():
-            kept = record.frames - gone.frames.get(record.info.key, frozenset())
-            for frames, rows, wrong in store.check(record, kept):
-                require_stored(record.info, wrong)
+    journal: Journal, stores: Sequence[Readable], made: Path, gone: Gone, on_step: OnStep
+) -> int:
+    """Write what is to stay to a new database, and return how many frames no store has whole."""
+    sources = journal.sources()
+    todo, done, lost = sum(record.people for record in sources.values()), 0, 0
+    with open_held(made, stores[0].provenance) as new:
+        for key, record in sources.items():
+            kept = record.frames - gone.frames.get(key, frozenset())
+            for frames, rows, wrong in check(journal, stores, record, kept):
                 new.add(_without(rows, gone.ids), record, dict.fromkeys(frames))
+                lost += len(wrong)
                 done += len(rows)
                 on_step(min(done, todo), todo)
-        if history is not None:
-            new.take_history(history)
+    return lost
+
+
+def _copy_unproven(index: IndexStore, made: Path, on_step: OnStep) -> None:
+    """Write all of an index, whose own checksums are right, to a new database."""
+    done = 0
+    with open_held(made, index.provenance) as new:
+        for record in index.sources():
+            for some in in_parts(sorted(record.frames), FRAMES_AT_ONCE):
+                rows = index.read(record.info.key, some)
+                new.add(rows, record, dict.fromkeys(some))
+                done += len(rows)
+                on_step(done, len(index))
 
 
 def _without(records: Records, ids: Set[str]) -> Records:
@@ -133,11 +183,12 @@ def _without(records: Records, ids: Set[str]) -> Records:
     return Records(sightings, replace(records.embeddings, vectors=vectors))
 
 
-def _read_whole_index(folder: Path) -> Manifest | None:
+def _open_whole_index(folder: Path) -> IndexStore | None:
     try:
-        return read_manifest(folder / FOLDER, is_thorough=True)
+        manifest = read_manifest(folder / FOLDER, is_thorough=True)
     except DamagedIndexError:
         return None
+    return IndexStore(folder / FOLDER, manifest)
 
 
 def _has_whole_journal(folder: Path) -> bool:

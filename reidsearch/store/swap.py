@@ -10,20 +10,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reidsearch.errors import StoreError
 from reidsearch.store.index_file import FOLDER
-from reidsearch.store.layout import DATABASE_FILE, JOURNAL_FILE, SQLITE_ENDS
+from reidsearch.store.layout import (
+    DATABASE_FILE,
+    JOURNAL_FILE,
+    REBUILT_FOLDER,
+    SQLITE_ENDS,
+    require_own_files,
+)
 from reidsearch.store.lock import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MADE = ".rebuilding"
+_SQLITE_FILES = (DATABASE_FILE, JOURNAL_FILE)
 _COMPLETE = ".complete.json"
 
 
@@ -34,16 +41,16 @@ def swapping(folder: Path) -> Iterator[Path]:
     Args:
         folder: the database, whose lock this process holds, and which it has not opened.
     """
-    made = folder / _MADE
+    made = folder / REBUILT_FOLDER
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     try:
         yield made
         parts = [path.name for path in made.iterdir() if _is_part(path.name)]
-        _sync(made)
         partial = made / f".{_COMPLETE}"
         partial.write_text(json.dumps(parts), "utf-8")
-        _sync(made)
+        for path in (*made.rglob("*"), made, folder):
+            _sync(path)
         partial.replace(made / _COMPLETE)
         _sync(made)
     except BaseException:
@@ -56,24 +63,24 @@ def settle(folder: Path) -> None:
     """Finish a move that a killed process began.
 
     Raises:
-        StoreError: somebody else began it.
+        StoreError: somebody else began it, or this user may not go on with it.
         DatabaseBusyError: another process is moving.
     """
-    if _is_complete(folder):
+    require_own_files(folder)
+    if not (folder / REBUILT_FOLDER / _COMPLETE).is_file():
+        return
+    try:
         with writing(folder):
             settle_held(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{folder} was left half way, and cannot be moved: {error}") from error
 
 
 def settle_held(folder: Path) -> None:
     """See `settle`; for a process that holds the lock."""
-    if _is_complete(folder):
+    if (folder / REBUILT_FOLDER / _COMPLETE).is_file():
         _move(folder)
-    shutil.rmtree(folder / _MADE, ignore_errors=True)
-
-
-def _is_complete(folder: Path) -> bool:
-    made = folder / _MADE
-    return not made.is_symlink() and (made / _COMPLETE).is_file()
+    shutil.rmtree(folder / REBUILT_FOLDER, ignore_errors=True)
 
 
 def _read_list(made: Path) -> list[str]:
@@ -89,10 +96,12 @@ def _read_list(made: Path) -> list[str]:
 
 def _move(folder: Path) -> None:
     """Each step can be done again when the process is killed after it."""
-    made = folder / _MADE
+    made = folder / REBUILT_FOLDER
     parts = _read_list(made)
     for path in folder.iterdir():
-        if _is_part(path.name) and path.name not in parts:
+        # What SQLite left beside an old file must not be played back into the new one.
+        is_leftover = path.name.endswith(SQLITE_ENDS) and path.name.startswith(_SQLITE_FILES)
+        if is_leftover or (_is_part(path.name) and path.name not in parts):
             _remove(path)
     for name in parts:
         if (made / name).exists():
@@ -100,15 +109,15 @@ def _move(folder: Path) -> None:
                 _remove(folder / name)
             (made / name).replace(folder / name)
     _sync(folder)
-    shutil.rmtree(made)
+    (made / _COMPLETE).unlink()
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def _is_part(name: str) -> bool:
     """Whether that is a file or folder of Chroma, the journal or the index."""
     with suppress(ValueError):  # Chroma names the folders of its graphs so
         return str(UUID(name)) == name
-    files = (DATABASE_FILE, JOURNAL_FILE)
-    return name == FOLDER or name in {f"{file}{end}" for file in files for end in SQLITE_ENDS}
+    return name in (FOLDER, *_SQLITE_FILES)
 
 
 def _remove(path: Path) -> None:
@@ -118,11 +127,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """Have everything in a folder on the disk before what depends on it."""
-    for path in (*(p for p in folder.rglob("*") if not p.is_symlink()), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path) -> None:
+    """Have a file or folder on the disk; never the lock, which would be lost by closing it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -106,7 +106,58 @@ def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
     state, found, remedy = examine(own_db)[f"rows of {record.info}"]
     assert (state, found) == ("bad", "2 frames are not what was stored, the first is 21")
     assert remedy == "reidsearch doctor --repair"
-    require_repaired(own_db, before, "made anew from the exact index")
+    require_repaired(own_db, before, "made anew from what is whole of Chroma and the exact index")
+
+
+def test_each_frame_is_taken_from_where_it_is_whole(
+    own_db: Path, sample: Path, tmp_path: Path
+) -> None:
+    """The index is an older copy, and some of what it has is damaged in Chroma, and some is not."""
+    old = Path(shutil.copytree(own_db / "index", tmp_path / "index"))
+    more = ("ingest", sample, "--camera", "b", "--max-frames", 3, "--tiles", "off")
+    assert run(*more, "--db", own_db, cwd=tmp_path).code == 0
+    before = whole(own_db)
+    shutil.rmtree(own_db / "index")
+    shutil.move(old, own_db / "index")
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.update(["pets09-s2l1/pets09-s2l1:21:1"], metadatas=[{"score": 1.0}])
+    require_repaired(own_db, before, "made anew from what is whole")
+
+
+def test_nothing_is_mended_where_nothing_is_broken(own_db: Path) -> None:
+    before = whole(own_db)
+    [vectors] = (own_db / "index").glob("vectors*")
+    require_repaired(own_db, before, "nothing was broken")
+    assert vectors.exists()
+
+
+def test_database_of_a_newer_schema_is_not_repaired(own_db: Path) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.modify(metadata={**people.metadata, "schema": 99})
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert_refused(ran, "newer reidsearch", "99")
+
+
+def test_frames_withdrawn_by_a_killed_refresh_stay_away(own_db: Path) -> None:
+    kept = Path(shutil.copytree(own_db / "index", own_db.parent / "index"))
+    with open_chroma(own_db, mend=True) as store:
+        store.remove(("pets09-s2l1", "pets09-s2l1"), [1, 21])
+    expected = whole(own_db)
+    shutil.rmtree(own_db / "index")
+    shutil.move(kept, own_db / "index")
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.update(["pets09-s2l1/pets09-s2l1:41:1"], metadatas=[{"score": 1.0}])
+    require_repaired(own_db, expected, "made anew")
+
+
+def test_modules_in_the_current_folder_are_not_run(own_db: Path) -> None:
+    (own_db / "numpy.py").write_text("open('ran', 'w')")
+    (own_db / "chromadb.py").write_text("open('ran', 'w')")
+    assert run("doctor", "--db", ".", cwd=own_db).code == 0
+    assert not (own_db / "ran").exists()
 
 
 def test_damaged_rows_without_an_index_are_given_up(own_db: Path, sample: Path) -> None:
@@ -118,7 +169,7 @@ def test_damaged_rows_without_an_index_are_given_up(own_db: Path, sample: Path) 
     ran = run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
     assert_refused(ran, "1 frames of", "not what was stored", "doctor --repair")
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
-    assert "1 frames were damaged and are gone" in ran.err
+    assert "1 frames are lost: ingest the same footage again" in ran.err
     again = ("ingest", sample, "--fps", 10, "--db", own_db, "--json")
     assert run(*again, cwd=own_db.parent).json["frames"] == 1
     assert whole(own_db)[:3] == before[:3]
@@ -165,7 +216,7 @@ def test_nothing_is_left_whole(own_db: Path) -> None:
     shutil.rmtree(own_db / "index")
     (own_db / "reidsearch.sqlite3").write_bytes(b"")
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
-    assert_refused(ran, "neither Chroma nor the exact index", "restore")
+    assert_refused(ran, "neither the journal nor the exact index", "restore")
 
 
 def test_chroma_that_does_not_open(tmp_path: Path) -> None:
@@ -183,7 +234,7 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     assert (state, remedy) == ("bad", "reidsearch doctor --repair")
     assert "does not" in found
     ran = run("doctor", "--repair", "--db", tmp_path / "db", cwd=tmp_path)
-    assert "made anew from the exact index" in ran.err
+    assert "made anew from what is whole" in ran.err
     assert whole(tmp_path / "db") == before
 
 
@@ -222,7 +273,7 @@ def test_what_cannot_be_examined(own_db: Path, tmp_path: Path) -> None:
     assert (ran.code, "Traceback" in ran.err) == (1, False)
     assert "has no journal" in ran.out
     ran = run("doctor", "--repair", "--db", "foreign", cwd=tmp_path)
-    assert_refused(ran, "neither Chroma nor the exact index")
+    assert_refused(ran, "neither the journal nor the exact index")
 
 
 def test_findings_are_not_changed_by_looking(made_db: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,48 @@ def test_swap_that_somebody_else_prepared(own_db: Path, victim: Path, tmp_path: 
     (made / ".complete.json").write_text("no json")
     assert_refused(run(*SEARCH, cwd=tmp_path), "not as reidsearch wrote it")
     assert victim.read_text() == PRECIOUS
+
+
+def test_links_that_a_swap_would_bring(victim: Path, tmp_path: Path) -> None:
+    made = tmp_path / "db" / ".rebuilding"
+    made.mkdir(parents=True)
+    (made / "chroma.sqlite3").symlink_to(victim)
+    (made / ".complete.json").write_text('["chroma.sqlite3"]')
+    for command in (("ingest", SAMPLE), SEARCH, ("doctor", "--repair")):
+        assert_refused(run(*command, cwd=tmp_path), "no regular file")
+    assert victim.read_text() == PRECIOUS
+
+
+@pytest.mark.parametrize("name", [".rebuilding/pipe", "reidsearch.owner.json", "audit.lock"])
+def test_pipes_in_an_almost_empty_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "db" / ".rebuilding").mkdir(parents=True)
+    (tmp_path / "db" / ".rebuilding" / ".complete.json").write_text("[]")
+    os.mkfifo(tmp_path / "db" / name)
+    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "no regular file")
+
+
+def test_footage_of_others_is_in_no_backup(own_db: Path, victim: Path, tmp_path: Path) -> None:
+    (own_db / "a" / "b").mkdir(parents=True)
+    (own_db / "a" / "b" / "link").symlink_to(victim)
+    assert_refused(run("backup", "b.zip", cwd=tmp_path), "no regular file")
+
+
+def test_journal_that_never_ends(own_db: Path, tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal:
+        journal.execute("DROP TABLE about")
+        journal.execute(f"CREATE VIEW about AS {endless}")
+    journal.close()
+    assert_refused(run("inspect", cwd=tmp_path), "journal", "not one of reidsearch's")
+
+
+def test_index_of_endless_footage(own_db: Path, tmp_path: Path) -> None:
+    manifest = json.loads((own_db / "index" / "manifest.json").read_text().rpartition("\n")[0])
+    source = json.loads(manifest["sources"][0]) | {"frames": "1-4000000000000"}
+    rewrite_manifest(own_db, sources=[json.dumps(source)], generation=manifest["generation"] - 1)
+    more = ("ingest", SAMPLE, "--camera", "b", "--max-frames", 1, "--tiles", "off")
+    assert run(*more, cwd=tmp_path).code == 0
+    assert run(*SEARCH, cwd=tmp_path).code == 0
 
 
 def in_chroma(change: Callable[[chromadb.Collection, dict[str, Any]], None]) -> Any:
