@@ -169,6 +169,10 @@ class Gallery:
         settings = self._settings_with(boxes)
         return ingest(source, self, self._writable, settings, on_frame, boxes, refresh=refresh)
 
+    def written(self) -> tuple[int, int]:
+        """How many frames and people were stored since the gallery was opened to write."""
+        return (0, 0) if self._writable is None else self._writable.written()
+
     def footage_paths(self) -> list[Path]:
         """Where all footage lay when it was ingested: files, and folders of pictures."""
         return [Path(record.info.path) for record in self.store.sources()]

@@ -140,6 +140,10 @@ def _check_index(folder: Path, recorded: int | None) -> Iterator[Finding]:
         return
     with suppress(StoreError):  # what the journal says of itself was checked already
         state = read_state(folder)
+        if (manifest.collection, manifest.generation + 1) == (state.collection, state.generation):
+            found = "one step behind the journal, as a kill leaves it"
+            yield Finding("exact index", "warning", found, "the next search brings it up")
+            return
         if (manifest.collection, manifest.generation) != (state.collection, state.generation):
             yield Finding("exact index", "bad", "not in step with the journal", _REPAIR)
             return

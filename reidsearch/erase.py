@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reidsearch.audit.log import record, redact
 from reidsearch.errors import StoreError, UsageError
 from reidsearch.store.journal import read_stored_before
+from reidsearch.store.lock import FOREVER, WAIT_S
 from reidsearch.store.rebuild import Gone, erase_rows
 from reidsearch.types import Filter
 
@@ -27,7 +29,7 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FIRST_ASKED = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Erasure:
     """What is to be erased.
 
@@ -44,7 +46,15 @@ class Erasure:
         """How many frames are forgotten."""
         return sum(map(len, self.frames.values()))
 
-    @property
+    def has(self, crop_id: str) -> bool:
+        """Whether someone goes, also one whom such a frame had once."""
+        place, _, _ = crop_id.rpartition(":")
+        source, _, frame = place.rpartition(":")
+        camera, _, name = source.partition("/")
+        frames = self.frames.get((camera, name), frozenset())
+        return crop_id in self.ids or (frame.isdecimal() and int(frame) in frames)
+
+    @cached_property
     def ids(self) -> frozenset[str]:
         """Of everyone who goes."""
         return frozenset(sighting.id for sighting in self.sightings)
@@ -113,6 +123,8 @@ def erase(
     erasure: Erasure,
     about: Mapping[str, Any],
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    wait: bool = False,
 ) -> None:
     """Write the database anew without what is to be erased, and say so in its audit log.
 
@@ -124,23 +136,20 @@ def erase(
         erasure: what is to go.
         about: for the log: what was asked for.
         on_step: called with rows done and to do.
+        wait: for other processes that use it.
 
     Raises:
         StoreError: the database is damaged or may not be written, or there is no room for another.
         DatabaseBusyError: others use it.
     """
-    ids = erasure.ids
 
     def log() -> None:
         record(folder, "erase", about=about)
-        redact(folder, ids)
+        redact(folder, erasure.has)
 
-    in_frames = {s.id for s in erasure.sightings if s.frame in _of(erasure, s)}
-    erase_rows(folder, Gone(erasure.frames, ids - in_frames), on_step, log)
-
-
-def _of(erasure: Erasure, sighting: Sighting) -> frozenset[int]:
-    return erasure.frames.get((sighting.camera, sighting.source), frozenset())
+    wait_s = FOREVER if wait else WAIT_S
+    erase_rows(folder, Gone(erasure.frames, erasure.ids), on_step, log, wait_s)
+    redact(folder, erasure.has)  # a search that was under way may have added to the log
 
 
 def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:

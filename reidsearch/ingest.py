@@ -114,10 +114,9 @@ def ingest(
         boxes.require_for([source.info])
     started, started_cpu = time.perf_counter(), time.process_time()
     record = find_record(store, source.info, settings, refresh=refresh)
-    key = source.info.key
-    changed = {number for number, stamp in store.stamps(key) if source.has_changed(number, stamp)}
+    changed = _find_changed(source, store)
     if refresh and changed:
-        store.remove(key, changed)
+        store.remove(source.info.key, changed)
         record = replace(record, frames=FrameSet(record.frames - changed))
     run = _Run(models, store, record, on_frame, boxes)
     run.read(source)
@@ -131,6 +130,23 @@ def ingest(
         cpu_s=time.process_time() - started_cpu,
         stages=run.stages,
     )
+
+
+def _find_changed(source: FrameSource, store: WritableStore) -> set[int]:
+    """Frames whose files have other contents; of those only touched, that is remembered."""
+    changed: set[int] = set()
+    touched: dict[int, FileStamp] = {}
+    for number, known in store.stamps(source.info.key):
+        now = source.stamp(number, known)
+        if now is None or now == known:
+            continue
+        if now.digest == known.digest:
+            touched[number] = now
+        else:
+            changed.add(number)
+    if touched:
+        store.restamp(source.info.key, touched)
+    return changed
 
 
 class _Run:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Callable, Mapping, Sequence
 
 Action = Literal["search", "export", "erase"]
 # `[id, salt]`, or its commitment once the person was erased.
@@ -102,11 +102,11 @@ class Entry:
         asked = None if self.asked is None else _commit(self.asked)
         return _sha256(values | {"asked": asked, "ids": [_commit(one) for one in self.ids]})
 
-    def without(self, ids: Set[str]) -> Entry:
-        """The same line, with these ids erased."""
+    def without(self, is_gone: Callable[[str], bool]) -> Entry:
+        """The same line, with some ids erased."""
 
         def erase(one: Sealed) -> Sealed:
-            return _commit(one) if isinstance(one, list) and one[0] in ids else one
+            return _commit(one) if isinstance(one, list) and is_gone(one[0]) else one
 
         asked = None if self.asked is None else erase(self.asked)
         return replace(self, asked=asked, ids=[erase(one) for one in self.ids])

@@ -19,10 +19,11 @@ from reidsearch import __version__
 from reidsearch.audit.entry import START, Entry, Head, canonical, seal
 from reidsearch.errors import StoreError
 from reidsearch.files import whole_file
+from reidsearch.store.journal import read_state
 from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -44,6 +45,7 @@ def record(
     vectors: NDArray[np.float32] | None = None,
     about: Mapping[str, Any] | None = None,
     ids: Iterable[str] = (),
+    collection: str | None = None,
 ) -> None:
     """Add an event to the log of the database in `folder`; on the disk when this returns.
 
@@ -54,6 +56,8 @@ def record(
         vectors: `(Q, D)` float32, what is searched for.
         about: filters and options, values of JSON. No ids: they could not be erased there.
         ids: of the people shown.
+        collection: see `Store.collection`. Where it is not the database's any more, people may have
+            been erased since they were found: then no id is recorded.
 
     Raises:
         StoreError: it could not be written.
@@ -64,6 +68,9 @@ def record(
     try:
         with locked(folder), (folder / AUDIT_FILE).open("a+b") as file:
             head = _prepare_end(file, folder)
+            if collection is not None and read_state(folder).collection != collection:
+                asked, ids = None, ()
+                about = {**(about or {}), "ids": "left out: some were erased meanwhile"}
             entry = Entry(
                 number=head.number + 1,
                 time=datetime.now().astimezone().isoformat(timespec="milliseconds"),
@@ -85,10 +92,11 @@ def record(
         raise explain(error, folder, "written") from error
 
 
-def redact(folder: Path, ids: Set[str]) -> int:
+def redact(folder: Path, is_gone: Callable[[str], bool]) -> int:
     """Erase ids from all lines, and return from how many places; all hashes stay right.
 
-    A line that is no entry, of which `verify` tells, is left as it is.
+    `is_gone` says of an id whether it goes. A line that is no entry, of which `verify` tells, is
+    left as it is.
 
     Raises:
         StoreError: the log cannot be written; it is then as it was.
@@ -112,7 +120,7 @@ def redact(folder: Path, ids: Set[str]) -> int:
                     if body != line:  # an unfinished line is nothing yet, and may have ids
                         out.write(line)
                     continue
-                new = old.without(ids)
+                new = old.without(is_gone)
                 count += new.erased - old.erased
                 out.write(new.to_line() + line[len(body) :])
             _to_disk(out)

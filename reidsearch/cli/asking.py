@@ -99,6 +99,7 @@ class AskedPerson:
 
     def record(
         self,
+        gallery: Gallery,
         query: Query,
         ids: Sequence[str],
         files: Sequence[Path | None] = (),
@@ -108,6 +109,7 @@ class AskedPerson:
         """Record whom a search found, before anybody sees it.
 
         Args:
+            gallery: where.
             query: who was looked for.
             ids: who was found.
             files: what it will be written to; None is no file.
@@ -125,7 +127,15 @@ class AskedPerson:
         }
         given = options | {name: value for name, value in about.items() if value not in ([], ())}
         asked = None if query.sighting is None else query.sighting.id
-        record(self.db, action, asked=asked, vectors=query.vectors, about=given, ids=ids)
+        record(
+            self.db,
+            action,
+            asked=asked,
+            vectors=query.vectors,
+            about=given,
+            ids=ids,
+            collection=gallery.store.collection,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +233,7 @@ class AskedSearch(AskedPerson):
         for result in results:
             found = [match.sighting.id for match in result.matches]
             about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
-            self.record(result.query, found, files, action, **about)
+            self.record(gallery, result.query, found, files, action, **about)
         if results[0].left_out:
             warn(
                 "not searched, as times with and without --start cannot be compared: "

@@ -53,6 +53,9 @@ def erase(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be erased, and erase nothing.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait while another process uses the database.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
@@ -98,7 +101,7 @@ def erase(
     }
     given = {name: value for name, value in about.items() if value is not None}
     with working("erasing") as step:
-        erasing.erase(asked.db, erasure, given, step)
+        erasing.erase(asked.db, erasure, given, step, wait=wait)
     say(f"erased from {escape(str(asked.db))}; footage, and backups made before, still show them")
 
 
@@ -134,7 +137,7 @@ def _choose_near(
     allowed = among.ids
     near = choose_people(gallery.store, [query], max_distance, wanted)
     people = [sighting for sighting in near if sighting.id in allowed]
-    asked.record(query, [sighting.id for sighting in people], scope="all frames, to erase")
+    asked.record(gallery, query, [sighting.id for sighting in people], scope="all frames, to erase")
     return Erasure(people)
 
 

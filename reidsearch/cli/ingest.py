@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -20,7 +21,10 @@ from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reidsearch.box_files import KnownBoxes
+    from reidsearch.build import Gallery
     from reidsearch.ingest import IngestReport
     from reidsearch.pipeline import StageTimes
     from reidsearch.sources import FrameSource
@@ -113,9 +117,11 @@ def ingest(
     start_s = None if start is None else parse_start(start)
     options = SourceOptions(camera, every, max_frames, fps, start_s, growing=watch)
     if watch:
-        _require_watchable(sources, max_frames, detections)
+        _require_watchable(sources, excluded=max_frames or detections or profile)
+        names = [(camera or path.resolve().name, path.resolve().name) for path in sources]
+        _require_own_names(zip(names, map(str, sources), strict=True))
     opened = [] if watch else [open_source(path, options) for path in sources]
-    _require_own_names(opened)
+    _require_own_names((source.info.key, source.info.path) for source in opened)
     if boxes is not None:
         boxes.require_for([source.info for source in opened])
     with (
@@ -135,64 +141,75 @@ def ingest(
     ):
         for source in opened:
             gallery.require_ingestible(source, boxes, refresh=refresh)
-        reports = []
-        try:
-            for source in follow(sources, options, progress.wait) if watch else opened:
-                report = gallery.ingest(source, progress.step, boxes, refresh=refresh)
-                if watch:
-                    report = _say_round(source, report)
-                reports.append(report)
-        except KeyboardInterrupt:
-            if not watch:
-                raise
+        if watch:
+            folders = follow(sources, options, progress.wait)
+            reports = [_ingest_rounds(gallery, folders, progress, refresh=refresh)]
+        else:
+            reports = [
+                gallery.ingest(source, progress.step, boxes, refresh=refresh) for source in opened
+            ]
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
         warn(f"{changed} frames have changed since they were ingested: --refresh does them again")
-    _finish(reports, len(progress.bad), db, boxes, profile=profile, json=json)
+    _finish(reports, db, boxes, profile=profile, json=json)
 
 
-def _require_watchable(
-    folders: list[Path], max_frames: int | None, detections: Path | None
-) -> None:
-    if max_frames is not None or detections is not None:
-        raise UsageError("--watch excludes --max-frames and --detections")
+def _require_watchable(folders: list[Path], *, excluded: object) -> None:
+    if excluded:
+        raise UsageError("--watch excludes --max-frames, --detections and --profile")
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--watch follows folders, and {folder} is none")
 
 
-def _say_round(source: FrameSource, report: IngestReport) -> IngestReport:
-    """Tell what one look at a growing folder gave, without what earlier ones gave."""
-    if report.frames:
-        name = escape(str(source.info))
-        say(f"{name}: {report.people} people in {report.frames} new frames")
-    return replace(report, frames_skipped=0)
+def _ingest_rounds(
+    gallery: Gallery, folders: Iterable[FrameSource], progress: _Progress, *, refresh: bool
+) -> IngestReport:
+    """Ingest what comes into growing folders until interrupted, and report all of it as one."""
+    from reidsearch.ingest import IngestReport
+
+    began, cpu_began = time.monotonic(), time.process_time()
+    changed: dict[tuple[str, str], int] = {}
+    with suppress(KeyboardInterrupt):  # in the middle of a round
+        for source in folders:
+            report = gallery.ingest(source, progress.step, refresh=refresh)
+            changed[source.info.key] = report.frames_changed
+            if report.frames:
+                name = escape(str(source.info))
+                say(f"{name}: {report.people} people in {report.frames} new frames")
+    frames, people = gallery.written()
+    return IngestReport(
+        frames=frames,
+        frames_failed=len(progress.bad),
+        frames_skipped=0,
+        frames_changed=sum(changed.values()),
+        people=people,
+        seconds=time.monotonic() - began,
+        cpu_s=time.process_time() - cpu_began,
+        stages=(),
+    )
 
 
-def _require_own_names(sources: list[FrameSource]) -> None:
+def _require_own_names(named: Iterable[tuple[tuple[str, str], str]]) -> None:
+    """Check that no two sources, each a key and a path, would become one."""
     seen: dict[tuple[str, str], str] = {}
-    for source in sources:
-        other = seen.setdefault(source.info.key, source.info.path)
-        if other != source.info.path:
+    for key, path in named:
+        other = seen.setdefault(key, path)
+        if other != path:
             raise SourceError(
-                f"{other} and {source.info.path} would both be named {source.info}",
+                f"{other} and {path} would both be named {'/'.join(key)}",
                 hint="ingest them one by one, each with its own --camera",
             )
 
 
 def _finish(
-    reports: list[IngestReport],
-    failed: int,
-    db: Path,
-    boxes: KnownBoxes | None,
-    *,
-    profile: bool,
-    json: bool,
+    reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
 ) -> None:
     frames = sum(report.frames for report in reports)
+    failed = sum(report.frames_failed for report in reports)
     skipped = sum(report.frames_skipped for report in reports)
     people = sum(report.people for report in reports)
-    seconds = sum(report.seconds for report in reports) or 1e-9  # in which nothing came
+    seconds = sum(report.seconds for report in reports)
     cores = sum(report.cpu_s for report in reports) / seconds
     stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
     if failed and not frames + skipped:

@@ -64,7 +64,9 @@ def video(
         footage = open_moved(record, root)
 
         def note(ids: list[str]) -> None:
-            asked.record(query, ids, [out], scope=str(record.info), max_distance=max_distance)
+            asked.record(
+                gallery, query, ids, [out], scope=str(record.info), max_distance=max_distance
+            )
 
         with counting("frames", len(record.frames)) as step:
             report = render_video(footage, record, query, gallery.store, out, options, step, note)

@@ -84,8 +84,13 @@ class FrameSource(Protocol):
         """
         ...
 
-    def has_changed(self, number: int, stamp: FileStamp) -> bool:
-        """Whether a frame's file is other than when it had that stamp; one that is gone is not."""
+    def stamp(self, number: int, known: FileStamp) -> FileStamp | None:
+        """What a frame's file is now; None where it is gone.
+
+        Args:
+            number: of the frame.
+            known: what it was: only where size or time are others is the file read again.
+        """
         ...
 
 

@@ -74,15 +74,18 @@ class FolderSource:
                 found[path] = _stat(path)
         return found
 
-    def has_changed(self, number: int, stamp: FileStamp) -> bool:
-        """See `FrameSource.has_changed`."""
+    def stamp(self, number: int, known: FileStamp) -> FileStamp | None:
+        """See `FrameSource.stamp`."""
         path = self._paths.get(number)
+        if path is None:
+            return None
         try:
-            if path is None or _stat(path) == (stamp.size, stamp.mtime_ns):
-                return False
-            return _hash(read_file(path)) != stamp.digest
+            status = _stat(path)
+            if status == (known.size, known.mtime_ns):
+                return known
+            return FileStamp(*status, _hash(read_file(path)))
         except (OSError, ImageError):
-            return False
+            return None
 
 
 def _read(path: Path, number: int) -> Frame:

@@ -82,9 +82,9 @@ class VideoSource:
         chosen = math.ceil(self._header_frames / self._options.every)
         return min(chosen, self._options.max_frames or chosen)
 
-    def has_changed(self, _number: int, stamp: FileStamp) -> bool:
-        """See `FrameSource.has_changed`; a video is one file, whose frames all change with it."""
-        return self._stamp.digest != stamp.digest
+    def stamp(self, _number: int, _known: FileStamp) -> FileStamp:
+        """See `FrameSource.stamp`; a video is one file, whose frames all change with it."""
+        return self._stamp
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`.

@@ -23,6 +23,11 @@ class Store(Protocol):
         ...
 
     @property
+    def collection(self) -> str:
+        """Id of Chroma's collection: another one once the database was written anew."""
+        ...
+
+    @property
     def is_exact(self) -> bool:
         """Whether `query` never misses a row that is near, and `count` is quick."""
         ...
@@ -86,4 +91,12 @@ class WritableStore(Store, Protocol):
 
     def stamps(self, key: tuple[str, str]) -> Iterable[tuple[int, FileStamp]]:
         """Frames of a source, by number, with what their files were, where that is known."""
+        ...
+
+    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+        """Remember what files of frames are, whose contents are what they were."""
+        ...
+
+    def written(self) -> tuple[int, int]:
+        """How many frames and people were added since the store was opened."""
         ...

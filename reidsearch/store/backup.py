@@ -36,6 +36,7 @@ from reidsearch.store.swap import settle
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
 _LEFT_OUT = {LOCK_FILE, OWNER_FILE, AUDIT_LOCK_FILE}
+_README = "README.md"
 _PIECE_BYTES = 1 << 20
 
 
@@ -79,9 +80,11 @@ def restore_backup(backup: Path, folder: Path) -> int:
             require_database(made)
             with suppress(DamagedIndexError):  # there was none: it is made when it is needed
                 restamp(made / FOLDER)
-            target.mkdir(exist_ok=True)  # and keep a README.md that is in it
-            for path in sorted(made.iterdir(), key=lambda path: path.name == DATABASE_FILE):
-                path.rename(target / path.name)  # the file that makes it a database comes last
+            if (target / _README).exists():
+                shutil.copy2(target / _README, made)
+            if target.exists():  # with nothing else of anybody's in it
+                target.rename(Path(temporary) / "old")
+            made.rename(target)
             return size
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
         raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error
@@ -90,7 +93,7 @@ def restore_backup(backup: Path, folder: Path) -> int:
 
 
 def _is_in_use(folder: Path) -> bool:
-    return any(path.name not in {*_LEFT_OUT, "README.md"} for path in folder.iterdir())
+    return any(path.name not in {*_LEFT_OUT, _README} for path in folder.iterdir())
 
 
 def _pack(folder: Path, out: Path) -> int:

@@ -91,6 +91,7 @@ class ChromaStore:
         self._collection = collection
         self._batch_rows = client.get_max_batch_size()
         self.provenance = read_provenance(collection.metadata)
+        self.collection = str(collection.id)
         self._journal = journal
         self._sources = journal.sources()
         self._keeper: IndexKeeper | None = None
@@ -119,6 +120,14 @@ class ChromaStore:
     def stamps(self, key: tuple[str, str]) -> Iterator[tuple[int, FileStamp]]:
         """See `WritableStore.stamps`."""
         return self._journal.stamps(key)
+
+    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+        """See `WritableStore.restamp`."""
+        self._journal.restamp(key, stamps)
+
+    def written(self) -> tuple[int, int]:
+        """See `WritableStore.written`."""
+        return self._journal.written()
 
     def add(
         self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]

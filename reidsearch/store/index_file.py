@@ -286,8 +286,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     fields["segments"] = [[s.source, s.start, s.stop] for s in manifest.segments]
     fields |= {name: asdict(getattr(manifest, name)) for name in ("vectors", "table", "paths")}
     text = json.dumps(fields)
-    with whole_file(folder / _MANIFEST) as partial:
-        partial.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}", "utf-8")
+    with whole_file(folder / _MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(f"{text}\n{zlib.crc32(text.encode()):08x}")
+        file.flush()
+        os.fsync(file.fileno())
     ours = {_MANIFEST, manifest.vectors.name, manifest.table.name, manifest.paths.name}
     for path in folder.iterdir():
         if path.name not in ours:

@@ -141,6 +141,16 @@ class Journal:
         )
         return ((number, FileStamp(*stamp)) for number, *stamp in rows)
 
+    def restamp(self, key: Key, stamps: Mapping[int, FileStamp]) -> None:
+        """Remember what files are now."""
+        source = self._id(key)
+        with self._db:
+            self._db.executemany(
+                "UPDATE frames SET size = ?, mtime_ns = ?, digest = ? "
+                "WHERE source = ? AND number = ?",
+                ((*astuple(stamp), source, number) for number, stamp in stamps.items()),
+            )
+
     def checksums(self, key: Key, first: int, last: int) -> dict[int, int]:
         """Of the rows of frames `first` to `last`; see `checksum_rows`."""
         return dict(
@@ -156,6 +166,11 @@ class Journal:
             "SELECT started, ended, outcome, version, frames, people FROM runs ORDER BY id"
         )
         return [Run(*row) for row in rows]
+
+    def written(self) -> tuple[int, int]:
+        """How many frames and people this process has confirmed."""
+        rows = self._db.execute("SELECT frames, people FROM runs WHERE id = ?", (self._run,))
+        return next(((frames, people) for frames, people in rows), (0, 0))
 
     def pending(self) -> dict[Key, list[int]]:
         """Frames whose rows are to be swept out of Chroma."""

@@ -117,6 +117,6 @@ def _busy(folder: Path) -> DatabaseBusyError:
     owner = _read_owner(folder)
     return DatabaseBusyError(
         f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
-        hint="wait until it has finished, or ingest with --wait; an ingest may be stopped, "
-        "what it stored stays",
+        hint="wait until it has finished (ingest and erase do so with --wait); an ingest may be "
+        "stopped, what it stored stays",
     )

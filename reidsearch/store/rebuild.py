@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reidsearch.errors import StoreError
+from reidsearch.errors import SchemaError, StoreError
 from reidsearch.store.checking import FRAMES_AT_ONCE, check, in_parts
 from reidsearch.store.chroma_store import open_held
 from reidsearch.store.index_file import (
@@ -17,8 +17,8 @@ from reidsearch.store.index_file import (
 )
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import open_journal, read_state
-from reidsearch.store.layout import REPAIR_HINT, require_database
-from reidsearch.store.lock import writing
+from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, require_database
+from reidsearch.store.lock import WAIT_S, writing
 from reidsearch.store.probe import BrokenChromaError, probe
 from reidsearch.store.swap import settle, settle_held, swapping
 from reidsearch.types import Records
@@ -47,7 +47,11 @@ class Gone:
 
 
 def erase_rows(
-    folder: Path, gone: Gone, on_step: OnStep, on_made: Callable[[], None] = lambda: None
+    folder: Path,
+    gone: Gone,
+    on_step: OnStep,
+    on_made: Callable[[], None] = lambda: None,
+    wait_s: float = WAIT_S,
 ) -> None:
     """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
 
@@ -58,13 +62,14 @@ def erase_rows(
         gone: what is left out.
         on_step: called with rows done and to do.
         on_made: called when nothing but the swap is left to do.
+        wait_s: see `lock.writing`.
 
     Raises:
         StoreError: there is no database, it is damaged, or there is no room for another.
         DatabaseBusyError: others use it.
     """
     require_database(folder)
-    with writing(folder):
+    with writing(folder, wait_s):
         settle_held(folder)
         with swapping(folder) as made:
             with open_held(folder, writes=False) as store, open_journal(folder) as journal:
@@ -93,7 +98,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
         index = _open_whole_index(folder)
         if not _has_whole_journal(folder):
             if index is None:
-                raise _nothing_is_whole(folder, "the journal")
+                return _bring_up_to_date(folder, on_step)
             with swapping(folder) as made:
                 _copy_unproven(index, made, on_step)
             return "everything was made anew from the exact index"
@@ -123,6 +128,19 @@ def _salvage(folder: Path, index: IndexStore | None, on_step: OnStep, *, with_ch
             f"made anew from what is whole; {lost} frames are lost: ingest the same footage again"
         )
     return "everything was made anew from what is whole of Chroma and the exact index"
+
+
+def _bring_up_to_date(folder: Path, on_step: OnStep) -> str:
+    """Take what an older reidsearch made, before there were journals."""
+    if (folder / JOURNAL_FILE).exists():
+        raise _nothing_is_whole(folder, "the journal")
+    try:
+        with open_held(folder, on_step=on_step):
+            return "it was brought up to date, and the exact index made"
+    except SchemaError:
+        raise
+    except StoreError as error:
+        raise _nothing_is_whole(folder, "the journal") from error
 
 
 def _renew_index(folder: Path, index: IndexStore | None, on_step: OnStep) -> str:

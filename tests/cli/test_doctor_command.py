@@ -109,6 +109,16 @@ def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
     require_repaired(own_db, before, "made anew from what is whole of Chroma and the exact index")
 
 
+def test_index_that_a_kill_left_behind_is_no_damage(own_db: Path, sample: Path) -> None:
+    old = Path(shutil.copytree(own_db / "index", own_db.parent / "index"))
+    more = ("ingest", sample, "--camera", "b", "--max-frames", 1, "--tiles", "off")
+    assert run(*more, "--db", own_db, cwd=own_db.parent).code == 0
+    shutil.rmtree(own_db / "index")
+    shutil.move(old, own_db / "index")
+    state, found, _ = examine(own_db)["exact index"]
+    assert (state, "one step behind" in found) == ("warning", True)
+
+
 def test_each_frame_is_taken_from_where_it_is_whole(
     own_db: Path, sample: Path, tmp_path: Path
 ) -> None:
@@ -239,6 +249,8 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
 
 
 def test_audit_log_that_was_changed(own_db: Path) -> None:
+    for path in own_db.glob("audit*"):  # of the tests before
+        path.unlink()
     assert examine(own_db)["audit log"][:2] == ("good", "0 entries, none was changed")
     run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
     assert examine(own_db)["audit log"][:2] == ("good", "1 entries, none was changed")

@@ -1,16 +1,22 @@
 """What is erased is in no file of the database any more."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from reidsearch.audit.log import record
 from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.lock import writing
+from reidsearch.store.opening import open_to_read
+from reidsearch.store.swap import swapping
 from reidsearch.types import Filter, Records
 from tests.conftest import Ran, assert_refused, run
 
@@ -182,9 +188,12 @@ elif step.startswith("move"):
 elif step == "remove":
     swap._remove = dying(swap._remove, after=True)
 elif step == "clean":
-    def clean(*_): os._exit(9)
-    real = swap.shutil.rmtree
-    swap.shutil.rmtree = lambda p, **k: real(p, **k) if k or p.name != ".rebuilding" else clean()
+    remove = swap.shutil.rmtree
+    def clean(path, **options):
+        if path.name == ".rebuilding" and path.exists():
+            os._exit(9)
+        remove(path, **options)
+    swap.shutil.rmtree = clean
 with open_to_read(db) as store:
     people = store.sightings(Filter(frame=1))
 erase.erase(db, Erasure(people), {})
@@ -250,8 +259,6 @@ def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> No
 
 
 def test_erase_waits_for_nobody(own_db: Path) -> None:
-    from reidsearch.store.lock import writing
-
     with writing(own_db):
         ran = erase(own_db, "--crop", FIRST, "--yes")
     assert ran.code == 1
@@ -264,3 +271,43 @@ def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
     ran = run("erase", cwd=own_db.parent)
     assert (ran.code, "say what to erase" in ran.err) == (2, True)
     assert len(everything(own_db)) == 235
+
+
+def test_people_of_before_a_refresh_are_forgotten_too(sample: Path, tmp_path: Path) -> None:
+    """The log has ids of people whom their frame lost when it was done again."""
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    shutil.copy(sample / "frame_0041.jpg", gate / "frame_0041.jpg")
+    ingest = ("ingest", "gate", "--tiles", "off")
+    assert run(*ingest, cwd=tmp_path).code == 0
+    last = len(run("inspect", "frame", "gate:41", "--json", cwd=tmp_path).json["people"])
+    once = f"gate/gate:41:{last}"
+    run("search", "--id", once, cwd=tmp_path)
+    cv2.imwrite(str(gate / "frame_0041.jpg"), np.full((300, 300, 3), 200, np.uint8))
+    assert run(*ingest, "--refresh", cwd=tmp_path).code == 0
+    log = tmp_path / "db" / "audit.jsonl"
+    assert once in log.read_text()
+    assert erase(tmp_path / "db", "--camera", "gate", "--yes").code == 0
+    assert once not in log.read_text()
+
+
+def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
+    with open_to_read(own_db) as before:
+        found = before.sightings(Filter(frame=1))
+        assert erase(own_db, "--crop", FIRST, "--yes").code == 0
+        ids = [sighting.id for sighting in found]
+        record(own_db, "search", asked=FIRST, ids=ids, collection=before.collection)
+    last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
+    assert (last["asked"], last["ids"]) == (None, [])
+    assert "erased meanwhile" in last["about"]["ids"]
+    require_sound(own_db)
+
+
+def test_lock_is_held_all_through_a_swap(own_db: Path) -> None:
+    with writing(own_db):
+        with swapping(own_db) as made:
+            for name in ("chroma.sqlite3", "reidsearch.sqlite3"):
+                shutil.copy(own_db / name, made / name)
+        ran = erase(own_db, "--crop", FIRST, "--yes")
+    assert ran.code == 1
+    assert "another reidsearch is using" in ran.err

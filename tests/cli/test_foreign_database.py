@@ -144,7 +144,11 @@ def set_value(name: str, value: Any) -> Any:
         pytest.param(set_value("frame", "21"), id="frame-as-text"),
         pytest.param(set_value("crop_hash", "0" * 999), id="long-hash"),
         pytest.param(
-            in_chroma(lambda people, row: people.add(["stranger"], [[0.6] * 512], [row])),
+            in_chroma(
+                lambda people, row: people.add(
+                    ["pets09-s2l1/pets09-s2l1:21:99"], [[512**-0.5] * 512], [row]
+                )
+            ),
             id="stranger",
         ),
         pytest.param(
@@ -167,6 +171,13 @@ def test_rows_that_were_changed(own_db: Path, tmp_path: Path, change: Any) -> No
         assert_refused(run(*command, cwd=tmp_path), "doctor --repair")
     shutil.copytree(kept, own_db / "index")
     assert run("doctor", "--repair", cwd=tmp_path).code == 0
+    assert run(*SEARCH, "--json", cwd=tmp_path).json["matches"] == before
+
+
+def test_rows_under_no_name_of_ours(own_db: Path, tmp_path: Path) -> None:
+    before = run(*SEARCH, "--json", cwd=tmp_path).json["matches"]
+    in_chroma(lambda people, row: people.add(["stranger"], [[512**-0.5] * 512], [row]))(own_db)
+    shutil.rmtree(own_db / "index")
     assert run(*SEARCH, "--json", cwd=tmp_path).json["matches"] == before
 
 

@@ -1,5 +1,6 @@
 """Footage that changes, and footage that grows, through the command."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from reidsearch.store.chroma_store import open_chroma
 from tests.conftest import COMMAND, SAMPLE, assert_refused, run
 
 TIMEOUT_S = 120
@@ -58,8 +60,10 @@ def test_changed_frame_is_noticed_and_done_again_when_asked(gate: Path, tmp_path
 
 def test_file_that_was_only_touched_has_not_changed(gate: Path, tmp_path: Path) -> None:
     run(*INGEST, cwd=tmp_path)
-    os.utime(gate / "frame_0021.jpg")
+    os.utime(gate / "frame_0021.jpg", (1e9, 1e9))
     assert run(*INGEST, "--refresh", cwd=tmp_path).json["frames_changed"] == 0
+    with open_chroma(tmp_path / "db") as store:  # and is not read again the next time
+        assert dict(store.stamps(("gate", "gate")))[21].mtime_ns == 10**18
 
 
 def test_first_frame_that_changed_needs_refresh(gate: Path, tmp_path: Path) -> None:
@@ -153,6 +157,21 @@ def test_bad_frame_of_a_growing_folder_is_named_once(gate: Path, tmp_path: Path)
     assert "in 4 frames, 1 left out" in err
 
 
+def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_path: Path) -> None:
+    run(*INGEST, cwd=tmp_path)
+    os.utime(put(541, gate, like=21), (1e9, 1e9))
+    with watching(tmp_path, "--json") as process:
+        for number in (61, 81):
+            os.utime(put(number, gate), (1e9, 1e9))
+            wait_for(process, "new frames")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    report = json.loads(out)
+    assert (report["frames"], report["frames_changed"]) == (2, 1)
+    assert "1 frames have changed" in err
+    assert report["people"] == len(people_of(61, tmp_path)) + len(people_of(81, tmp_path))
+
+
 def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
     (tmp_path / "nameless").mkdir()
     shutil.copy(SAMPLE / "frame_0001.jpg", tmp_path / "nameless" / "face.jpg")
@@ -163,3 +182,6 @@ def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
     assert_refused(run(*watch, video, cwd=tmp_path), "--watch follows folders", code=2)
     assert_refused(run(*watch, gate, "--max-frames", 3, cwd=tmp_path), "--max-frames", code=2)
     assert_refused(run(*watch, "nameless", cwd=tmp_path), "have no numbers")
+    (tmp_path / "other" / "gate").mkdir(parents=True)
+    ran = run(*watch, "gate", "other/gate", cwd=tmp_path)
+    assert_refused(ran, "would both be named gate/gate")

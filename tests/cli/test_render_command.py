@@ -149,7 +149,7 @@ def test_footage_that_is_not_the_ingested(sample: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     shutil.copy(sample / "frame_0021.jpg", footage / "frame_0001.jpg")
     ran = run("render", "video", "--frame", "gate:1", cwd=tmp_path)
-    assert_refused(ran, "other footage")
+    assert_refused(ran, "is not what it was")
     ran = run("render", "sheet", "--frame", "gate:1", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert "frame_0001.jpg has changed since it was ingested" in ran.err

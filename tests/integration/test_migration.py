@@ -93,6 +93,13 @@ def test_old_database_that_may_not_be_written(
     assert_refused(ran, "read-only")
 
 
+def test_repair_brings_up_to_date(made_db: Path, schema_2: Path, tmp_path: Path) -> None:
+    shutil.rmtree(schema_2 / "index")
+    ran = run("doctor", "--repair", cwd=tmp_path)
+    assert (ran.code, "brought up to date" in ran.err) == (0, True), ran.err
+    assert whole(schema_2) == whole(made_db)
+
+
 @pytest.mark.parametrize(("schema", "words"), [(1, "older reidsearch"), (99, "newer reidsearch")])
 def test_schema_that_nobody_knows(schema_2: Path, tmp_path: Path, schema: int, words: str) -> None:
     shutil.rmtree(schema_2 / "index")

@@ -24,6 +24,7 @@ class MemoryStore:
     """See `reidsearch.store.WritableStore`."""
 
     is_exact = True
+    collection = "memory"
 
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance
@@ -59,6 +60,12 @@ class MemoryStore:
         self._sources[key] = replace(known, frames=left, people=known.people - len(gone))
         for number in frames:
             del self._stamps[key][number]
+
+    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+        self._stamps[key].update(stamps)
+
+    def written(self) -> tuple[int, int]:
+        raise NotImplementedError
 
     def stamps(self, key: tuple[str, str]) -> list[tuple[int, FileStamp]]:
         return [(n, stamp) for n, stamp in sorted(self._stamps.get(key, {}).items()) if stamp]

@@ -299,7 +299,7 @@ def test_erased_ids_leave_no_trace_and_all_else_still_shows(tmp_path: Path) -> N
     entries, _ = read_entries(tmp_path)
     gone = {"gate/monday:20:1", "gate/monday:3:1"}
     sealed = [one for entry in entries for one in (entry.asked, *entry.ids) if one[0] in gone]
-    assert redact(tmp_path, gone) == len(sealed) == 6
+    assert redact(tmp_path, gone.__contains__) == len(sealed) == 6
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for id_, salt in sealed:
         assert id_.encode() not in files
@@ -309,7 +309,7 @@ def test_erased_ids_leave_no_trace_and_all_else_still_shows(tmp_path: Path) -> N
     assert verdict.head == noted
     shown = [[name_of(one) for one in entry.ids] for entry in read_entries(tmp_path)[0]]
     assert shown == [[PEOPLE[0], ERASED, PEOPLE[2]]] * 5
-    assert redact(tmp_path, gone) == 0
+    assert redact(tmp_path, gone.__contains__) == 0
     fill(tmp_path, 1)
     assert verify(tmp_path).entries == 6
 
@@ -328,7 +328,7 @@ def test_erased_ids_leave_no_trace_and_all_else_still_shows(tmp_path: Path) -> N
 
 
 def test_nothing_to_erase_from(tmp_path: Path) -> None:
-    assert redact(tmp_path, {PEOPLE[0]}) == 0
+    assert redact(tmp_path, {PEOPLE[0]}.__contains__) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -336,7 +336,7 @@ def test_erasing_leaves_no_unfinished_line_with_ids(tmp_path: Path) -> None:
     fill(tmp_path)
     with (tmp_path / AUDIT_FILE).open("a") as file:
         file.write('{"asked":["gate/monday:20:1"')
-    assert redact(tmp_path, {"gate/monday:20:1"}) == 5
+    assert redact(tmp_path, {"gate/monday:20:1"}.__contains__) == 5
     assert b"gate/monday:20:1" not in (tmp_path / AUDIT_FILE).read_bytes()
     assert verify(tmp_path) == verify(tmp_path, verify(tmp_path).head)
     assert verify(tmp_path).notes == ()
@@ -418,7 +418,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(StoreError, match="cannot be written: No space left"):
             fill(tmp_path, 1)
         with pytest.raises(StoreError, match="No space left"):
-            redact(tmp_path, set(PEOPLE))
+            redact(tmp_path, set(PEOPLE).__contains__)
     assert verify(tmp_path).problem == ""
     assert verify(tmp_path).erased == 0
     fill(tmp_path, 1)

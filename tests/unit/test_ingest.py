@@ -52,8 +52,8 @@ class Footage:
                     self._paint(number, people), number, f"/f/{number}.png", self._stamp(number)
                 )
 
-    def has_changed(self, number, stamp):
-        return stamp != self._stamp(number)
+    def stamp(self, number, _known):
+        return self._stamp(number)
 
     def _stamp(self, number):
         return FileStamp(1, 2, "edited" if number in self.edited else "as it was")
