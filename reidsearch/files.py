@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import stat
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,18 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def copy_sqlite(path: Path, to: Path) -> None:
+    """Copy a SQLite file as it is at one moment, while others read or write it.
+
+    What a killed writer left half done is played back first; raises sqlite3.Error.
+    """
+    with (
+        closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as source,
+        closing(sqlite3.connect(to)) as copy,
+    ):
+        source.backup(copy)
 
 
 def require_writable(out: Path, *suffixes: str, kept: Sequence[Path] = ()) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reidsearch.types import Detections
 
 _MOST_BYTES = 1 << 29
+_MOST_SCANS = 100  # a progressive JPEG has ten; each goes over the whole picture, for some bytes
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 cv2.utils.logging.setLogLevel(
@@ -59,8 +60,11 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
     """Decode what `read_file` read; see `read_image`."""
     if not data:
         raise ImageError(f"cannot decode {path}: the file is empty")
-    if _is_cut_jpeg(data) or _is_cut_png(data):
+    scans = _count_scans(data) if data.startswith(b"\xff\xd8") else None
+    if scans == 0 or _is_cut_png(data):
         raise ImageError(f"cannot decode {path}: the file is cut short")
+    if scans is not None and scans > _MOST_SCANS:
+        raise ImageError(f"cannot decode {path}: it is drawn over {scans:,} times")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -70,23 +74,21 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _is_cut_jpeg(data: bytes) -> bool:
-    """Whether a JPEG ends before its end-of-image marker; OpenCV would fill the rest with grey.
+def _count_scans(data: bytes) -> int:
+    """How many scans a JPEG has; none when it is cut, which OpenCV would fill with grey.
 
     Segments (ITU-T T.81, B.1.1) are stepped over up to the first scan, since a thumbnail in one of
     them has markers of its own. Compressed data holds no FF D9, so the first one from there on
     is the end, whatever a camera has written after it.
     """
-    if not data.startswith(b"\xff\xd8"):
-        return False
     at = 2
     while data[at : at + 1] == b"\xff":
         if data[at + 1 : at + 2] == b"\xda":
-            return data.find(b"\xff\xd9", at) < 0
+            return data.count(b"\xff\xda", at, max(at, data.find(b"\xff\xd9", at)))
         # A marker and its segment's length, or an FF that only fills up.
         fills = data[at + 1 : at + 2] == b"\xff"
         at += 1 if fills else 2 + int.from_bytes(data[at + 2 : at + 4])
-    return at >= len(data)
+    return 0 if at >= len(data) else 1  # what is no JPEG is the decoder's to refuse
 
 
 def _is_cut_png(data: bytes) -> bool:

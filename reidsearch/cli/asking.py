@@ -190,7 +190,11 @@ class AskedSearch(AskedPerson):
         typer.Option(help="What the distances to several pictures become."),
     ] = "min"
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Ask Chroma's graph instead of the exact index.")
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Ask Chroma's graph, whose files nobody checks, not the exact index.",
+        ),
     ] = False
 
     def grouping(self) -> Grouping:

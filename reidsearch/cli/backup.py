@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
+from reidsearch.cli.progress import working
 
 
 def backup(
@@ -17,13 +18,14 @@ def backup(
     db: Db = DEFAULT_DB,
     json: Json = False,
 ) -> None:
-    """Copy a database into one file with checksums; others may search it meanwhile."""
+    """Copy a database into one file with checksums; others may search or write it meanwhile."""
     from reidsearch.files import require_writable
     from reidsearch.render.table import format_bytes
     from reidsearch.store.backup import write_backup
 
     require_writable(out, ".zip")
-    size = write_backup(db, out)
+    with working("copying") as step:
+        size = write_backup(db, out, step)
     if json:
         print_json({"out": str(out), "bytes": size})
     else:

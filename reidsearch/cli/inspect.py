@@ -34,7 +34,7 @@ def inspect(
     what: Annotated[
         What,
         typer.Argument(
-            help="The whole database, its sources, one frame, one stored person, or who wrote it."
+            help="The whole database, its sources, a frame, a stored person, or what wrote it."
         ),
     ] = What.DATABASE,
     address: Annotated[
@@ -48,7 +48,7 @@ def inspect(
     if (address is not None) != (what in (What.FRAME, What.CROP)):
         raise UsageError(
             f"inspect {what} takes {'no' if address is not None else 'an'} address",
-            hint="inspect, inspect sources, inspect frame SOURCE:N, inspect crop ID",
+            hint="inspect, inspect sources, inspect runs, inspect frame SOURCE:N, inspect crop ID",
         )
     with open_db(db) as gallery:
         store = gallery.store

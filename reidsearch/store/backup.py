@@ -8,15 +8,15 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from reidsearch import __version__
 from reidsearch.audit.log import locked
-from reidsearch.errors import StoreError
-from reidsearch.files import require_regular, resolve, whole_file
+from reidsearch.errors import DatabaseBusyError, StoreError
+from reidsearch.files import copy_sqlite, require_regular, resolve, whole_file
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.layout import (
     AUDIT_FILE,
@@ -31,7 +31,11 @@ from reidsearch.store.layout import (
     require_database,
 )
 from reidsearch.store.lock import reading
+from reidsearch.store.rebuild import copy_live
 from reidsearch.store.swap import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
@@ -40,18 +44,36 @@ _README = "README.md"
 _PIECE_BYTES = 1 << 20
 
 
-def write_backup(folder: Path, out: Path) -> int:
-    """Copy a database, which others may read meanwhile, and return how many bytes it has.
+def write_backup(
+    folder: Path, out: Path, on_step: Callable[[int, int], None] = lambda _done, _total: None
+) -> int:
+    """Copy a database, which others may read or write meanwhile; return how many bytes it has.
+
+    Beside a writer, what it has confirmed is written anew and packed, as Chroma's files change.
+
+    Args:
+        folder: the database.
+        out: the file to write.
+        on_step: called with rows done and to do while a database is written anew.
 
     Raises:
-        StoreError: there is no database, or the file cannot be written.
-        DatabaseBusyError: another process writes the database.
+        StoreError: there is no database, it is damaged, or the file cannot be written.
+        DatabaseBusyError: another process writes the database, and it has no index yet.
     """
     settle(folder)
     require_database(folder)
     try:
-        with reading(folder), whole_file(out.resolve()) as partial:
-            return _pack(folder, partial)
+        with ExitStack() as held:
+            try:
+                held.enter_context(reading(folder))
+            except DatabaseBusyError as busy:
+                out_folder = out.resolve().parent
+                made = tempfile.TemporaryDirectory(dir=out_folder, prefix=".backing-up-")
+                try:
+                    folder = _copy_live(folder, Path(held.enter_context(made)), on_step)
+                except DamagedIndexError:
+                    raise busy from None
+            return _pack(folder, held.enter_context(whole_file(out.resolve())))
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"cannot back {folder} up to {out}: {reason}") from error
@@ -120,26 +142,28 @@ def _pack(folder: Path, out: Path) -> int:
     return sum(file["size"] for file in files)
 
 
-def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
-    """Copy what cannot be read as it lies there, by name.
+def _copy_live(folder: Path, made: Path, on_step: Callable[[int, int], None]) -> Path:
+    copy_live(folder, made, on_step)
+    _copy_audit_log(folder, made)
+    return made
 
-    SQLite copies its files itself: what a killed writer left half done is played back. Searches go
-    on meanwhile, so the audit log and its head are taken of one moment.
-    """
+
+def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
+    """Copy what cannot be read as it lies there, by name."""
     for name in (DATABASE_FILE, JOURNAL_FILE):
-        uri = f"{(folder / name).resolve().as_uri()}?mode=rw"
-        with (
-            closing(sqlite3.connect(uri, uri=True)) as source,
-            closing(sqlite3.connect(temporary / name)) as copy,
-        ):
-            source.backup(copy)
+        copy_sqlite(folder / name, temporary / name)
+    _copy_audit_log(folder, temporary)
+    return {path.name: path for path in temporary.iterdir()}
+
+
+def _copy_audit_log(folder: Path, to: Path) -> None:
+    """Copy the log and its head as they are at one moment: searches go on."""
     with ExitStack() as held:
         with suppress(OSError):  # nobody writes to a folder that is read-only
             held.enter_context(locked(folder))
         for name in (AUDIT_FILE, AUDIT_HEAD_FILE):
             if (folder / name).exists():
-                shutil.copyfile(folder / name, temporary / name)
-    return {path.name: path for path in temporary.iterdir()}
+                shutil.copyfile(folder / name, to / name)
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:

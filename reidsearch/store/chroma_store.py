@@ -48,6 +48,7 @@ from reidsearch.store.layout import (
     OWNER_FILE,
     REPAIR_HINT,
     SCHEMA,
+    explain,
     has_database,
     require_database,
 )
@@ -272,12 +273,11 @@ def open_chroma(
         prepare(folder)
     with ExitStack() as held:
         try:
-            lock = writing(folder, wait_s, on_note) if writes else reading(folder)
-            held.enter_context(lock)
+            held.enter_context(writing(folder, wait_s, on_note) if writes else reading(folder))
             if writes:
                 settle_held(folder)
-        except (sqlite3.Error, OSError) as error:
-            raise _explain(error, folder) from error
+        except OSError as error:
+            raise explain(error, folder) from error
         store = open_held(folder, create, writes=writes, on_step=on_step, on_note=on_note)
         yield held.enter_context(store)
 
@@ -313,7 +313,7 @@ def open_held(
             if writes:
                 store.recover(on_step)
         except (sqlite3.Error, OSError) as error:
-            raise _explain(error, folder) from error
+            raise explain(error, folder) from error
         yield store
 
 
@@ -331,7 +331,7 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _explain(error, folder) from error
+        raise explain(error, folder) from error
 
 
 @contextmanager
@@ -345,12 +345,12 @@ def _open_client(folder: Path) -> Iterator[Client]:
         )
         opened = cast("Client", chromadb.PersistentClient(folder, settings))
     except (ChromaError, ValueError) as error:
-        raise _explain(error, folder) from error
+        raise explain(error, folder) from error
     with opened as client:
         try:
             yield client
         except ChromaError as error:
-            raise _explain(error, folder) from error
+            raise explain(error, folder) from error
 
 
 def _open_collection(
@@ -387,12 +387,3 @@ def _open_journal(collection: chromadb.Collection, folder: Path) -> AbstractCont
         with whole_file(folder / JOURNAL_FILE) as partial:
             create_journal(partial, str(collection.id))
     return open_journal(folder)
-
-
-def _explain(error: Exception, folder: Path) -> StoreError:
-    if "readonly" in str(error) or isinstance(error, PermissionError):
-        return StoreError(
-            f"the database folder {folder} is read-only",
-            hint="Chroma needs to write even for a search; copy the folder, or change its rights",
-        )
-    return StoreError(f"the database in {folder} does not work: {error}")

@@ -180,6 +180,7 @@ class Journal:
 
     def begin(self, source: SourceRecord, frames: Iterable[int]) -> None:
         """Say that rows of these frames are about to be written; a new source is recorded."""
+        self._begin_run()
         info = source.info
         record = json.dumps({"info": asdict(info), "settings": asdict(source.settings)})
         with self._db:
@@ -196,7 +197,10 @@ class Journal:
         """Let pending frames and their rows count, and return the new generation."""
         source, sums = self._id(key), checksum_rows(key, frames, records)
         with self._db:
-            self._count_run(len(frames), len(records))
+            self._db.execute(
+                "UPDATE runs SET frames = frames + ?, people = people + ? WHERE id = ?",
+                (len(frames), len(records), self._run),
+            )
             now_s = time.time()
             self._db.executemany(
                 "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -254,15 +258,14 @@ class Journal:
                     (_now(), outcome, self._run),
                 )
 
-    def _count_run(self, frames: int, people: int) -> None:
-        if self._run is None:
-            self._run = self._db.execute(
+    def _begin_run(self) -> None:
+        if self._run is not None:
+            return
+        with self._db:
+            run = self._db.execute(
                 "INSERT INTO runs (started, version) VALUES (?, ?)", (_now(), __version__)
             ).lastrowid
-        self._db.execute(
-            "UPDATE runs SET frames = frames + ?, people = people + ? WHERE id = ?",
-            (frames, people, self._run),
-        )
+        self._run = run
 
     def _id(self, key: Key) -> int | None:
         row = self._db.execute("SELECT id FROM sources WHERE camera = ? AND name = ?", key)

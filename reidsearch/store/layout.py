@@ -74,6 +74,16 @@ def require_database(folder: Path) -> None:
         raise StoreError(f"there is no database in {folder}", hint=_HINT)
 
 
+def explain(error: Exception, folder: Path) -> StoreError:
+    """Say what kept us from using a database."""
+    if "readonly" in str(error) or isinstance(error, PermissionError):
+        return StoreError(
+            f"the database folder {folder} is read-only",
+            hint="Chroma needs to write even for a search; copy the folder, or change its rights",
+        )
+    return StoreError(f"the database in {folder} does not work: {error}")
+
+
 def size_on_disk(folder: Path) -> int:
     """Bytes of all files in a database folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -11,16 +11,16 @@ import os
 import socket
 import sqlite3
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from filelock import ReadWriteLock, Timeout
 
-from reidsearch.errors import DatabaseBusyError
+from reidsearch.errors import DatabaseBusyError, StoreError
 from reidsearch.files import whole_file
-from reidsearch.store.layout import LOCK_FILE, OWNER_FILE
+from reidsearch.store.layout import LOCK_FILE, OWNER_FILE, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +51,8 @@ class Owner:
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
     """Keep writers out; raises DatabaseBusyError when there is one."""
-    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
-    try:
-        with lock.read_lock(WAIT_S):
-            yield
-    except Timeout:
-        raise _busy(folder) from None
+    with _held(folder, _lock(folder).read_lock(WAIT_S)):
+        yield
 
 
 @contextmanager
@@ -73,32 +69,49 @@ def writing(
     Raises:
         DatabaseBusyError: others are in.
     """
-    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
-    try:
-        with lock.write_lock(wait_s):
-            last = _read_owner(folder)
-            if last is not None:
-                on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
-            note = folder / OWNER_FILE
-            with whole_file(note) as partial:
-                partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
-            try:
-                yield
-            finally:
-                note.unlink(missing_ok=True)
-    except Timeout:
-        raise _busy(folder) from None
+    with _held(folder, _lock(folder).write_lock(wait_s)):
+        last = _read_owner(folder)
+        if last is not None:
+            on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
+        note = folder / OWNER_FILE
+        with whole_file(note) as partial:
+            partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
 
 
 def is_being_written(folder: Path) -> bool:
     """Whether another process keeps readers out; not where nobody may write."""
     try:
-        with ReadWriteLock(folder / LOCK_FILE, is_singleton=False).read_lock(0):
+        with _lock(folder).read_lock(0):
             return False
     except Timeout:
         return True
     except (OSError, sqlite3.Error):  # a folder that may not be written
         return False
+
+
+def _lock(folder: Path) -> ReadWriteLock:
+    return ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
+
+
+@contextmanager
+def _held(folder: Path, lock: AbstractContextManager[None]) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except Timeout:
+            raise _busy(folder) from None
+        except (OSError, sqlite3.OperationalError) as error:
+            raise explain(error, folder) from error
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{folder / LOCK_FILE} is no lock: {error}",
+                hint="delete it, when no other reidsearch is at work there",
+            ) from error
+        yield
 
 
 def _this_process() -> Owner:

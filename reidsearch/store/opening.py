@@ -50,7 +50,7 @@ def open_to_read(
     settle(folder)
     require_database(folder)
     try:
-        store = _open_in_step(folder)
+        store = open_index(folder)
     except DamagedIndexError as damage:
         problem = _mend(folder, on_step, on_problem)
         if problem:
@@ -77,15 +77,19 @@ def _mend(folder: Path, on_step: Callable[[int, int], None], on_note: Callable[[
 def _reopen(folder: Path) -> IndexStore:
     """Open the index that was mended just now."""
     try:
-        return _open_in_step(folder)
+        return open_index(folder)
     except DamagedIndexError as error:
         raise StoreError(f"the exact index of {folder} cannot be used: {error}") from error
 
 
-def _open_in_step(folder: Path) -> IndexStore:
-    """Open the index of the state that the journal tells of; see `_try_to_open`.
+def open_index(folder: Path) -> IndexStore:
+    """Open the exact index of the state that the journal tells of.
 
     While another process writes, files may be taken away between two looks: then it looks again.
+
+    Raises:
+        DamagedIndexError: the index is missing, damaged, or of another state of the database.
+        StoreError: the journal is damaged.
     """
     for _ in range(_TRIES):
         try:
@@ -98,12 +102,6 @@ def _open_in_step(folder: Path) -> IndexStore:
 
 
 def _try_to_open(folder: Path) -> IndexStore:
-    """Open the index if it is whole and in step.
-
-    Raises:
-        DamagedIndexError: the index is missing, damaged, or of another state of the database.
-        StoreError: the journal is damaged.
-    """
     if not (folder / JOURNAL_FILE).exists():  # before there were journals, or none was made yet
         raise DamagedIndexError("the database has no journal")
     manifest = read_manifest(folder / FOLDER)

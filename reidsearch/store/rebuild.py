@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import SchemaError, StoreError
+from reidsearch.files import copy_sqlite
 from reidsearch.store.checking import FRAMES_AT_ONCE, check, in_parts
 from reidsearch.store.chroma_store import open_held
 from reidsearch.store.index_file import (
@@ -19,13 +22,13 @@ from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import open_journal, read_state
 from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, require_database
 from reidsearch.store.lock import WAIT_S, writing
+from reidsearch.store.opening import open_index
 from reidsearch.store.probe import BrokenChromaError, probe
 from reidsearch.store.swap import settle, settle_held, swapping
 from reidsearch.types import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence, Set
-    from pathlib import Path
 
     from reidsearch.store.checking import Readable
     from reidsearch.store.journal import Journal
@@ -79,6 +82,38 @@ def erase_rows(
             with open_held(made) as new:
                 new.take_history(folder)
             on_made()
+
+
+def copy_live(folder: Path, made: Path, on_step: OnStep) -> None:
+    """Write to a new database what is confirmed of one that another process writes meanwhile.
+
+    Args:
+        folder: the database, of which the exact index is read.
+        made: an empty folder.
+        on_step: called with rows done and to do.
+
+    Raises:
+        DamagedIndexError: there is no index that could be read meanwhile.
+        StoreError: the database is damaged, or frames were done again under our hands.
+    """
+    index = open_index(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        then = Path(temporary)
+        copy_sqlite(folder / JOURNAL_FILE, then / JOURNAL_FILE)
+        with open_journal(then) as journal:
+            have = {record.info.key: record.frames for record in index.sources()}
+            ahead = {
+                key: record.frames - have.get(key, frozenset())
+                for key, record in journal.sources().items()
+            }
+            lost = _copy(journal, [index], made, Gone(ahead), on_step)
+        if lost:
+            raise StoreError(
+                f"{lost} frames are not what was stored, or were done again meanwhile",
+                hint="try again; if that does not help, `reidsearch doctor`",
+            )
+        with open_held(made) as new:
+            new.take_history(then)
 
 
 def repair(folder: Path, on_step: OnStep) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -72,7 +71,7 @@ def settle(folder: Path) -> None:
     try:
         with writing(folder):
             settle_held(folder)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise StoreError(f"{folder} was left half way, and cannot be moved: {error}") from error
 
 

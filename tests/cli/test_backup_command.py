@@ -1,15 +1,24 @@
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from reidsearch.errors import StoreError
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_file import read_manifest
+from reidsearch.store.journal import read_state
 from reidsearch.store.lock import writing
+from reidsearch.types import Filter
 from tests.conftest import assert_refused, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
@@ -45,7 +54,43 @@ def test_what_is_restored_is_what_was_there(made_db: Path, backup: Path, tmp_pat
         assert len(store) == 235
 
 
+def has_frames(db: Path) -> bool:
+    with suppress(StoreError):
+        return read_state(db).generation > 0
+    return False
+
+
+def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
+    """What was confirmed, and an ingest can go on from there."""
+    ingest = ("ingest", sample, "--fps", 10, "--every", 2, "--tiles", "off")
+    command = [sys.executable, "-m", "reidsearch", *map(str, ingest), "--watch"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as writer:
+        try:
+            while not has_frames(tmp_path / "db"):
+                assert writer.poll() is None
+                time.sleep(0.1)
+            run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
+            ran = run("backup", "b.zip", cwd=tmp_path)
+            assert ran.code == 0, ran.err
+            assert writer.poll() is None
+        finally:
+            writer.send_signal(signal.SIGINT)
+            writer.communicate()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
+    assert run("restore", "b.zip", "--db", "new", cwd=tmp_path).code == 0
+    doctor = run("doctor", "--db", "new", "--json", cwd=tmp_path)
+    assert doctor.code == 0, doctor.out
+    assert run("audit", "verify", "--db", "new", cwd=tmp_path).code == 0
+    assert run(*ingest, "--db", "new", cwd=tmp_path).code == 0
+    assert run(*ingest, cwd=tmp_path).code == 0
+    with open_chroma(tmp_path / "db") as undisturbed, open_chroma(tmp_path / "new") as new:
+        theirs, ours = undisturbed.scan(Filter()), new.scan(Filter())
+    assert ours.sightings == theirs.sightings
+    assert np.array_equal(ours.embeddings.vectors, theirs.embeddings.vectors)
+
+
 def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Path) -> None:
+    shutil.rmtree(own_db / "index")
     with writing(own_db):
         assert_refused(run("backup", "b.zip", cwd=tmp_path), "another reidsearch")
     assert_refused(run("backup", "b.tar", cwd=tmp_path), "b.tar", ".zip")

@@ -98,6 +98,21 @@ def test_footage_of_others_is_in_no_backup(own_db: Path, victim: Path, tmp_path:
     assert_refused(run("backup", "b.zip", cwd=tmp_path), "no regular file")
 
 
+def test_lock_that_is_none(own_db: Path, tmp_path: Path) -> None:
+    (own_db / "reidsearch.lock").write_bytes(b"\xff" * 9000)
+    for command in (
+        ("ingest", SAMPLE, "--fps", 10),
+        ("doctor",),
+        ("doctor", "--repair"),
+        ("backup", "b.zip"),
+        ("erase", "--source", "pets09-s2l1", "--yes"),
+    ):
+        ran = run(*command, cwd=tmp_path)
+        assert (ran.code, "Traceback" in ran.err) == (1, False), ran.err
+        assert "reidsearch.lock is no lock" in ran.err
+    assert run(*SEARCH, cwd=tmp_path).code == 0
+
+
 def test_journal_that_never_ends(own_db: Path, tmp_path: Path) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
     with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal:

@@ -56,6 +56,15 @@ def reasons(frames):
     return [frame.reason for frame in frames if not isinstance(frame, Frame)]
 
 
+def write_slow_bomb(path, scans=1000):
+    """A progressive JPEG whose last scan comes again and again."""
+    whole = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    data = whole[1].tobytes()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    path.write_bytes(data[:-2] + last * scans + data[-2:])
+    return path
+
+
 def write_bomb(path):
     """A picture of a few hundred bytes that says it holds ten gigapixels."""
     rows = zlib.compress(b"\0" * 100_000)

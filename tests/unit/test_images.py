@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from reidsearch.errors import ImageError
 from reidsearch.images import IMAGE_SUFFIXES, cut_crops, read_image, to_batch
 from tests.unit.builders import make_detections
-from tests.unit.small_footage import write_bomb
+from tests.unit.small_footage import write_bomb, write_slow_bomb
 
 LOSSLESS = [".png", ".bmp", ".tif"]
 LOSSY = [".jpg", ".webp"]
@@ -267,6 +267,13 @@ def test_picture_of_too_many_pixels(tmp_path):
     bomb = write_bomb(tmp_path / "bomb.png")
     with pytest.raises(ImageError, match=r"bomb\.png"):
         read_image(bomb)
+
+
+def test_picture_of_too_many_scans(tmp_path):
+    """Each costs some bytes, and the time that the whole picture takes."""
+    assert read_image(write_slow_bomb(tmp_path / "a.jpg", 5)).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="drawn over 1,0"):
+        read_image(write_slow_bomb(tmp_path / "a.jpg"))
 
 
 def test_file_of_too_many_bytes(tmp_path):
