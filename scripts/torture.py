@@ -1,6 +1,6 @@
 """Do to databases what power cuts, full disks, impatience and rot do, and see what is left of them.
 
-    python scripts/torture.py --kills 200 --flips 1000
+    python scripts/torture.py --kills 200 --flips 1000 --double-flips 200
 
 After each fault: does the database open, or explain itself; is all that was confirmed still there,
 and once; does search answer as in a database that nobody disturbed; does `doctor --repair` mend it?
@@ -48,7 +48,7 @@ class Row:
     Attributes:
         tried: how often.
         survived: everything was there and right at once, or after the same command again.
-        mended: after `doctor --repair`, or a restored index.
+        mended: after `doctor --repair`, and the same ingest where that gave frames up.
         lost: something was missing, wrong or doubled, or nothing answered.
         notes: what happened to those.
     """
@@ -72,6 +72,9 @@ def main(
     kills: Annotated[int, typer.Option(help="Times that an ingest is killed.")] = 200,
     erasures: Annotated[int, typer.Option(help="Times that an erase is killed.")] = 20,
     flips: Annotated[int, typer.Option(help="Bytes that are changed.")] = 1000,
+    double_flips: Annotated[
+        int, typer.Option(help="Bytes that are changed where the exact index is gone too.")
+    ] = 200,
     fills: Annotated[int, typer.Option(help="Disks that are too small.")] = 10,
     readers: Annotated[int, typer.Option(help="Searches beside an ingest.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the chances taken.")] = 0,
@@ -85,6 +88,7 @@ def main(
             shutil.copytree(SAMPLE, work / name, ignore=shutil.ignore_patterns("*.md"))
         began = time.monotonic()
         must("ingest", work / "whole", work)
+        must("search", work / "whole", work)
         torture = Torture(work, chance, time.monotonic() - began)
         faults = (
             lambda: [torture.kill_ingests(kills)],
@@ -92,6 +96,7 @@ def main(
             lambda: [torture.fill_disks(fills)],
             lambda: [torture.read_beside_a_writer(readers)],
             lambda: torture.flip_bytes(flips),
+            lambda: torture.flip_bytes(double_flips, with_index=False),
         )
         rows: list[Row] = []
         say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
@@ -210,19 +215,31 @@ class Torture:
             shutil.rmtree(db, ignore_errors=True)
         return row
 
-    def flip_bytes(self, times: int) -> list[Row]:
+    def flip_bytes(self, times: int, *, with_index: bool = True) -> list[Row]:
         """Change one byte of one file, and search; then let doctor mend what did not answer."""
-        files = sorted(p for p in (self._work / "whole").rglob("*") if p.stat().st_size)
-        files = [path for path in files if path.is_file()]
-        rows = {path: Row(f"byte changed: {kind_of(path)}") for path in files}
+        whole = self._work / "whole"
+        files = sorted(p for p in whole.rglob("*") if p.is_file() and p.stat().st_size)
+        if not with_index:
+            files = [path for path in files if not is_log(path) and path.parent.name != "index"]
+        what = "byte changed" if with_index else "index gone, byte changed"
+        rows = {path: Row(f"{what}: {kind_of(path)}") for path in files}
         for turn in range(times):
             path = files[turn % len(files)]
-            db = Path(shutil.copytree(self._work / "whole", self._work / "flipped"))
-            flip(db / path.relative_to(self._work / "whole"), self._chance)
-            outcome, note = self._look_at(db)
+            db = Path(shutil.copytree(whole, self._work / "flipped"))
+            if not with_index:
+                shutil.rmtree(db / "index")
+            flip(db / path.relative_to(whole), self._chance)
+            outcome, note = self._look_at_log(db) if is_log(path) else self._look_at(db)
             rows[path].count(outcome, note and f"{kind_of(path)}: {note}")
             shutil.rmtree(db)
         return [row for row in rows.values() if row.tried]
+
+    def _look_at_log(self, db: Path) -> tuple[str, str]:
+        """A log is right to be called wrong."""
+        state, problem = in_child(verify_log, db)
+        if state != "ok" or not problem:
+            return "lost", f"nobody says that the log was changed: {problem}"
+        return self._look_at(db)
 
     def _look_at(self, db: Path) -> tuple[str, str]:
         state, found = in_child(answers, db)
@@ -231,8 +248,10 @@ class Torture:
         if state != "error":
             return "lost", f"{state}: {found!r:.200}"
         mended, said = in_child(repair, db)
-        if mended == "ok" and in_child(answers, db) == ("ok", self._answers):
-            return "mended", found[:80]
+        if mended == "ok" and "ingest" in said:
+            run("ingest", db, self._work)
+        if mended == "ok" and in_child(contents, db) == ("ok", self._whole):
+            return "mended", f"{found[:80]}; repair: {said[:80]}"
         return "lost", f"{found[:100]}; repair: {said!r:.200}"
 
 
@@ -325,8 +344,17 @@ def repair(db: Path) -> str:
     return mend(db, lambda _done, _total: None)
 
 
+def verify_log(db: Path) -> str:
+    """As `audit verify`."""
+    from reidsearch.audit.reading import verify
+
+    return verify(db).problem
+
+
 def arguments(command: str, db: Path) -> list[str]:
     """The command that is disturbed."""
+    if command == "search":
+        return [str(COMMAND), "search", "--id", QUERIES[0], "--db", str(db)]
     if command == "erase":
         return [str(COMMAND), "erase", "--camera", "north", "--yes", "--db", str(db)]
     return [str(COMMAND), "ingest", *SOURCES, "--fps", "10", "--db", str(db)]
@@ -378,6 +406,11 @@ def flip(path: Path, chance: random.Random) -> None:
         old = file.read(1)[0]
         file.seek(at)
         file.write(bytes([old ^ chance.randrange(1, 256)]))
+
+
+def is_log(path: Path) -> bool:
+    """Whether it is of the audit log."""
+    return path.name.startswith("audit.")
 
 
 def kind_of(path: Path) -> str:

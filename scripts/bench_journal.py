@@ -1,0 +1,82 @@
+"""Measure which share of an ingest the journal and the lock take.
+
+Ingest stores while it detects and embeds, so the share of the time that passes is less still.
+
+usage: python scripts/bench_journal.py VIDEO [--frames N] [--rounds R]
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from bench_tools import machine
+
+from reidsearch import SourceOptions, open_gallery, open_source
+from reidsearch.store import chroma_store
+from reidsearch.store.journal import Journal
+from reidsearch.store.lock import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALLS = ("begin", "confirm", "pending", "sources", "stamps", "swept", "end_run")
+
+
+def main(
+    source: Path,
+    frames: Annotated[int, typer.Option(help="Frames of the source to ingest.")] = 300,
+    rounds: Annotated[int, typer.Option(help="Ingests of them.")] = 3,
+) -> None:
+    """Print one line for each round, and their median."""
+    clock = Clock()
+    for name in CALLS:
+        setattr(Journal, name, clock.timed(getattr(Journal, name)))
+    chroma_store.create_journal = clock.timed(chroma_store.create_journal)
+    shares = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as db:
+            clock.seconds = 0.0
+            with open_gallery(db, write=True) as gallery:
+                report = gallery.ingest(open_source(source, SourceOptions(max_frames=frames)))
+            lock_s = time_lock(Path(db))
+        shares.append((clock.seconds + lock_s) / report.seconds)
+        print(
+            f"{report.frames} frames, {report.people} people in {report.seconds:.1f} s: journal "
+            f"{clock.seconds * 1000:.0f} ms, lock {lock_s * 1000:.1f} ms, {shares[-1]:.2%}"
+        )
+    print(f"{machine()}: {statistics.median(shares):.2%}")
+
+
+class Clock:
+    """Adds up how long functions took."""
+
+    seconds = 0.0
+
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time counted."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
+
+        return call
+
+
+def time_lock(db: Path) -> float:
+    """Take it and give it back, as each ingest does once."""
+    started = time.perf_counter()
+    with writing(db):
+        pass
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    typer.run(main)
