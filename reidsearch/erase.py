@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reidsearch.audit.log import record, redact
+from reidsearch.audit.log import locked, record, redact
 from reidsearch.errors import StoreError, UsageError
 from reidsearch.store.journal import read_stored_before
-from reidsearch.store.lock import FOREVER, WAIT_S
+from reidsearch.store.layout import require_database
+from reidsearch.store.lock import FOREVER, writing
 from reidsearch.store.rebuild import Gone, erase_rows
 from reidsearch.types import Filter
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from reidsearch.provenance import SourceRecord
     from reidsearch.search import Query
     from reidsearch.store import Store
+    from reidsearch.store.journal import State
     from reidsearch.types import Sighting
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -118,13 +121,19 @@ def choose_people(
     return [*found.values()]
 
 
+def wait_for_others(folder: Path) -> None:
+    """Wait until no other process uses a database."""
+    require_database(folder)
+    with writing(folder, FOREVER):
+        pass
+
+
 def erase(
     folder: Path,
+    seen: State,
     erasure: Erasure,
     about: Mapping[str, Any],
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    *,
-    wait: bool = False,
 ) -> None:
     """Write the database anew without what is to be erased, and say so in its audit log.
 
@@ -133,23 +142,26 @@ def erase(
 
     Args:
         folder: the database.
+        seen: the state of the database in which `erasure` was chosen.
         erasure: what is to go.
         about: for the log: what was asked for.
         on_step: called with rows done and to do.
-        wait: for other processes that use it.
 
     Raises:
-        StoreError: the database is damaged or may not be written, or there is no room for another.
+        StoreError: the database was changed since, is damaged or may not be written, or there is no
+            room for another.
         DatabaseBusyError: others use it.
     """
+    with ExitStack() as held:
 
-    def log() -> None:
-        record(folder, "erase", about=about)
-        redact(folder, erasure.has)
+        def log() -> None:
+            # Kept until the new database is in its place: a search that is under way then finds
+            # another one, and leaves out ids.
+            held.enter_context(locked(folder))
+            record(folder, "erase", about=about)
+            redact(folder, erasure.has)
 
-    wait_s = FOREVER if wait else WAIT_S
-    erase_rows(folder, Gone(erasure.frames, erasure.ids), on_step, log, wait_s)
-    redact(folder, erasure.has)  # a search that was under way may have added to the log
+        erase_rows(folder, seen, Gone(erasure.frames, erasure.ids), on_step, log)
 
 
 def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:

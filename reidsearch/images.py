@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 # A small file can hold a picture that fills all memory; OpenCV's own limit is a gigapixel.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from reidsearch.types import Detections
 
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # but stuffed bytes, fill and restarts
 _MOST_BYTES = 1 << 29
 _MOST_SCANS = 100  # a progressive JPEG has ten; each goes over the whole picture, for some bytes
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -77,18 +79,17 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
 def _count_scans(data: bytes) -> int:
     """How many scans a JPEG has; none when it is cut, which OpenCV would fill with grey.
 
-    Segments (ITU-T T.81, B.1.1) are stepped over up to the first scan, since a thumbnail in one of
-    them has markers of its own. Compressed data holds no FF D9, so the first one from there on
-    is the end, whatever a camera has written after it.
+    Segments (ITU-T T.81, B.1.1) are stepped over, since they may hold anything, a thumbnail with
+    markers of its own too. What a camera has written after the end does not count.
     """
-    at = 2
-    while data[at : at + 1] == b"\xff":
-        if data[at + 1 : at + 2] == b"\xda":
-            return data.count(b"\xff\xda", at, max(at, data.find(b"\xff\xd9", at)))
-        # A marker and its segment's length, or an FF that only fills up.
-        fills = data[at + 1 : at + 2] == b"\xff"
-        at += 1 if fills else 2 + int.from_bytes(data[at + 2 : at + 4])
-    return 0 if at >= len(data) else 1  # what is no JPEG is the decoder's to refuse
+    at, scans = 2, 0
+    while found := _JPEG_MARKER.search(data, at):
+        marker, at = found[0][1], found.end()
+        if marker == 0xD9:  # the end of the picture
+            return scans
+        scans += marker == 0xDA
+        at += int.from_bytes(data[at : at + 2])
+    return 0
 
 
 def _is_cut_png(data: bytes) -> bool:

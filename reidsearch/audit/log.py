@@ -56,7 +56,7 @@ def record(
         vectors: `(Q, D)` float32, what is searched for.
         about: filters and options, values of JSON. No ids: they could not be erased there.
         ids: of the people shown.
-        collection: see `Store.collection`. Where it is not the database's any more, people may have
+        collection: that of `Store.state`. Where it is not the database's any more, people may have
             been erased since they were found: then no id is recorded.
 
     Raises:
@@ -132,8 +132,12 @@ def redact(folder: Path, is_gone: Callable[[str], bool]) -> int:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep others from writing the log; OSError when they do for seconds, or it is read-only."""
-    with FileLock(folder / AUDIT_LOCK_FILE, _WAIT_S, poll_interval=_POLL_S):
+    """Keep others from writing the log, who keeps it already may again.
+
+    Raises OSError when others write for seconds, or the log is read-only.
+    """
+    path = folder.resolve() / AUDIT_LOCK_FILE
+    with FileLock(path, _WAIT_S, poll_interval=_POLL_S, is_singleton=True):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +41,8 @@ class _Group(TyperGroup):
         _hide_variables(self)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
+        """Run a command; `kill` ends it as Ctrl-C does."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except ReidsearchError as error:

@@ -134,7 +134,7 @@ class AskedPerson:
             vectors=query.vectors,
             about=given,
             ids=ids,
-            collection=gallery.store.collection,
+            collection=gallery.store.state.collection,
         )
 
 

@@ -75,7 +75,10 @@ def erase(
             hint="--crop, --camera, --source, --older-than, or a person and --max-distance",
         )
     age_s = None if older_than is None else erasing.parse_age(older_than)
+    if wait:
+        erasing.wait_for_others(asked.db)
     with asked.open() as gallery:
+        seen = gallery.store.state
         if crop:
             erasure = _choose_crops(gallery, crop)
         else:
@@ -101,7 +104,7 @@ def erase(
     }
     given = {name: value for name, value in about.items() if value is not None}
     with working("erasing") as step:
-        erasing.erase(asked.db, erasure, given, step, wait=wait)
+        erasing.erase(asked.db, seen, erasure, given, step)
     say(f"erased from {escape(str(asked.db))}; footage, and backups made before, still show them")
 
 

@@ -151,6 +151,8 @@ def ingest(
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
         warn(f"{changed} frames have changed since they were ingested: --refresh does them again")
+    if not watch:
+        _require_decoded(reports)
     _finish(reports, db, boxes, profile=profile, json=json)
 
 
@@ -173,7 +175,9 @@ def _ingest_rounds(
     with suppress(KeyboardInterrupt):  # in the middle of a round
         for source in folders:
             report = gallery.ingest(source, progress.step, refresh=refresh)
-            changed[source.info.key] = report.frames_changed
+            # Done again they were other ones in each round; only counted they are the same.
+            before = changed.get(source.info.key, 0) if refresh else 0
+            changed[source.info.key] = before + report.frames_changed
             if report.frames:
                 name = escape(str(source.info))
                 say(f"{name}: {report.people} people in {report.frames} new frames")
@@ -202,6 +206,12 @@ def _require_own_names(named: Iterable[tuple[tuple[str, str], str]]) -> None:
             )
 
 
+def _require_decoded(reports: list[IngestReport]) -> None:
+    failed = sum(report.frames_failed for report in reports)
+    if failed and not any(report.frames + report.frames_skipped for report in reports):
+        raise SourceError(f"none of the {failed} frames could be decoded")
+
+
 def _finish(
     reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
 ) -> None:
@@ -212,8 +222,6 @@ def _finish(
     seconds = sum(report.seconds for report in reports)
     cores = sum(report.cpu_s for report in reports) / seconds
     stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
-    if failed and not frames + skipped:
-        raise SourceError(f"none of the {failed} frames could be decoded")
     if boxes is not None and frames and not people:
         warn(f"no box of {boxes.path} is in any of the {frames} frames; both count from 1")
     if json:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.provenance import Provenance, SourceRecord
+    from reidsearch.store.journal import State
     from reidsearch.types import FileStamp, Filter, Fuse, Match, Records, Sighting
 
 
@@ -23,8 +24,8 @@ class Store(Protocol):
         ...
 
     @property
-    def collection(self) -> str:
-        """Id of Chroma's collection: another one once the database was written anew."""
+    def state(self) -> State:
+        """Which state of the database this is: another one once somebody wrote to it."""
         ...
 
     @property

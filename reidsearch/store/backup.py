@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import shutil
 import sqlite3
-import tempfile
 import zipfile
+import zlib
 from contextlib import ExitStack, suppress
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from reidsearch import __version__
 from reidsearch.audit.log import locked
 from reidsearch.errors import DatabaseBusyError, StoreError
-from reidsearch.files import copy_sqlite, require_regular, resolve, whole_file
+from reidsearch.files import copy_sqlite, require_regular, resolve, whole_file, working_folder
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
+from reidsearch.store.journal import read_state
 from reidsearch.store.layout import (
     AUDIT_FILE,
     AUDIT_HEAD_FILE,
@@ -36,12 +38,18 @@ from reidsearch.store.swap import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
 _LEFT_OUT = {LOCK_FILE, OWNER_FILE, AUDIT_LOCK_FILE}
 _README = "README.md"
 _PIECE_BYTES = 1 << 20
+# What zipfile raises, and the list's reader; RuntimeError is of encryption and odd compression.
+_NO_BACKUP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
+    *(ValueError, KeyError, TypeError),
+)
 
 
 def write_backup(
@@ -62,18 +70,21 @@ def write_backup(
     """
     settle(folder)
     require_database(folder)
+    path = out.resolve()
     try:
-        with ExitStack() as held:
+        with (
+            working_folder(path.with_name(f".backing-up-{path.name}")) as work,
+            whole_file(path) as partial,
+            ExitStack() as held,
+        ):
             try:
                 held.enter_context(reading(folder))
             except DatabaseBusyError as busy:
-                out_folder = out.resolve().parent
-                made = tempfile.TemporaryDirectory(dir=out_folder, prefix=".backing-up-")
                 try:
-                    folder = _copy_live(folder, Path(held.enter_context(made)), on_step)
+                    return _pack_live(folder, partial, work, on_step)
                 except DamagedIndexError:
                     raise busy from None
-            return _pack(folder, held.enter_context(whole_file(out.resolve())))
+            return _pack(folder, partial, work)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"cannot back {folder} up to {out}: {reason}") from error
@@ -94,10 +105,10 @@ def restore_backup(backup: Path, folder: Path) -> int:
         require_regular(backup)
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(dir=target.parent, prefix=".restoring-") as temporary,
+            working_folder(target.with_name(f".restoring-{target.name}")) as work,
             zipfile.ZipFile(backup) as archive,
         ):
-            made = Path(temporary) / "db"
+            made = work / "database"
             size = _unpack(archive, made)
             require_database(made)
             with suppress(DamagedIndexError):  # there was none: it is made when it is needed
@@ -105,10 +116,10 @@ def restore_backup(backup: Path, folder: Path) -> int:
             if (target / _README).exists():
                 shutil.copy2(target / _README, made)
             if target.exists():  # with nothing else of anybody's in it
-                target.rename(Path(temporary) / "old")
+                target.rename(work / "old")
             made.rename(target)
             return size
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
+    except _NO_BACKUP as error:
         raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error
     except OSError as error:
         raise StoreError(f"cannot restore {backup}: {error.strerror or error}") from error
@@ -118,13 +129,24 @@ def _is_in_use(folder: Path) -> bool:
     return any(path.name not in {*_LEFT_OUT, _README} for path in folder.iterdir())
 
 
-def _pack(folder: Path, out: Path) -> int:
+def _pack_live(folder: Path, out: Path, work: Path, on_step: Callable[[int, int], None]) -> int:
+    """Pack what a writer has confirmed, as long as nobody of it is erased meanwhile."""
+    made = work / "database"
+    made.mkdir()
+    state = copy_live(folder, made, work, on_step)
+    _copy_audit_log(folder, made)
+    size = _pack(made, out, work)
+    if read_state(folder).collection != state.collection:
+        raise StoreError(f"{folder} was written anew meanwhile", hint="try again")
+    return size
+
+
+def _pack(folder: Path, out: Path, work: Path) -> int:
     files: list[dict[str, Any]] = []
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
-        copied = _copy_changing(folder, Path(temporary))
+    copies = work / "copies"
+    copies.mkdir()
+    copied = _copy_changing(folder, copies)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             is_left_over = name.startswith(".") or name.endswith(SQLITE_ENDS)
@@ -140,12 +162,6 @@ def _pack(folder: Path, out: Path) -> int:
         about = {"format": _FORMAT, "reidsearch": __version__, "written": written, "files": files}
         archive.writestr(_LIST, json.dumps(about, indent=1))
     return sum(file["size"] for file in files)
-
-
-def _copy_live(folder: Path, made: Path, on_step: Callable[[int, int], None]) -> Path:
-    copy_live(folder, made, on_step)
-    _copy_audit_log(folder, made)
-    return made
 
 
 def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:

@@ -55,7 +55,9 @@ def check(
 
     Args:
         journal: what the rows' checksums have to be.
-        stores: where they may be; what one has not, or wrong, is taken from the next.
+        stores: where they may be; what one has not, or wrong, is taken from the next. Where two
+            have the same, and as many rows as were stored, it is the journal's checksum that is
+            wrong.
         record: the source.
         frames: which of its frames.
     """
@@ -63,13 +65,18 @@ def check(
     for some in in_parts(sorted(frames), FRAMES_AT_ONCE):
         stored = journal.checksums(key, some[0], some[-1])
         left, parts = some, [_nobody(stores[0].provenance)]
+        before: dict[int, tuple[int, int]] = {}
         for store in stores:
             if left:
                 rows = store.read(key, left)
                 found = checksum_rows(key, left, rows)
-                right = {number for number in left if found[number][1] == stored.get(number)}
+                right = {n for n in left if found[n] == stored.get(n)}
+                right |= {
+                    n for n in before if found[n] == before[n] and found[n][0] == stored[n][0]
+                }
                 parts.append(_only(rows, right))
                 left = [number for number in left if number not in right]
+                before = {n: found[n] for n in left if n in stored}
         wrong = {*left}
         yield Checked([number for number in some if number not in wrong], _joined(parts), left)
 

@@ -35,6 +35,7 @@ from reidsearch.store.index_file import FOLDER
 from reidsearch.store.index_keeper import IndexKeeper
 from reidsearch.store.journal import (
     Journal,
+    State,
     create_journal,
     open_journal,
 )
@@ -90,14 +91,18 @@ class ChromaStore:
         index_folder: Path | None,
     ) -> None:
         self._collection = collection
-        self._batch_rows = client.get_max_batch_size()
+        self._client = client
         self.provenance = read_provenance(collection.metadata)
-        self.collection = str(collection.id)
         self._journal = journal
         self._sources = journal.sources()
         self._keeper: IndexKeeper | None = None
         if index_folder is not None:
             self._keeper = IndexKeeper(index_folder, str(collection.id), self.provenance)
+
+    @property
+    def state(self) -> State:
+        """See `Store.state`."""
+        return self._journal.state
 
     @property
     def index_problem(self) -> str:
@@ -144,8 +149,9 @@ class ChromaStore:
             raise ValueError(f"some of these frames of {source.info} are stored already")
         self._journal.begin(source, frames)
         vectors = as_half(records.embeddings.vectors)
-        for start in range(0, len(records), self._batch_rows):
-            rows = slice(start, start + self._batch_rows)
+        most = self._client.get_max_batch_size()
+        for start in range(0, len(records), most):
+            rows = slice(start, start + most)
             self._collection.upsert(
                 ids=[sighting.id for sighting in records.sightings[rows]],
                 embeddings=vectors[rows],
@@ -160,6 +166,11 @@ class ChromaStore:
     def rows(self) -> int:
         """How many rows the collection has, also those that do not count."""
         return self._collection.count()
+
+    @property
+    def strangers(self) -> list[str]:
+        """Names of collections beside ours, of another program."""
+        return [one.name for one in self._client.list_collections() if one.name != COLLECTION]
 
     def take_history(self, folder: Path) -> None:
         """Say of our frames and their makers what the database in another folder says."""
@@ -361,7 +372,7 @@ def _open_collection(
     except NotFoundError:
         if (folder / JOURNAL_FILE).is_file():
             raise StoreError(f"Chroma has lost the people of {folder}", hint=REPAIR_HINT) from None
-        if create is None:
+        if create is None or client.list_collections():
             raise StoreError(
                 f"the Chroma database in {folder} is not one of reidsearch's",
                 hint=f"it has no collection named {COLLECTION}",

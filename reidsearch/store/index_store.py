@@ -10,6 +10,8 @@ import numpy as np
 
 from reidsearch.store.exact_search import rank_rows
 from reidsearch.store.index_file import map_paths, map_table, map_vectors, sightings_of
+from reidsearch.store.journal import State
+from reidsearch.store.layout import SCHEMA
 from reidsearch.types import Embeddings, Filter, Match, Records
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class IndexStore:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.provenance = manifest.provenance
-        self.collection, self.generation = manifest.collection, manifest.generation
+        self.state = State(SCHEMA, manifest.collection, manifest.generation)
         self._manifest = manifest
         self._vectors = map_vectors(folder, manifest)
         self._table = map_table(folder, manifest)

@@ -23,7 +23,7 @@ from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import SourceRecord
 from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, SCHEMA
-from reidsearch.store.lock import is_being_written
+from reidsearch.store.lock import is_being_written, read_owner
 from reidsearch.types import FileStamp
 
 if TYPE_CHECKING:
@@ -151,14 +151,13 @@ class Journal:
                 ((*astuple(stamp), source, number) for number, stamp in stamps.items()),
             )
 
-    def checksums(self, key: Key, first: int, last: int) -> dict[int, int]:
+    def checksums(self, key: Key, first: int, last: int) -> dict[int, tuple[int, int]]:
         """Of the rows of frames `first` to `last`; see `checksum_rows`."""
-        return dict(
-            self._db.execute(
-                "SELECT number, crc32 FROM frames WHERE source = ? AND number BETWEEN ? AND ?",
-                (self._id(key), first, last),
-            ).fetchall()
+        rows = self._db.execute(
+            "SELECT number, people, crc32 FROM frames WHERE source = ? AND number BETWEEN ? AND ?",
+            (self._id(key), first, last),
         )
+        return {number: (people, crc32) for number, people, crc32 in rows}
 
     def runs(self) -> list[Run]:
         """All that wrote, oldest first."""
@@ -258,6 +257,15 @@ class Journal:
                     (_now(), outcome, self._run),
                 )
 
+    def end_others(self, outcome: str) -> None:
+        """Say how another process ended, if it has not said it: in a copy it never will."""
+        with self._db:
+            self._db.execute(
+                "UPDATE runs SET outcome = ? WHERE outcome IS NULL AND id = "
+                "(SELECT MAX(id) FROM runs)",
+                (outcome,),
+            )
+
     def _begin_run(self) -> None:
         if self._run is not None:
             return
@@ -341,10 +349,13 @@ def read_runs(folder: Path) -> list[Run]:
     """All that wrote a database, oldest first; raises as `read_state` does."""
     with _connected(folder) as connection:
         runs = Journal(connection).runs()
-    last = "under way" if is_being_written(folder) else "killed"
-    return [
-        replace(run, outcome=run.outcome or (last if run is runs[-1] else "killed")) for run in runs
-    ]
+    owner = read_owner(folder) if is_being_written(folder) else None
+
+    def outcome(run: Run) -> str:
+        is_its = owner is not None and run.started >= owner.started
+        return run.outcome or ("under way" if is_its else "killed")
+
+    return [replace(run, outcome=outcome(run)) for run in runs]
 
 
 def read_stored_before(folder: Path, key: Key, time_s: float) -> set[int]:

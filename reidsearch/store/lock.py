@@ -70,7 +70,7 @@ def writing(
         DatabaseBusyError: others are in.
     """
     with _held(folder, _lock(folder).write_lock(wait_s)):
-        last = _read_owner(folder)
+        last = read_owner(folder)
         if last is not None:
             on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
         note = folder / OWNER_FILE
@@ -120,14 +120,15 @@ def _this_process() -> Owner:
     return Owner(socket.gethostname(), os.getpid(), started, command)
 
 
-def _read_owner(folder: Path) -> Owner | None:
+def read_owner(folder: Path) -> Owner | None:
+    """Who writes; where nobody does, who died at it."""
     with suppress(OSError, ValueError, TypeError):
         return Owner(**json.loads((folder / OWNER_FILE).read_text("utf-8")))
     return None
 
 
 def _busy(folder: Path) -> DatabaseBusyError:
-    owner = _read_owner(folder)
+    owner = read_owner(folder)
     return DatabaseBusyError(
         f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
         hint="wait until it has finished (ingest and erase do so with --wait); an ingest may be "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import SchemaError, StoreError
@@ -20,8 +18,8 @@ from reidsearch.store.index_file import (
 )
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import open_journal, read_state
-from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, require_database
-from reidsearch.store.lock import WAIT_S, writing
+from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, explain, require_database
+from reidsearch.store.lock import writing
 from reidsearch.store.opening import open_index
 from reidsearch.store.probe import BrokenChromaError, probe
 from reidsearch.store.swap import settle, settle_held, swapping
@@ -29,9 +27,11 @@ from reidsearch.types import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence, Set
+    from pathlib import Path
 
     from reidsearch.store.checking import Readable
-    from reidsearch.store.journal import Journal
+    from reidsearch.store.chroma_store import ChromaStore
+    from reidsearch.store.journal import Journal, State
 
     OnStep = Callable[[int, int], None]
 
@@ -51,10 +51,10 @@ class Gone:
 
 def erase_rows(
     folder: Path,
+    seen: State,
     gone: Gone,
     on_step: OnStep,
     on_made: Callable[[], None] = lambda: None,
-    wait_s: float = WAIT_S,
 ) -> None:
     """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
 
@@ -62,58 +62,71 @@ def erase_rows(
 
     Args:
         folder: the database.
+        seen: the state of the database for which `gone` was chosen.
         gone: what is left out.
         on_step: called with rows done and to do.
         on_made: called when nothing but the swap is left to do.
-        wait_s: see `lock.writing`.
 
     Raises:
-        StoreError: there is no database, it is damaged, or there is no room for another.
+        StoreError: there is no database, it was changed since, it is damaged, or there is no room
+            for another.
         DatabaseBusyError: others use it.
     """
     require_database(folder)
-    with writing(folder, wait_s):
+    with writing(folder):
         settle_held(folder)
-        with swapping(folder) as made:
-            with open_held(folder, writes=False) as store, open_journal(folder) as journal:
-                lost = _copy(journal, [store], made, gone, on_step)
-            if lost:
-                raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
-            with open_held(made) as new:
-                new.take_history(folder)
-            on_made()
+        if read_state(folder) != seen:
+            raise StoreError(
+                f"another process wrote to {folder} after it was looked at",
+                hint="nothing was erased: the same command looks again",
+            )
+        try:
+            with swapping(folder, on_made) as made:
+                with open_held(folder, writes=False) as store, open_journal(folder) as journal:
+                    _require_alone(store, folder)
+                    lost = _copy(journal, [store], made, gone, on_step)
+                if lost:
+                    raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
+                with open_held(made) as new:
+                    new.take_history(folder)
+        except OSError as error:
+            raise explain(error, folder) from error
 
 
-def copy_live(folder: Path, made: Path, on_step: OnStep) -> None:
+def copy_live(folder: Path, made: Path, work: Path, on_step: OnStep) -> State:
     """Write to a new database what is confirmed of one that another process writes meanwhile.
 
     Args:
         folder: the database, of which the exact index is read.
         made: an empty folder.
+        work: a folder for what is needed meanwhile.
         on_step: called with rows done and to do.
+
+    Returns:
+        The state of the database that was copied.
 
     Raises:
         DamagedIndexError: there is no index that could be read meanwhile.
         StoreError: the database is damaged, or frames were done again under our hands.
     """
     index = open_index(folder)
-    with tempfile.TemporaryDirectory() as temporary:
-        then = Path(temporary)
-        copy_sqlite(folder / JOURNAL_FILE, then / JOURNAL_FILE)
-        with open_journal(then) as journal:
-            have = {record.info.key: record.frames for record in index.sources()}
-            ahead = {
-                key: record.frames - have.get(key, frozenset())
-                for key, record in journal.sources().items()
-            }
-            lost = _copy(journal, [index], made, Gone(ahead), on_step)
-        if lost:
-            raise StoreError(
-                f"{lost} frames are not what was stored, or were done again meanwhile",
-                hint="try again; if that does not help, `reidsearch doctor`",
-            )
-        with open_held(made) as new:
-            new.take_history(then)
+    copy_sqlite(folder / JOURNAL_FILE, work / JOURNAL_FILE)
+    with open_journal(work) as journal:
+        journal.end_others("under way when it was copied")
+        have = {record.info.key: record.frames for record in index.sources()}
+        ahead = {
+            key: record.frames - have.get(key, frozenset())
+            for key, record in journal.sources().items()
+        }
+        lost = _copy(journal, [index], made, Gone(ahead), on_step)
+    if lost:
+        raise StoreError(
+            f"{lost} frames are not what was stored, or were done again meanwhile",
+            hint="try again; if that does not help, `reidsearch doctor`",
+        )
+    with open_held(made) as new:
+        new.take_history(work)
+    return index.state
 
 
 def repair(folder: Path, on_step: OnStep) -> str:
@@ -153,7 +166,9 @@ def _salvage(folder: Path, index: IndexStore | None, on_step: OnStep, *, with_ch
         journal = held.enter_context(open_journal(folder))
         stores: list[Readable] = []
         if with_chroma:
-            stores.append(held.enter_context(open_held(folder, writes=False)))
+            chroma = held.enter_context(open_held(folder, writes=False))
+            _require_alone(chroma, folder)
+            stores.append(chroma)
         if index is not None:
             stores.append(index)
         lost = _copy(journal, stores, made, Gone(), on_step)
@@ -178,12 +193,18 @@ def _bring_up_to_date(folder: Path, on_step: OnStep) -> str:
         raise _nothing_is_whole(folder, "the journal") from error
 
 
+def _require_alone(store: ChromaStore, folder: Path) -> None:
+    """Check that nobody else keeps anything in the database, which would be lost."""
+    if store.strangers:
+        raise StoreError(
+            f"{folder} also has what is none of reidsearch's: {', '.join(store.strangers)}",
+            hint="move those collections to a Chroma database of their own",
+        )
+
+
 def _renew_index(folder: Path, index: IndexStore | None, on_step: OnStep) -> str:
     state = read_state(folder)
-    if index is not None and (index.collection, index.generation) == (
-        state.collection,
-        state.generation,
-    ):
+    if index is not None and index.state == state:
         return "nothing was broken"
     if index is None:
         remove_manifest(folder / FOLDER)

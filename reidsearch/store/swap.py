@@ -26,7 +26,7 @@ from reidsearch.store.layout import (
 from reidsearch.store.lock import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _SQLITE_FILES = (DATABASE_FILE, JOURNAL_FILE)
@@ -34,11 +34,12 @@ _COMPLETE = ".complete.json"
 
 
 @contextmanager
-def swapping(folder: Path) -> Iterator[Path]:
+def swapping(folder: Path, on_made: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Give an empty folder for a new database, which takes the old one's place when all went well.
 
     Args:
         folder: the database, whose lock this process holds, and which it has not opened.
+        on_made: called when the new one is on the disk, before it takes the place.
     """
     made = folder / REBUILT_FOLDER
     shutil.rmtree(made, ignore_errors=True)
@@ -50,6 +51,7 @@ def swapping(folder: Path) -> Iterator[Path]:
         partial.write_text(json.dumps(parts), "utf-8")
         for path in (*made.rglob("*"), made, folder):
             _sync(path)
+        on_made()
         partial.replace(made / _COMPLETE)
         _sync(made)
     except BaseException:

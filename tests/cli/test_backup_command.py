@@ -1,4 +1,5 @@
 import json
+import random
 import shutil
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from reidsearch.errors import StoreError
+from reidsearch.store.backup import restore_backup, write_backup
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.index_file import read_manifest
 from reidsearch.store.journal import read_state
@@ -78,6 +80,8 @@ def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
             writer.communicate()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
     assert run("restore", "b.zip", "--db", "new", cwd=tmp_path).code == 0
+    (copied,) = run("inspect", "runs", "--db", "new", "--json", cwd=tmp_path).json
+    assert copied["outcome"] == "under way when it was copied"
     doctor = run("doctor", "--db", "new", "--json", cwd=tmp_path)
     assert doctor.code == 0, doctor.out
     assert run("audit", "verify", "--db", "new", cwd=tmp_path).code == 0
@@ -87,6 +91,28 @@ def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
         theirs, ours = undisturbed.scan(Filter()), new.scan(Filter())
     assert ours.sightings == theirs.sightings
     assert np.array_equal(ours.embeddings.vectors, theirs.embeddings.vectors)
+
+
+def test_people_erased_meanwhile_are_in_no_backup(own_db: Path, tmp_path: Path) -> None:
+    lock = writing(own_db)
+    lock.__enter__()
+
+    def erase(_done: int, _total: int) -> None:
+        lock.__exit__(None, None, None)
+        ran = run("erase", "--source", "pets09-s2l1", "--yes", cwd=tmp_path)
+        assert ran.code == 0, ran.err
+
+    with pytest.raises(StoreError, match="written anew meanwhile"):
+        write_backup(own_db, tmp_path / "b.zip", erase)
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+def test_what_a_killed_backup_left_is_taken_away(own_db: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".backing-up-b.zip" / "copies"
+    left.mkdir(parents=True)
+    (left / "chroma.sqlite3").write_bytes(b"x")
+    assert run("backup", "b.zip", cwd=tmp_path).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
 
 
 def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Path) -> None:
@@ -173,6 +199,18 @@ def test_what_is_no_backup_leaves_nothing(backup: Path, tmp_path: Path, change: 
     assert_refused(ran, "bad.zip", "no backup, or is damaged")
     assert list((tmp_path / "in").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "in"]
+
+
+def test_no_changed_bit_ends_in_a_traceback(backup: Path, tmp_path: Path) -> None:
+    whole, chance = backup.read_bytes(), random.Random(0)
+    list_at = whole.rindex(b"PK\x05\x06") - 1000
+    for turn in range(100):
+        data = bytearray(whole)
+        data[chance.randrange(list_at * (turn % 2), len(data))] ^= 1 << chance.randrange(8)
+        (tmp_path / "bad.zip").write_bytes(data)
+        with suppress(StoreError):
+            restore_backup(tmp_path / "bad.zip", tmp_path / "db")
+        shutil.rmtree(tmp_path / "db", ignore_errors=True)
 
 
 def test_files_that_are_no_archives(backup: Path, own_db: Path, tmp_path: Path) -> None:

@@ -222,6 +222,16 @@ def test_file_that_is_lost_is_made_anew(own_db: Path, name: str, loss: str) -> N
     assert whole(own_db)[known] == before[known]
 
 
+def test_frame_whose_checksum_is_wrong_is_kept(made_db: Path, own_db: Path) -> None:
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal:
+        journal.execute("UPDATE frames SET crc32 = crc32 + 1 WHERE number = 21")
+    journal.close()
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert (ran.code, "lost" in ran.err) == (0, False), ran.err
+    assert whole(own_db) == whole(made_db)
+    assert run("doctor", "--db", own_db, cwd=own_db.parent).code == 0
+
+
 def test_nothing_is_left_whole(own_db: Path) -> None:
     shutil.rmtree(own_db / "index")
     (own_db / "reidsearch.sqlite3").write_bytes(b"")

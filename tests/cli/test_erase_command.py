@@ -4,16 +4,21 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import cv2
 import numpy as np
 import pytest
 
 from reidsearch.audit.log import record
-from reidsearch.store.chroma_store import open_chroma
+from reidsearch.erase import Erasure
+from reidsearch.erase import erase as erase_people
+from reidsearch.errors import StoreError
+from reidsearch.store.chroma_store import open_chroma, open_held
 from reidsearch.store.lock import writing
 from reidsearch.store.opening import open_to_read
 from reidsearch.store.swap import swapping
@@ -195,8 +200,8 @@ elif step == "clean":
         remove(path, **options)
     swap.shutil.rmtree = clean
 with open_to_read(db) as store:
-    people = store.sightings(Filter(frame=1))
-erase.erase(db, Erasure(people), {})
+    seen, people = store.state, store.sightings(Filter(frame=1))
+erase.erase(db, seen, Erasure(people), {})
 """
 
 
@@ -266,6 +271,46 @@ def test_erase_waits_for_nobody(own_db: Path) -> None:
     assert len(everything(own_db)) == 235
 
 
+def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
+    command = [sys.executable, "-m", "reidsearch", "erase", "--source", "pets09-s2l1", "--yes"]
+    with open_chroma(own_db, mend=True) as store:
+        rows, source = store.scan(Filter(frame=1)), store.sources()[0]
+        store.remove(KEY, [1])
+    with writing(own_db):
+        waiting = subprocess.Popen(
+            [*command, "--wait", "--db", own_db], stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(3)
+        assert waiting.poll() is None
+        with open_held(own_db) as store:
+            store.add(rows, source, {1: None})
+    _, err = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, err
+    assert len(everything(own_db)) == 0
+
+
+def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
+    with open_to_read(own_db) as store:
+        seen, people = store.state, store.sightings(Filter(frame=1))
+    with open_chroma(own_db, mend=True) as store:
+        store.remove(KEY, [1])
+    with pytest.raises(StoreError, match="after it was looked at"):
+        erase_people(own_db, seen, Erasure(people), {})
+
+
+@pytest.mark.parametrize("command", [("erase", "--crop", FIRST, "--yes"), ("doctor", "--repair")])
+def test_collections_of_other_programs_are_not_lost(own_db: Path, command: Any) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        client.create_collection("notes").add(["a"], embeddings=[[1.0]])
+        people = client.get_collection("people", embedding_function=None)
+        people.delete([f"{SOURCE}:21:1"])  # for doctor to mend
+    ran = run(*command, "--db", own_db, cwd=own_db.parent)
+    assert ran.code == 1
+    assert "none of reidsearch's: notes" in ran.err
+    with chromadb.PersistentClient(own_db) as client:
+        assert client.get_collection("notes").count() == 1
+
+
 def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
     (own_db.parent / "reidsearch.toml").write_text('camera = "pets09-s2l1"\nyes = true\n')
     ran = run("erase", cwd=own_db.parent)
@@ -296,7 +341,7 @@ def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
         found = before.sightings(Filter(frame=1))
         assert erase(own_db, "--crop", FIRST, "--yes").code == 0
         ids = [sighting.id for sighting in found]
-        record(own_db, "search", asked=FIRST, ids=ids, collection=before.collection)
+        record(own_db, "search", asked=FIRST, ids=ids, collection=before.state.collection)
     last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
     assert (last["asked"], last["ids"]) == (None, [])
     assert "erased meanwhile" in last["about"]["ids"]

@@ -172,6 +172,17 @@ def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_
     assert report["people"] == len(people_of(61, tmp_path)) + len(people_of(81, tmp_path))
 
 
+def test_watching_with_nothing_new_but_a_bad_frame_is_no_error(gate: Path, tmp_path: Path) -> None:
+    run(*INGEST, cwd=tmp_path)
+    (gate / "frame_0500.jpg").write_bytes(b"\xff\xd8 and no more")
+    os.utime(gate / "frame_0500.jpg", (1e9, 1e9))
+    with watching(tmp_path) as process:
+        wait_for(process, "cannot decode")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, "0 people in 0 frames, 1 left out" in err) == (0, True), err
+
+
 def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
     (tmp_path / "nameless").mkdir()
     shutil.copy(SAMPLE / "frame_0001.jpg", tmp_path / "nameless" / "face.jpg")

@@ -323,6 +323,7 @@ def test_chroma_database_of_somebody_else(tmp_path: Path) -> None:
     with chromadb.PersistentClient(tmp_path / "db") as client:
         client.create_collection("recipes", embedding_function=None)
     assert_refused(run("inspect", cwd=tmp_path), "not one of reidsearch's", "people")
+    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "not one of reidsearch's")
 
 
 def test_read_only_database(

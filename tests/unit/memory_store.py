@@ -9,6 +9,8 @@ import numpy as np
 
 from reidsearch.errors import ModelMismatchError
 from reidsearch.frame_set import FrameSet
+from reidsearch.store.journal import State
+from reidsearch.store.layout import SCHEMA
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class MemoryStore:
     """See `reidsearch.store.WritableStore`."""
 
     is_exact = True
-    collection = "memory"
+    state = State(SCHEMA, "memory", 0)
 
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from reidsearch.audit import log
 from reidsearch.audit.entry import ERASED, START, Entry, Head, name_of
-from reidsearch.audit.log import locked, record, redact
+from reidsearch.audit.log import record, redact
 from reidsearch.audit.reading import read_entries, verify
 from reidsearch.errors import StoreError
 from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
@@ -428,7 +429,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lock_that_is_never_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_WAIT_S", 0.05)
     fill(tmp_path, 1)
-    with locked(tmp_path):
+    with FileLock(tmp_path / AUDIT_LOCK_FILE):
         with pytest.raises(StoreError, match=f"held {AUDIT_LOCK_FILE} for"):
             fill(tmp_path, 1)
         with pytest.raises(StoreError, match="cannot be read"):

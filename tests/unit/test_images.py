@@ -274,6 +274,11 @@ def test_picture_of_too_many_scans(tmp_path):
     assert read_image(write_slow_bomb(tmp_path / "a.jpg", 5)).shape == (64, 64, 3)
     with pytest.raises(ImageError, match="drawn over 1,0"):
         read_image(write_slow_bomb(tmp_path / "a.jpg"))
+    data = (tmp_path / "a.jpg").read_bytes()
+    first = data.index(b"\xff\xda")  # before which a comment looks like the end
+    (tmp_path / "a.jpg").write_bytes(data[:first] + b"\xff\xfe\0\4\xff\xd9" + data[first:])
+    with pytest.raises(ImageError, match="drawn over 1,0"):
+        read_image(tmp_path / "a.jpg")
 
 
 def test_file_of_too_many_bytes(tmp_path):
