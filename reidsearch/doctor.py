@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -16,15 +16,17 @@ from reidsearch.audit.reading import verify
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
 from reidsearch.render.footage import open_moved
+from reidsearch.render.table import count
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
 from reidsearch.store.journal import open_journal, read_state
 from reidsearch.store.layout import DATABASE_FILE, require_database, size_on_disk
 from reidsearch.store.lock import reading
 from reidsearch.store.probe import probe
 from reidsearch.store.swap import settle
+from reidsearch.types import FileStamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from reidsearch.provenance import Provenance, SourceRecord
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from reidsearch.store.probe import Probe
 
 _CHUNK_ROWS = 50_000
-_REPAIR = "reidsearch doctor --repair"
+_REPAIR = "the same command with --repair"
+_RESTORE = "`reidsearch restore` a backup, or ingest the footage into a new --db"
+_MOVED = "put it back; `search` and `render` find it elsewhere by --root"
 _LENGTH_TOLERANCE = 2e-3  # float16 rounds unit vectors by less
 
 State = Literal["good", "warning", "bad"]
@@ -86,7 +90,20 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
         if provenance is not None:
             findings += [*_check_models(provenance), _check_versions(provenance)]
         findings += [_check_audit(folder), _check_disk(folder)]
-    return [*findings, *(map(_check_footage, records) if files else ())]
+        if files and records:
+            with open_journal(folder) as known:
+                findings += [_check_footage(one, known.stamps(one.info.key)) for one in records]
+    return findings if _can_be_repaired(findings) else [*map(_without_repair, findings)]
+
+
+def _can_be_repaired(findings: Sequence[Finding]) -> bool:
+    """Chroma, the journal and the index make up for each other, if no two are lost."""
+    bad = {finding.check for finding in findings if finding.state == "bad"}
+    return len(bad & {"Chroma", "journal", "exact index"}) < 2
+
+
+def _without_repair(finding: Finding) -> Finding:
+    return replace(finding, remedy=_RESTORE) if finding.remedy == _REPAIR else finding
 
 
 def _check_sqlite(folder: Path) -> Finding:
@@ -94,7 +111,7 @@ def _check_sqlite(folder: Path) -> Finding:
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             [(said,), *_] = connection.execute("PRAGMA integrity_check").fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         said = str(error)
     if said == "ok":
         return Finding("database file", "good", "SQLite finds it whole")
@@ -108,8 +125,9 @@ def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
     except ReidsearchError as error:
         return Finding("journal", "bad", str(error), _REPAIR), ()
     records = tuple(sources[key] for key in sorted(sources))
-    frames = sum(len(record.frames) for record in records)
-    found = f"{len(runs)} runs, {frames} frames with {sum(r.people for r in records)} people"
+    frames = count(sum(len(record.frames) for record in records), "frame")
+    people = sum(record.people for record in records)
+    found = f"{count(len(runs), 'run')}, {frames} with {people} people"
     if pending:
         left = sum(map(len, pending.values()))
         return Finding(
@@ -216,10 +234,21 @@ def _check_versions(provenance: Provenance) -> Finding:
     return Finding("versions", "good", found)
 
 
-def _check_footage(record: SourceRecord) -> Finding:
-    check = f"footage {record.info}"
+def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]) -> Finding:
+    """Compare all files of a source with what they were."""
+    check, path = f"footage {record.info}", record.info.path
     try:
-        open_moved(record)
+        source = open_moved(record)
     except ReidsearchError as error:
-        return Finding(check, "warning", str(error), error.hint)
-    return Finding(check, "good", f"is at {record.info.path}")
+        return Finding(check, "warning", str(error), _MOVED)
+    same, others = 0, []
+    for number, known in stamps:
+        now = source.stamp(number, known)
+        if isinstance(now, FileStamp) and now.digest == known.digest:
+            same += 1
+        else:
+            others.append(number)
+    if others:
+        found = f"{len(others)} frames of {path} have changed or are gone, the first is {others[0]}"
+        return Finding(check, "warning", found, "`ingest --refresh` does changed frames again")
+    return Finding(check, "good", f"{same} frames of {path} are as they were")

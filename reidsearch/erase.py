@@ -121,10 +121,10 @@ def choose_people(
     return [*found.values()]
 
 
-def wait_for_others(folder: Path) -> None:
-    """Wait until no other process uses a database."""
+def wait_for_others(folder: Path, on_note: Callable[[str], None]) -> None:
+    """Wait until no other process uses a database; `on_note` gets a sentence if one does."""
     require_database(folder)
-    with writing(folder, FOREVER):
+    with writing(folder, FOREVER, on_note):
         pass
 
 

@@ -57,6 +57,10 @@ class DatabaseBusyError(StoreError):
     """Another process holds the database."""
 
 
+class ReadOnlyError(StoreError):
+    """This user may not write to the database's folder."""
+
+
 class SchemaError(StoreError):
     """Another version of reidsearch made the database."""
 

@@ -114,7 +114,7 @@ def ingest(
         boxes.require_for([source.info])
     started, started_cpu = time.perf_counter(), time.process_time()
     record = find_record(store, source.info, settings, refresh=refresh)
-    changed = _find_changed(source, store)
+    changed = _find_changed(source, store, on_frame)
     if refresh and changed:
         store.remove(source.info.key, changed)
         record = replace(record, frames=FrameSet(record.frames - changed))
@@ -132,15 +132,20 @@ def ingest(
     )
 
 
-def _find_changed(source: FrameSource, store: WritableStore) -> set[int]:
-    """Frames whose files have other contents; of those only touched, that is remembered."""
+def _find_changed(source: FrameSource, store: WritableStore, on_frame: OnFrame) -> set[int]:
+    """Frames whose files have other contents; of those only touched, that is remembered.
+
+    What is no picture any more is named, and stays as it was stored.
+    """
     changed: set[int] = set()
     touched: dict[int, FileStamp] = {}
     for number, known in store.stamps(source.info.key):
         now = source.stamp(number, known)
         if now is None or now == known:
             continue
-        if now.digest == known.digest:
+        if isinstance(now, BadFrame):
+            on_frame(0, now)
+        elif now.digest == known.digest:
             touched[number] = now
         else:
             changed.add(number)

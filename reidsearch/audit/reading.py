@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,20 +80,18 @@ def verify(folder: Path, noted: str = "") -> Verdict:
     return Verdict(last.number, last.hash, erased, None, problem, notes)
 
 
-def read_entries(folder: Path, last: int | None = None) -> tuple[list[Entry], int]:
-    """Read the log, or its last lines, oldest first; and how many of these are no entries.
+def read_entries(folder: Path, last: int | None = None) -> list[Entry]:
+    """Read the log, or its last lines, oldest first; without what is no entry.
 
     Raises:
         StoreError: it cannot be read.
     """
     _, lines = _snapshot(folder)
-    entries, bad = [], 0
+    entries = []
     for line in deque((one for one in lines if one.endswith(b"\n")), last):
-        try:
+        with suppress(ValueError):
             entries.append(Entry.parse(line[:-1]))
-        except ValueError:
-            bad += 1
-    return entries, bad
+    return entries
 
 
 def _check(line: bytes, last: Head) -> tuple[str, Entry | None]:

@@ -61,12 +61,13 @@ def show(
 ) -> None:
     """Show searches, exports and erasures, oldest first."""
     from reidsearch.audit.reading import read_entries
+    from reidsearch.audit.reading import verify as check
     from reidsearch.store.layout import require_database
 
     require_database(db)
-    entries, bad = read_entries(db, last)
-    if bad:
-        warn(f"{bad} lines are no entries: see `reidsearch audit verify`")
+    entries = read_entries(db, last)
+    if check(db).problem:
+        warn("the log was changed, do not believe it: see `reidsearch audit verify`")
     if json:
         print_json({"entries": [_to_json(entry) for entry in entries]})
     elif not entries:
@@ -78,7 +79,8 @@ def show(
 
 
 def _print(verdict: Verdict) -> None:
-    print_fields({"entries": verdict.entries, "head": verdict.head, "erased_ids": verdict.erased})
+    whole = "whole_entries" if verdict.problem else "entries"
+    print_fields({whole: verdict.entries, "head": verdict.head, "ids_erased": verdict.erased})
     for note in verdict.notes:
         say(f"note: {note}")
     where = "" if verdict.line is None else f"line {verdict.line}: "

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
-from reidsearch.cli.output import print_json, say
+from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import working
 
 
@@ -18,14 +18,17 @@ def backup(
     db: Db = DEFAULT_DB,
     json: Json = False,
 ) -> None:
-    """Copy a database into one file with checksums; others may search or write it meanwhile."""
+    """Copy a database into one file with checksums; others may search or write it meanwhile.
+
+    All of it is read to see whether it is whole.
+    """
     from reidsearch.files import require_writable
     from reidsearch.render.table import format_bytes
     from reidsearch.store.backup import write_backup
 
     require_writable(out, ".zip")
     with working("copying") as step:
-        size = write_backup(db, out, step)
+        size = write_backup(db, out, step, warn)
     if json:
         print_json({"out": str(out), "bytes": size})
     else:

@@ -29,7 +29,7 @@ def doctor(
     The exit code is 1 when something is lost or wrong. Nothing is changed without --repair.
     """
     from reidsearch.doctor import examine
-    from reidsearch.render.table import finding_table
+    from reidsearch.render.table import count, finding_table
 
     if repair:
         from reidsearch.store import rebuild
@@ -43,6 +43,6 @@ def doctor(
         print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})
     else:
         print_table(finding_table(findings))
-        say("nothing is lost or wrong" if not bad else f"[bold red]{bad} checks failed[/]")
+        say("nothing is lost or wrong" if not bad else f"[bold red]{count(bad, 'check')} failed[/]")
     if bad:
         raise typer.Exit(SOMETHING_IS_WRONG)

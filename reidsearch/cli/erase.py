@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from reidsearch.cli.asking import AskedPerson, asks
 from reidsearch.cli.options import Json
-from reidsearch.cli.output import print_json, print_table, say
+from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import working
 from reidsearch.errors import UsageError
 
@@ -76,7 +76,7 @@ def erase(
         )
     age_s = None if older_than is None else erasing.parse_age(older_than)
     if wait:
-        erasing.wait_for_others(asked.db)
+        erasing.wait_for_others(asked.db, warn)
     with asked.open() as gallery:
         seen = gallery.store.state
         if crop:
@@ -87,8 +87,12 @@ def erase(
             erasure = erasing.choose_frames(gallery.store, asked.db, chosen, age_s)
             if person:
                 erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0)
-    _show(erasure, dry_run=dry_run, json=json)
-    if not (erasure.sightings or erasure.frames):
+    is_nothing = not (erasure.sightings or erasure.frames)
+    if not json:
+        _show(erasure, dry_run=dry_run)
+    elif dry_run or is_nothing:
+        _print(erasure, is_erased=False)
+    if is_nothing:
         raise typer.Exit(NOTHING_TO_ERASE)
     if dry_run:
         return
@@ -105,6 +109,8 @@ def erase(
     given = {name: value for name, value in about.items() if value is not None}
     with working("erasing") as step:
         erasing.erase(asked.db, seen, erasure, given, step)
+    if json:
+        _print(erasure, is_erased=True)
     say(f"erased from {escape(str(asked.db))}; footage, and backups made before, still show them")
 
 
@@ -144,26 +150,40 @@ def _choose_near(
     return Erasure(people)
 
 
-def _show(erasure: Erasure, *, dry_run: bool, json: bool) -> None:
-    people = Counter(f"{s.camera}/{s.source}" for s in erasure.sightings)
-    frames = {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
-    if json:
-        sources = [
-            {"source": name, "people": people[name], "frames": frames.get(name, 0)}
-            for name in sorted(people | frames)
-        ]
-        total = {"people": len(erasure.sightings), "frames": erasure.frame_count}
-        print_json({"dry_run": dry_run, **total, "sources": sources})
-        return
+def _show(erasure: Erasure, *, dry_run: bool) -> None:
     if not (erasure.sightings or erasure.frames):
         say("there is nothing to erase")
         return
-    from reidsearch.render.table import erasure_table, sighting_table
+    from reidsearch.render.table import count, erasure_table, sighting_table
 
-    print_table(erasure_table(people, frames) if frames else sighting_table(erasure.sightings))
-    verb = "would go" if dry_run else "will go"
-    with_frames = f" with {erasure.frame_count} frames" if frames else ""
-    say(f"{len(erasure.sightings)} people{with_frames} {verb}")
+    if erasure.frames:
+        print_table(erasure_table(*_count_by_source(erasure)))
+    else:
+        print_table(sighting_table(erasure.sightings))
+    with_frames = f" with {count(erasure.frame_count, 'frame')}" if erasure.frames else ""
+    people = count(len(erasure.sightings), "sighting")
+    say(f"{people}{with_frames} {'would' if dry_run else 'will'} go")
+
+
+def _print(erasure: Erasure, *, is_erased: bool) -> None:
+    people, frames = _count_by_source(erasure)
+    print_json(
+        {
+            "erased": is_erased,
+            "people": len(erasure.sightings),
+            "frames": erasure.frame_count,
+            "sources": [
+                {"source": name, "people": people[name], "frames": frames.get(name, 0)}
+                for name in sorted(people | frames)
+            ],
+        }
+        | ({} if erasure.frames else {"ids": sorted(erasure.ids)})
+    )
+
+
+def _count_by_source(erasure: Erasure) -> tuple[Counter[str], dict[str, int]]:
+    people = Counter(f"{s.camera}/{s.source}" for s in erasure.sightings)
+    return people, {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
 
 
 def _confirm(*, yes: bool) -> None:

@@ -142,6 +142,7 @@ def ingest(
         for source in opened:
             gallery.require_ingestible(source, boxes, refresh=refresh)
         if watch:
+            say(f"watching {', '.join(escape(str(path)) for path in sources)}; Ctrl-C ends it")
             folders = follow(sources, options, progress.wait)
             reports = [_ingest_rounds(gallery, folders, progress, refresh=refresh)]
         else:
@@ -150,7 +151,9 @@ def ingest(
             ]
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
-        warn(f"{changed} frames have changed since they were ingested: --refresh does them again")
+        from reidsearch.render.table import count
+
+        warn(f"{count(changed, 'frame')} changed since ingested: --refresh does that again")
     if not watch:
         _require_decoded(reports)
     _finish(reports, db, boxes, profile=profile, json=json)

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 _EPOCH_FROM_S, _EPOCH_TO_S = 1e8, 253402300000
 
 
+def count(number: int, noun: str) -> str:
+    """Write `1 frame`, `2 frames`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def format_time(time_s: float) -> str:
     """Write seconds as `0:01:23.4`, or epoch seconds as local date, time and zone."""
     if _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
@@ -192,6 +197,7 @@ _RIGHT = {
 }
 # What `scope` says in words, and what has a column of its own.
 _IN_SCOPE = {"scope", "camera", "source", "after", "before", "between", "min_score"}
+_MOST_WORDS = 3
 _IN_COLUMNS = {"pictures", "people"}
 
 
@@ -207,7 +213,10 @@ def _describe(about: Mapping[str, Any]) -> str:
 
 
 def _as_words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    more = [f"and {len(value) - _MOST_WORDS} more"] if len(value) > _MOST_WORDS else []
+    return ", ".join([*map(str, value[:_MOST_WORDS]), *more])
 
 
 def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:

@@ -84,8 +84,8 @@ class FrameSource(Protocol):
         """
         ...
 
-    def stamp(self, number: int, known: FileStamp) -> FileStamp | None:
-        """What a frame's file is now; None where it is gone.
+    def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
+        """What a frame's file is now; None where it is gone, or why it is no picture any more.
 
         Args:
             number: of the frame.

@@ -74,7 +74,7 @@ class FolderSource:
                 found[path] = _stat(path)
         return found
 
-    def stamp(self, number: int, known: FileStamp) -> FileStamp | None:
+    def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
         """See `FrameSource.stamp`."""
         path = self._paths.get(number)
         if path is None:
@@ -83,9 +83,15 @@ class FolderSource:
             status = _stat(path)
             if status == (known.size, known.mtime_ns):
                 return known
-            return FileStamp(*status, _hash(read_file(path)))
-        except (OSError, ImageError):
+            data = read_file(path)
+            now = FileStamp(*status, _hash(data))
+            if now.digest != known.digest:
+                decode_image(data, path)
+        except OSError:
             return None
+        except ImageError as error:
+            return BadFrame(str(error))
+        return now
 
 
 def _read(path: Path, number: int) -> Frame:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from reidsearch import __version__
 from reidsearch.audit.log import locked
-from reidsearch.errors import DatabaseBusyError, StoreError
+from reidsearch.errors import DatabaseBusyError, ReadOnlyError, StoreError
 from reidsearch.files import copy_sqlite, require_regular, resolve, whole_file, working_folder
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.journal import read_state
@@ -29,10 +29,12 @@ from reidsearch.store.layout import (
     LOCK_FILE,
     OWNER_FILE,
     SQLITE_ENDS,
+    explain,
     has_database,
     require_database,
 )
 from reidsearch.store.lock import reading
+from reidsearch.store.probe import find_damage
 from reidsearch.store.rebuild import copy_live
 from reidsearch.store.swap import settle
 
@@ -53,16 +55,21 @@ _NO_BACKUP = (
 
 
 def write_backup(
-    folder: Path, out: Path, on_step: Callable[[int, int], None] = lambda _done, _total: None
+    folder: Path,
+    out: Path,
+    on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    on_problem: Callable[[str], None] = lambda _problem: None,
 ) -> int:
     """Copy a database, which others may read or write meanwhile; return how many bytes it has.
 
-    Beside a writer, what it has confirmed is written anew and packed, as Chroma's files change.
+    Beside a writer, what it has confirmed is written anew and packed, as Chroma's files change; and
+    so is what lies in a folder that is read-only, as Chroma could not be kept from changing it.
 
     Args:
         folder: the database.
         out: the file to write.
         on_step: called with rows done and to do while a database is written anew.
+        on_problem: called with a sentence when what was copied is damaged.
 
     Raises:
         StoreError: there is no database, it is damaged, or the file cannot be written.
@@ -70,7 +77,10 @@ def write_backup(
     """
     settle(folder)
     require_database(folder)
+    read_state(folder)  # there is a journal, that can be read
     path = out.resolve()
+    if path.is_relative_to(folder.resolve()):
+        raise StoreError(f"{out} is in the database", hint="`erase` would not reach it there")
     try:
         with (
             working_folder(path.with_name(f".backing-up-{path.name}")) as work,
@@ -79,15 +89,19 @@ def write_backup(
         ):
             try:
                 held.enter_context(reading(folder))
-            except DatabaseBusyError as busy:
+            except (DatabaseBusyError, ReadOnlyError) as error:
                 try:
                     return _pack_live(folder, partial, work, on_step)
                 except DamagedIndexError:
-                    raise busy from None
-            return _pack(folder, partial, work)
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"cannot back {folder} up to {out}: {reason}") from error
+                    raise error from None
+            size = _pack(folder, partial, work)
+            if problem := find_damage(folder):
+                on_problem(f"the backup is as damaged as the database: {problem}")
+            return size
+    except sqlite3.Error as error:
+        raise explain(error, folder) from error
+    except OSError as error:
+        raise StoreError(f"cannot back {folder} up to {out}: {error.strerror}") from error
 
 
 def restore_backup(backup: Path, folder: Path) -> int:

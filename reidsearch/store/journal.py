@@ -99,6 +99,7 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._opened = _now()
         self._run: int | None = None
 
     @property
@@ -271,7 +272,7 @@ class Journal:
             return
         with self._db:
             run = self._db.execute(
-                "INSERT INTO runs (started, version) VALUES (?, ?)", (_now(), __version__)
+                "INSERT INTO runs (started, version) VALUES (?, ?)", (self._opened, __version__)
             ).lastrowid
         self._run = run
 
@@ -406,7 +407,7 @@ def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
             if {kind for (kind,) in kinds} - {"table", "index"}:
                 raise StoreError(f"the journal of {folder} is not one of reidsearch's")
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of its own messages
         raise _explain(folder, error) from error
 
 
@@ -416,8 +417,9 @@ def _require_whole(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(said)
 
 
-def _explain(folder: Path, error: sqlite3.Error) -> StoreError:
-    is_damaged = not isinstance(error, sqlite3.OperationalError)  # but full, locked or read-only
+def _explain(folder: Path, error: Exception) -> StoreError:
+    # Others are that it is full, locked or read-only.
+    is_damaged = not isinstance(error, sqlite3.OperationalError) or "no such" in str(error)
     hint = REPAIR_HINT if is_damaged else ""
     return StoreError(f"the journal of {folder} cannot be used: {error}", hint=hint)
 

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from reidsearch.errors import StoreError
+from reidsearch.errors import ReadOnlyError, StoreError
 
 COLLECTION = "people"
 SCHEMA = 3
@@ -27,7 +27,8 @@ _NAMES = (
     *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
 )
 
-REPAIR_HINT = "`reidsearch doctor` says what is wrong; `doctor --repair` mends what it can"
+REPAIR_HINT = "`reidsearch doctor`, with this --db, says what is wrong; `doctor --repair` mends it"
+_DAMAGED = ("malformed", "not a database", "unable to open", "no such table")  # as SQLite says it
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
 
@@ -77,11 +78,13 @@ def require_database(folder: Path) -> None:
 def explain(error: Exception, folder: Path) -> StoreError:
     """Say what kept us from using a database."""
     if "readonly" in str(error) or isinstance(error, PermissionError):
-        return StoreError(
+        return ReadOnlyError(
             f"the database folder {folder} is read-only",
-            hint="Chroma needs to write even for a search; copy the folder, or change its rights",
+            hint="copy the folder, or change its rights; `reidsearch backup` and searches by the "
+            "exact index need no more than to read",
         )
-    return StoreError(f"the database in {folder} does not work: {error}")
+    hint = REPAIR_HINT if any(word in str(error) for word in _DAMAGED) else ""
+    return StoreError(f"the database in {folder} does not work: {error}", hint=hint)
 
 
 def size_on_disk(folder: Path) -> int:

@@ -7,14 +7,16 @@ it, for others to read; one that is still there when the lock is free is that of
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import sqlite3
 import sys
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from filelock import ReadWriteLock, Timeout
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WAIT_S = 1.0
-FOREVER = -1.0
+FOREVER = math.inf
+_MOMENT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Owner:
 
     Attributes:
         started: local time, ISO 8601.
-        command: its name and first argument.
+        command: its name, and whether it ends by itself.
     """
 
     host: str
@@ -50,8 +53,8 @@ class Owner:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Keep writers out; raises DatabaseBusyError when there is one."""
-    with _held(folder, _lock(folder).read_lock(WAIT_S)):
+    """Keep writers out; raises as `writing` does."""
+    with _held(folder, "read", WAIT_S):
         yield
 
 
@@ -64,12 +67,14 @@ def writing(
     Args:
         folder: the database.
         wait_s: how long to wait for those who are in; `FOREVER` waits until they have gone.
-        on_note: called with a sentence when the last writer died at its work.
+        on_note: called with a sentence when it waits, or when the last writer died at its work.
 
     Raises:
         DatabaseBusyError: others are in.
+        ReadOnlyError: this user may not write to the folder.
+        StoreError: the lock's file is none.
     """
-    with _held(folder, _lock(folder).write_lock(wait_s)):
+    with _held(folder, "write", wait_s, on_note):
         last = read_owner(folder)
         if last is not None:
             on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
@@ -85,7 +90,7 @@ def writing(
 def is_being_written(folder: Path) -> bool:
     """Whether another process keeps readers out; not where nobody may write."""
     try:
-        with _lock(folder).read_lock(0):
+        with ReadWriteLock(folder / LOCK_FILE, is_singleton=False).read_lock(0):
             return False
     except Timeout:
         return True
@@ -93,17 +98,16 @@ def is_being_written(folder: Path) -> bool:
         return False
 
 
-def _lock(folder: Path) -> ReadWriteLock:
-    return ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
-
-
 @contextmanager
-def _held(folder: Path, lock: AbstractContextManager[None]) -> Iterator[None]:
+def _held(
+    folder: Path,
+    mode: Literal["read", "write"],
+    wait_s: float,
+    on_note: Callable[[str], None] = lambda _note: None,
+) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            held.enter_context(lock)
-        except Timeout:
-            raise _busy(folder) from None
+            _acquire(held, folder, mode, wait_s, on_note)
         except (OSError, sqlite3.OperationalError) as error:
             raise explain(error, folder) from error
         except sqlite3.Error as error:
@@ -114,8 +118,31 @@ def _held(folder: Path, lock: AbstractContextManager[None]) -> Iterator[None]:
         yield
 
 
+def _acquire(
+    held: ExitStack,
+    folder: Path,
+    mode: Literal["read", "write"],
+    wait_s: float,
+    on_note: Callable[[str], None],
+) -> None:
+    """Wait for moments only, between which Ctrl-C is heard: SQLite waits deaf to it."""
+    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
+    take = lock.read_lock if mode == "read" else lock.write_lock
+    began, is_said = time.monotonic(), False
+    while True:
+        with suppress(Timeout):
+            held.enter_context(take(min(wait_s, _MOMENT_S)))
+            return
+        if time.monotonic() - began >= wait_s:
+            raise _busy(folder)
+        if wait_s == FOREVER and not is_said:
+            on_note(f"waiting for {read_owner(folder) or 'those who read'}")
+            is_said = True
+
+
 def _this_process() -> Owner:
-    command = " ".join(["reidsearch", *sys.argv[1:2]])
+    words = sys.argv[1:2] + [word for word in sys.argv[2:] if word == "--watch"]
+    command = " ".join(["reidsearch", *words])
     started = datetime.now().astimezone().isoformat(" ", "seconds")
     return Owner(socket.gethostname(), os.getpid(), started, command)
 

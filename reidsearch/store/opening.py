@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.store import Store
 
 _TRIES, _PAUSE_S = 10, 0.05
+_NO_JOURNAL, _BEHIND = "the database has no journal", "it is not in step with the database"
 
 
 @contextmanager
@@ -40,7 +41,8 @@ def open_to_read(
     Args:
         folder: the database.
         on_step: called with rows done and to do while an index is made.
-        on_problem: called with a sentence when there can be no index, and Chroma answers instead.
+        on_problem: called with a sentence when the index was damaged, or there can be none and
+            Chroma answers instead.
 
     Raises:
         StoreError: the folder holds no database of ours, or a broken one.
@@ -60,6 +62,8 @@ def open_to_read(
             with open_chroma(folder) as chroma:
                 yield chroma
             return
+        if str(damage) not in (_NO_JOURNAL, _BEHIND):
+            on_problem(f"the exact index was made anew, as {damage}")
         store = _reopen(folder)
     yield store
 
@@ -103,7 +107,7 @@ def open_index(folder: Path) -> IndexStore:
 
 def _try_to_open(folder: Path) -> IndexStore:
     if not (folder / JOURNAL_FILE).exists():  # before there were journals, or none was made yet
-        raise DamagedIndexError("the database has no journal")
+        raise DamagedIndexError(_NO_JOURNAL)
     manifest = read_manifest(folder / FOLDER)
     state = read_state(folder)
     require_known(state.schema, folder)
@@ -112,7 +116,7 @@ def _try_to_open(folder: Path) -> IndexStore:
         or is_being_written(folder)  # who writes brings it up
     )
     if not is_in_step:
-        raise DamagedIndexError("it is not in step with the database")
+        raise DamagedIndexError(_BEHIND)
     try:
         return IndexStore(folder / FOLDER, manifest)
     except FileNotFoundError as error:

@@ -65,6 +65,15 @@ def probe(folder: Path) -> Probe:
     return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
 
 
+def find_damage(folder: Path) -> str:
+    """Say in some words what is wrong with the rows of a database, or nothing; see `probe`."""
+    try:
+        damaged = probe(folder).damaged
+    except StoreError as error:
+        return str(error)
+    return ", ".join(f"{len(frames)} frames of {c}/{n}" for c, n, frames in damaged)
+
+
 def _read(folder: Path) -> Probe:
     import numpy as np
 

@@ -56,7 +56,7 @@ def test_rot_in_the_index_is_found_and_repaired(own_db: Path, name: str) -> None
     [path] = (own_db / "index").glob(f"{name}*")
     flip_a_bit(path)
     assert examine(own_db)["exact index"][0] == "bad"
-    assert examine(own_db)["exact index"][2] == "reidsearch doctor --repair"
+    assert examine(own_db)["exact index"][2] == "the same command with --repair"
     assert {state for state, _, _ in examine(own_db, "--repair").values()} == {"good"}
 
 
@@ -105,7 +105,7 @@ def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
         people.delete([f"{record.info}:41:1"])
     state, found, remedy = examine(own_db)[f"rows of {record.info}"]
     assert (state, found) == ("bad", "2 frames are not what was stored, the first is 21")
-    assert remedy == "reidsearch doctor --repair"
+    assert remedy == "the same command with --repair"
     require_repaired(own_db, before, "made anew from what is whole of Chroma and the exact index")
 
 
@@ -227,9 +227,23 @@ def test_frame_whose_checksum_is_wrong_is_kept(made_db: Path, own_db: Path) -> N
         journal.execute("UPDATE frames SET crc32 = crc32 + 1 WHERE number = 21")
     journal.close()
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
-    assert (ran.code, "lost" in ran.err) == (0, False), ran.err
+    assert (ran.code, "frames are lost" in ran.err) == (0, False), ran.err
     assert whole(own_db) == whole(made_db)
     assert run("doctor", "--db", own_db, cwd=own_db.parent).code == 0
+
+
+def test_damage_that_makes_messages_no_text(made_db: Path, own_db: Path) -> None:
+    """SQLite quotes the broken schema, and Python cannot decode what it says."""
+    for name in ("reidsearch.sqlite3", "chroma.sqlite3"):
+        data = (own_db / name).read_bytes()
+        (own_db / name).write_bytes(data.replace(b"CREATE TABLE", b"CRE\xabTE TABLE", 1))
+        ran = run("doctor", "--db", own_db, cwd=own_db.parent)
+        assert (ran.code, "Traceback" in ran.err) == (1, False), ran.err
+        assert "with --repair" in ran.out
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", own_db)
+    assert_refused(run(*search, cwd=own_db.parent), "journal", "doctor --repair")
+    assert run("doctor", "--repair", "--db", own_db, cwd=own_db.parent).code == 0
+    assert whole(own_db)[:2] == whole(made_db)[:2]
 
 
 def test_nothing_is_left_whole(own_db: Path) -> None:
@@ -251,7 +265,7 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     for path in (tmp_path / "db").glob("*/*.bin"):
         path.write_bytes(b"\xff" * path.stat().st_size)
     state, found, remedy = examine(tmp_path / "db")["Chroma"]
-    assert (state, remedy) == ("bad", "reidsearch doctor --repair")
+    assert (state, remedy) == ("bad", "the same command with --repair")
     assert "does not" in found
     ran = run("doctor", "--repair", "--db", tmp_path / "db", cwd=tmp_path)
     assert "made anew from what is whole" in ran.err

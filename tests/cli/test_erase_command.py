@@ -104,7 +104,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     assert traces(own_db, before, ids[:3])
     shown = erase(own_db, *what, "--dry-run", "--json")
     assert shown.json == {
-        "dry_run": True,
+        "erased": False,
         "people": 235,
         "frames": 40,
         "sources": [{"source": SOURCE, "people": 235, "frames": 40}],
@@ -127,6 +127,7 @@ def test_person_and_who_is_near(own_db: Path) -> None:
     near = {s.id for s, d in zip(before.sightings, distances, strict=True) if d <= 0.8}
     assert FIRST in near
     assert ran.json["people"] == len(near) >= 4
+    assert (ran.json["erased"], ran.json["ids"]) == (True, sorted(near))
     left = {sighting.id for sighting in everything(own_db).sightings}
     assert left == {sighting.id for sighting in before.sightings} - near
     for _, where in traces(own_db, before, near):
