@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
 
@@ -115,10 +116,35 @@ def test_what_a_killed_backup_left_is_taken_away(own_db: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
 
 
+def test_database_that_is_read_only(
+    made_db: Path, own_db: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
+) -> None:
+    (tmp_path / "out").mkdir(mode=0o777)
+    (tmp_path / "out").chmod(0o777)
+    for path in (*own_db.rglob("*"), own_db):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    ran = run("backup", "out/b.zip", cwd=tmp_path, prefix=as_plain_user)
+    for path in (own_db, *own_db.rglob("*")):
+        path.chmod(0o777)
+    assert ran.code == 0, ran.err
+    assert run("restore", "out/b.zip", "--db", "new", cwd=tmp_path).code == 0
+    with open_chroma(made_db) as theirs, open_chroma(tmp_path / "new") as ours:
+        assert ours.sightings(Filter()) == theirs.sightings(Filter())
+
+
+def test_backup_of_a_damaged_database_says_so(own_db: Path, tmp_path: Path) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        people = client.get_collection("people", embedding_function=None)
+        people.delete(["pets09-s2l1/pets09-s2l1:21:1"])
+    ran = run("backup", "b.zip", cwd=tmp_path)
+    assert (ran.code, "1 frames of pets09-s2l1/pets09-s2l1" in ran.err) == (0, True), ran.err
+
+
 def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Path) -> None:
     shutil.rmtree(own_db / "index")
     with writing(own_db):
         assert_refused(run("backup", "b.zip", cwd=tmp_path), "another reidsearch")
+    assert_refused(run("backup", "db/b.zip", cwd=tmp_path), "is in the database")
     assert_refused(run("backup", "b.tar", cwd=tmp_path), "b.tar", ".zip")
     assert_refused(run("backup", "gone/b.zip", cwd=tmp_path), "no folder")
     assert_refused(run("backup", "b.zip", "--db", "gone", cwd=tmp_path), "no database")

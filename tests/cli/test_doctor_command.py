@@ -298,6 +298,16 @@ def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
     assert found["footage gate/gate"][:2] == ("warning", f"{footage} is not there any more")
 
 
+def test_footage_that_is_another(sample: Path, tmp_path: Path) -> None:
+    footage = Path(shutil.copytree(sample, tmp_path / "gate"))
+    ingest = ("ingest", footage, "--max-frames", 3, "--tiles", "off")
+    assert run(*ingest, cwd=tmp_path).code == 0
+    shutil.copy(sample / "frame_0781.jpg", footage / "frame_0021.jpg")
+    (footage / "frame_0041.jpg").unlink()
+    state, found, _ = examine(tmp_path / "db", "--files")["footage gate/gate"]
+    assert (state, found[:9], found[-2:]) == ("warning", "2 frames ", "21")
+
+
 def test_what_cannot_be_examined(own_db: Path, tmp_path: Path) -> None:
     assert_refused(run("doctor", "--db", "gone", cwd=tmp_path), "no database")
     with writing(own_db):

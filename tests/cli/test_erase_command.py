@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -288,6 +289,20 @@ def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
     _, err = waiting.communicate(timeout=120)
     assert waiting.returncode == 0, err
     assert len(everything(own_db)) == 0
+
+
+def test_who_waits_says_so_and_hears_ctrl_c(own_db: Path) -> None:
+    command = [sys.executable, "-m", "reidsearch", "erase", "--crop", FIRST, "--yes", "--wait"]
+    command += ["--db", str(own_db)]
+    with (
+        writing(own_db),
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting,
+    ):
+        assert waiting.stderr is not None
+        assert "waiting for" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(timeout=30) == 130
+    assert len(everything(own_db)) == 235
 
 
 def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:

@@ -66,6 +66,16 @@ def test_file_that_was_only_touched_has_not_changed(gate: Path, tmp_path: Path) 
         assert dict(store.stamps(("gate", "gate")))[21].mtime_ns == 10**18
 
 
+def test_refresh_keeps_what_it_cannot_do_again(gate: Path, tmp_path: Path) -> None:
+    run(*INGEST, cwd=tmp_path)
+    before = people_of(21, tmp_path)
+    (gate / "frame_0021.jpg").write_bytes((gate / "frame_0021.jpg").read_bytes()[:3000])
+    ran = run(*INGEST, "--refresh", cwd=tmp_path)
+    assert (ran.code, ran.json["frames_changed"]) == (0, 0)
+    assert "frame_0021.jpg: the file is cut short" in ran.err
+    assert people_of(21, tmp_path) == before
+
+
 def test_first_frame_that_changed_needs_refresh(gate: Path, tmp_path: Path) -> None:
     run(*INGEST, cwd=tmp_path)
     put(541, gate, like=1)
