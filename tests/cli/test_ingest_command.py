@@ -341,11 +341,11 @@ def test_read_only_database(
 
 def test_second_process_is_told_to_wait(own_db: Path, tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", *range(1, 800, 20))
-    slowly = [COMMAND, "ingest", frames, "--tiles", "8x8"]
+    slowly = [COMMAND, "ingest", frames, "--tiles", "8x8", "--wait"]
     with subprocess.Popen(slowly, cwd=tmp_path, stderr=subprocess.PIPE) as writer:
         other = ("ingest", frames, "--camera", "b", "--max-frames", 1, "--tiles", "off")
         ran = run(*other, cwd=tmp_path)
-        while ran.code == 0:  # it has not opened the database yet
+        while ran.code == 0:  # it was first
             assert writer.poll() is None
             ran = run(*other, cwd=tmp_path)
         searched = run("search", "--frame", "pets09-s2l1/pets09-s2l1:1", cwd=tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 
 from reidsearch.erase import Erasure, erase
 from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.opening import open_to_read
 from reidsearch.types import Embeddings, Filter, Records
 from tests.unit.builders import PROVENANCE, make_info, make_sighting, make_source_record
 
@@ -30,7 +31,9 @@ def test_graph_forgets_too(tmp_path: Path) -> None:
         records = Records(people, Embeddings(vectors, provenance.fingerprint))
         store.add(records, make_source_record(info), dict.fromkeys(FRAMES))
     assert "data_level0.bin" in files_with(db, vectors[7])
-    erase(db, Erasure(people[5:10]), {})
+    with open_to_read(db) as store:
+        seen = store.state
+    erase(db, seen, Erasure(people[5:10]), {})
     for gone in range(5, 10):
         assert files_with(db, vectors[gone]) == set()
     assert files_with(db, vectors[10])
