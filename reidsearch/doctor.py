@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -19,9 +18,9 @@ from reidsearch.render.footage import open_moved
 from reidsearch.render.table import count
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
 from reidsearch.store.journal import open_journal, read_state
-from reidsearch.store.layout import DATABASE_FILE, require_database, size_on_disk
+from reidsearch.store.layout import require_database, size_on_disk
 from reidsearch.store.lock import reading
-from reidsearch.store.probe import probe
+from reidsearch.store.probe import find_rot, probe
 from reidsearch.store.swap import settle
 from reidsearch.types import FileStamp
 
@@ -78,7 +77,7 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
         recorded = None if journal.state == "bad" else sum(record.people for record in records)
         findings.append(journal)
         provenance = None
-        if recorded is not None and findings[0].state == "good":
+        if recorded is not None:
             try:
                 seen = probe(folder)
             except StoreError as error:
@@ -107,15 +106,9 @@ def _without_repair(finding: Finding) -> Finding:
 
 
 def _check_sqlite(folder: Path) -> Finding:
-    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
-    try:
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            [(said,), *_] = connection.execute("PRAGMA integrity_check").fetchall()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        said = str(error)
-    if said == "ok":
-        return Finding("database file", "good", "SQLite finds it whole")
-    return Finding("database file", "bad", f"SQLite: {said}", _REPAIR)
+    if rot := find_rot(folder):
+        return Finding("database file", "bad", f"SQLite: {rot}", _REPAIR)
+    return Finding("database file", "good", "SQLite finds it whole")
 
 
 def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
@@ -251,4 +244,7 @@ def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]
     if others:
         found = f"{len(others)} frames of {path} have changed or are gone, the first is {others[0]}"
         return Finding(check, "warning", found, "`ingest --refresh` does changed frames again")
+    if unknown := len(record.frames) - same:
+        found = f"nobody knows what {count(unknown, 'frame')} of {path} were: the journal was lost"
+        return Finding(check, "warning", found)
     return Finding(check, "good", f"{same} frames of {path} are as they were")

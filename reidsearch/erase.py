@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reidsearch.audit.log import locked, record, redact
+from reidsearch.audit.log import explain, locked, record, redact
 from reidsearch.errors import StoreError, UsageError
 from reidsearch.store.journal import read_stored_before
 from reidsearch.store.layout import require_database
-from reidsearch.store.lock import FOREVER, writing
+from reidsearch.store.lock import FOREVER, WAIT_S, writing
 from reidsearch.store.rebuild import Gone, erase_rows
 from reidsearch.types import Filter
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FIRST_ASKED = 1000
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Erasure:
         source, _, frame = place.rpartition(":")
         camera, _, name = source.partition("/")
         frames = self.frames.get((camera, name), frozenset())
-        return crop_id in self.ids or (frame.isdecimal() and int(frame) in frames)
+        is_number = frame.isdecimal() and len(frame) < _MOST_DIGITS
+        return crop_id in self.ids or (is_number and int(frame) in frames)
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -134,6 +136,9 @@ def erase(
     erasure: Erasure,
     about: Mapping[str, Any],
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    wait: bool = False,
+    on_note: Callable[[str], None] = lambda _note: None,
 ) -> None:
     """Write the database anew without what is to be erased, and say so in its audit log.
 
@@ -146,6 +151,8 @@ def erase(
         erasure: what is to go.
         about: for the log: what was asked for.
         on_step: called with rows done and to do.
+        wait: until others have gone.
+        on_note: called with a sentence when it waits.
 
     Raises:
         StoreError: the database was changed since, is damaged or may not be written, or there is no
@@ -157,11 +164,15 @@ def erase(
         def log() -> None:
             # Kept until the new database is in its place: a search that is under way then finds
             # another one, and leaves out ids.
-            held.enter_context(locked(folder))
+            try:
+                held.enter_context(locked(folder))
+            except OSError as error:
+                raise explain(error, folder, "written") from error
             record(folder, "erase", about=about)
             redact(folder, erasure.has)
 
-        erase_rows(folder, seen, Gone(erasure.frames, erasure.ids), on_step, log)
+        gone, wait_s = Gone(erasure.frames, erasure.ids), FOREVER if wait else WAIT_S
+        erase_rows(folder, seen, gone, on_step, log, wait_s=wait_s, on_note=on_note)
 
 
 def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:

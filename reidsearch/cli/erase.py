@@ -108,7 +108,7 @@ def erase(
     }
     given = {name: value for name, value in about.items() if value is not None}
     with working("erasing") as step:
-        erasing.erase(asked.db, seen, erasure, given, step)
+        erasing.erase(asked.db, seen, erasure, given, step, wait=wait, on_note=warn)
     if json:
         _print(erasure, is_erased=True)
     say(f"erased from {escape(str(asked.db))}; footage, and backups made before, still show them")

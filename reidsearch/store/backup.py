@@ -30,11 +30,12 @@ from reidsearch.store.layout import (
     OWNER_FILE,
     SQLITE_ENDS,
     explain,
+    find_strangers,
     has_database,
     require_database,
 )
 from reidsearch.store.lock import reading
-from reidsearch.store.probe import find_damage
+from reidsearch.store.probe import BrokenChromaError, probe
 from reidsearch.store.rebuild import copy_live
 from reidsearch.store.swap import settle
 
@@ -47,10 +48,11 @@ _FORMAT = "reidsearch backup 1"
 _LEFT_OUT = {LOCK_FILE, OWNER_FILE, AUDIT_LOCK_FILE}
 _README = "README.md"
 _PIECE_BYTES = 1 << 20
+_MOST_LIST_BYTES = 1 << 24
 # What zipfile raises, and the list's reader; RuntimeError is of encryption and odd compression.
 _NO_BACKUP = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
-    *(ValueError, KeyError, TypeError),
+    *(ValueError, KeyError, TypeError, OverflowError),
 )
 
 
@@ -69,7 +71,7 @@ def write_backup(
         folder: the database.
         out: the file to write.
         on_step: called with rows done and to do while a database is written anew.
-        on_problem: called with a sentence when what was copied is damaged.
+        on_problem: called with a sentence when what was copied is damaged, or not all there is.
 
     Raises:
         StoreError: there is no database, it is damaged, or the file cannot be written.
@@ -91,12 +93,15 @@ def write_backup(
                 held.enter_context(reading(folder))
             except (DatabaseBusyError, ReadOnlyError) as error:
                 try:
-                    return _pack_live(folder, partial, work, on_step)
+                    size = _pack_live(folder, partial, work, on_step)
                 except DamagedIndexError:
                     raise error from None
+                if others := find_strangers(folder):
+                    on_problem(f"the backup is without {', '.join(others)} of other programs")
+                return size
             size = _pack(folder, partial, work)
-            if problem := find_damage(folder):
-                on_problem(f"the backup is as damaged as the database: {problem}")
+            if problem := _find_damage(folder):
+                on_problem(problem)
             return size
     except sqlite3.Error as error:
         raise explain(error, folder) from error
@@ -137,6 +142,17 @@ def restore_backup(backup: Path, folder: Path) -> int:
         raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error
     except OSError as error:
         raise StoreError(f"cannot restore {backup}: {error.strerror or error}") from error
+
+
+def _find_damage(folder: Path) -> str:
+    try:
+        damaged = probe(folder).damaged
+    except BrokenChromaError as error:
+        return f"the backup is as damaged as the database: {error}"
+    except StoreError as error:
+        return f"nobody could look whether the backup is whole: {error}"
+    some = ", ".join(f"{len(frames)} frames of {c}/{n}" for c, n, frames in damaged)
+    return some and f"the backup is as damaged as the database: {some}"
 
 
 def _is_in_use(folder: Path) -> bool:
@@ -197,7 +213,8 @@ def _copy_audit_log(folder: Path, to: Path) -> None:
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:
-    about = json.loads(archive.read(_LIST))
+    with archive.open(_LIST) as file:
+        about = json.loads(file.read(_MOST_LIST_BYTES))
     if about["format"] != _FORMAT:
         raise ValueError(f"its format is {about['format']}")
     total = 0

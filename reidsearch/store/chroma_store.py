@@ -167,11 +167,6 @@ class ChromaStore:
         """How many rows the collection has, also those that do not count."""
         return self._collection.count()
 
-    @property
-    def strangers(self) -> list[str]:
-        """Names of collections beside ours, of another program."""
-        return [one.name for one in self._client.list_collections() if one.name != COLLECTION]
-
     def take_history(self, folder: Path) -> None:
         """Say of our frames and their makers what the database in another folder says."""
         self._journal.take_history(folder)

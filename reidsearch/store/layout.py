@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from reidsearch.errors import ReadOnlyError, StoreError
@@ -28,6 +30,7 @@ _NAMES = (
 )
 
 REPAIR_HINT = "`reidsearch doctor`, with this --db, says what is wrong; `doctor --repair` mends it"
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGED = ("malformed", "not a database", "unable to open", "no such table")  # as SQLite says it
 
 _HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
@@ -75,13 +78,25 @@ def require_database(folder: Path) -> None:
         raise StoreError(f"there is no database in {folder}", hint=_HINT)
 
 
+def find_strangers(folder: Path) -> list[str]:
+    """Names of other programs' collections in a database, past Chroma, which may not open."""
+    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
+    asked = "SELECT name FROM collections WHERE name != ? ORDER BY name"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return [str(name) for [name] in connection.execute(asked, (COLLECTION,))]
+    except (sqlite3.Error, UnicodeDecodeError):  # then nobody can read them
+        return []
+
+
 def explain(error: Exception, folder: Path) -> StoreError:
     """Say what kept us from using a database."""
-    if "readonly" in str(error) or isinstance(error, PermissionError):
+    is_refused = isinstance(error, OSError) and error.errno in _REFUSED
+    if is_refused or "readonly" in str(error):
         return ReadOnlyError(
             f"the database folder {folder} is read-only",
-            hint="copy the folder, or change its rights; `reidsearch backup` and searches by the "
-            "exact index need no more than to read",
+            hint="copy the folder, or change its rights; where there is an exact index, searches "
+            "and `reidsearch backup` need no more than to read",
         )
     hint = REPAIR_HINT if any(word in str(error) for word in _DAMAGED) else ""
     return StoreError(f"the database in {folder} does not work: {error}", hint=hint)
@@ -89,4 +104,9 @@ def explain(error: Exception, folder: Path) -> StoreError:
 
 def size_on_disk(folder: Path) -> int:
     """Bytes of all files in a database folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # others write meanwhile
+            status = path.stat()
+            size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size

@@ -79,8 +79,11 @@ def writing(
         if last is not None:
             on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
         note = folder / OWNER_FILE
-        with whole_file(note) as partial:
-            partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
+        try:
+            with whole_file(note) as partial:
+                partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
+        except OSError as error:
+            raise explain(error, folder) from error
         try:
             yield
         finally:
@@ -126,7 +129,10 @@ def _acquire(
     on_note: Callable[[str], None],
 ) -> None:
     """Wait for moments only, between which Ctrl-C is heard: SQLite waits deaf to it."""
-    lock = ReadWriteLock(folder / LOCK_FILE, is_singleton=False)
+    path = folder / LOCK_FILE
+    if not path.exists():
+        path.touch()  # with the rights of our other files: SQLite's would be this user's alone
+    lock = ReadWriteLock(path, is_singleton=False)
     take = lock.read_lock if mode == "read" else lock.write_lock
     began, is_said = time.monotonic(), False
     while True:
@@ -136,7 +142,7 @@ def _acquire(
         if time.monotonic() - began >= wait_s:
             raise _busy(folder)
         if wait_s == FOREVER and not is_said:
-            on_note(f"waiting for {read_owner(folder) or 'those who read'}")
+            on_note(f"waiting for {_read_writer(folder) or 'those who read'}")
             is_said = True
 
 
@@ -149,13 +155,18 @@ def _this_process() -> Owner:
 
 def read_owner(folder: Path) -> Owner | None:
     """Who writes; where nobody does, who died at it."""
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, RecursionError):
         return Owner(**json.loads((folder / OWNER_FILE).read_text("utf-8")))
     return None
 
 
+def _read_writer(folder: Path) -> Owner | None:
+    """Who writes, of those who are in: the others may have come after a writer that died."""
+    return read_owner(folder) if is_being_written(folder) else None
+
+
 def _busy(folder: Path) -> DatabaseBusyError:
-    owner = read_owner(folder)
+    owner = _read_writer(folder)
     return DatabaseBusyError(
         f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
         hint="wait until it has finished (ingest and erase do so with --wait); an ingest may be "

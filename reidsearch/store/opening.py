@@ -12,7 +12,7 @@ from reidsearch.store.index_file import FOLDER, DamagedIndexError, read_manifest
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import read_state
 from reidsearch.store.layout import JOURNAL_FILE, require_database
-from reidsearch.store.lock import is_being_written
+from reidsearch.store.lock import is_being_written, read_owner
 from reidsearch.store.migration import require_known
 from reidsearch.store.swap import settle
 
@@ -99,7 +99,7 @@ def open_index(folder: Path) -> IndexStore:
         try:
             return _try_to_open(folder)
         except DamagedIndexError:
-            if not is_being_written(folder):
+            if read_owner(folder) is None:  # who may only read cannot ask the lock
                 break
         time.sleep(_PAUSE_S)
     return _try_to_open(folder)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance
+from reidsearch.store.layout import DATABASE_FILE
 
 _WAIT_S = 3600
 _PASSING = ("disk is full", "No space left", "read-only", "readonly", "locked")
@@ -65,13 +68,15 @@ def probe(folder: Path) -> Probe:
     return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
 
 
-def find_damage(folder: Path) -> str:
-    """Say in some words what is wrong with the rows of a database, or nothing; see `probe`."""
+def find_rot(folder: Path) -> str:
+    """What SQLite finds wrong with Chroma's main file, or nothing."""
+    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
     try:
-        damaged = probe(folder).damaged
-    except StoreError as error:
-        return str(error)
-    return ", ".join(f"{len(frames)} frames of {c}/{n}" for c, n, frames in damaged)
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            [(said,), *_] = connection.execute("PRAGMA integrity_check").fetchall()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        said = str(error)
+    return "" if said == "ok" else said
 
 
 def _read(folder: Path) -> Probe:

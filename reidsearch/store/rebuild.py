@@ -18,10 +18,16 @@ from reidsearch.store.index_file import (
 )
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import open_journal, read_state
-from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, explain, require_database
+from reidsearch.store.layout import (
+    JOURNAL_FILE,
+    REPAIR_HINT,
+    explain,
+    find_strangers,
+    require_database,
+)
 from reidsearch.store.lock import writing
 from reidsearch.store.opening import open_index
-from reidsearch.store.probe import BrokenChromaError, probe
+from reidsearch.store.probe import BrokenChromaError, find_rot, probe
 from reidsearch.store.swap import settle, settle_held, swapping
 from reidsearch.types import Records
 
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.store.checking import Readable
-    from reidsearch.store.chroma_store import ChromaStore
     from reidsearch.store.journal import Journal, State
 
     OnStep = Callable[[int, int], None]
@@ -54,7 +59,10 @@ def erase_rows(
     seen: State,
     gone: Gone,
     on_step: OnStep,
-    on_made: Callable[[], None] = lambda: None,
+    on_made: Callable[[], None],
+    *,
+    wait_s: float,
+    on_note: Callable[[str], None],
 ) -> None:
     """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
 
@@ -66,6 +74,8 @@ def erase_rows(
         gone: what is left out.
         on_step: called with rows done and to do.
         on_made: called when nothing but the swap is left to do.
+        wait_s: how long to wait for others; see `lock.writing`.
+        on_note: called with a sentence when it waits.
 
     Raises:
         StoreError: there is no database, it was changed since, it is damaged, or there is no room
@@ -73,8 +83,9 @@ def erase_rows(
         DatabaseBusyError: others use it.
     """
     require_database(folder)
-    with writing(folder):
+    with writing(folder, wait_s, on_note):
         settle_held(folder)
+        _require_alone(folder)
         if read_state(folder) != seen:
             raise StoreError(
                 f"another process wrote to {folder} after it was looked at",
@@ -83,7 +94,6 @@ def erase_rows(
         try:
             with swapping(folder, on_made) as made:
                 with open_held(folder, writes=False) as store, open_journal(folder) as journal:
-                    _require_alone(store, folder)
                     lost = _copy(journal, [store], made, gone, on_step)
                 if lost:
                     raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
@@ -147,6 +157,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
         if not _has_whole_journal(folder):
             if index is None:
                 return _bring_up_to_date(folder, on_step)
+            _require_alone(folder)
             with swapping(folder) as made:
                 _copy_unproven(index, made, on_step)
             return "everything was made anew from the exact index"
@@ -156,19 +167,18 @@ def repair(folder: Path, on_step: OnStep) -> str:
             seen = None
         if seen is None and index is None:
             raise _nothing_is_whole(folder, "Chroma")
-        if seen is None or seen.damaged:
+        if seen is None or seen.damaged or find_rot(folder):
             return _salvage(folder, index, on_step, with_chroma=seen is not None)
         return _renew_index(folder, index, on_step)
 
 
 def _salvage(folder: Path, index: IndexStore | None, on_step: OnStep, *, with_chroma: bool) -> str:
+    _require_alone(folder)
     with swapping(folder) as made, ExitStack() as held:
         journal = held.enter_context(open_journal(folder))
         stores: list[Readable] = []
         if with_chroma:
-            chroma = held.enter_context(open_held(folder, writes=False))
-            _require_alone(chroma, folder)
-            stores.append(chroma)
+            stores.append(held.enter_context(open_held(folder, writes=False)))
         if index is not None:
             stores.append(index)
         lost = _copy(journal, stores, made, Gone(), on_step)
@@ -193,11 +203,11 @@ def _bring_up_to_date(folder: Path, on_step: OnStep) -> str:
         raise _nothing_is_whole(folder, "the journal") from error
 
 
-def _require_alone(store: ChromaStore, folder: Path) -> None:
+def _require_alone(folder: Path) -> None:
     """Check that nobody else keeps anything in the database, which would be lost."""
-    if store.strangers:
+    if others := find_strangers(folder):
         raise StoreError(
-            f"{folder} also has what is none of reidsearch's: {', '.join(store.strangers)}",
+            f"{folder} also has what is none of reidsearch's: {', '.join(others)}",
             hint="move those collections to a Chroma database of their own",
         )
 

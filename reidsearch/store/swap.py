@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reidsearch.errors import StoreError
+from reidsearch.store.graph_files import wipe_unused
 from reidsearch.store.index_file import FOLDER
 from reidsearch.store.layout import (
     DATABASE_FILE,
@@ -46,6 +47,7 @@ def swapping(folder: Path, on_made: Callable[[], None] = lambda: None) -> Iterat
     made.mkdir()
     try:
         yield made
+        wipe_unused(made)
         parts = [path.name for path in made.iterdir() if _is_part(path.name)]
         partial = made / f".{_COMPLETE}"
         partial.write_text(json.dumps(parts), "utf-8")
@@ -55,6 +57,7 @@ def swapping(folder: Path, on_made: Callable[[], None] = lambda: None) -> Iterat
         partial.replace(made / _COMPLETE)
         _sync(made)
     except BaseException:
+        (made / _COMPLETE).unlink(missing_ok=True)  # first: without all its parts it is not
         shutil.rmtree(made, ignore_errors=True)
         raise
     _move(folder)
@@ -88,7 +91,7 @@ def _read_list(made: Path) -> list[str]:
     """What was made: names, and no paths, as a folder of somebody else might have them."""
     try:
         parts = [str(name) for name in json.loads((made / _COMPLETE).read_text("utf-8"))]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{made / _COMPLETE} is not as reidsearch wrote it") from error
     if not all(map(_is_part, parts)):
         raise StoreError(f"{made / _COMPLETE} names other things than a database has")

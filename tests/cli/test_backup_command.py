@@ -140,6 +140,33 @@ def test_backup_of_a_damaged_database_says_so(own_db: Path, tmp_path: Path) -> N
     assert (ran.code, "1 frames of pets09-s2l1/pets09-s2l1" in ran.err) == (0, True), ran.err
 
 
+def test_backup_that_could_not_be_checked_says_so(
+    own_db: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
+) -> None:
+    """Whoever may not write to a folder cannot have Chroma open what is in it."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o777)
+    for path in (*own_db.rglob("*"), own_db):
+        path.chmod(0o555 if path.is_dir() else 0o666)
+    ran = run("backup", "out/b.zip", cwd=tmp_path, prefix=as_plain_user)
+    for path in (own_db, *own_db.rglob("*")):
+        path.chmod(0o777)
+    assert ran.code == 0, ran.err
+    assert "damaged" not in ran.err
+    assert "nobody could look whether" in ran.err
+
+
+def test_collections_of_other_programs(own_db: Path, tmp_path: Path) -> None:
+    with chromadb.PersistentClient(own_db) as client:
+        client.create_collection("notes").add(["a"], embeddings=[[1.0]])
+    assert "notes" not in run("backup", "whole.zip", cwd=tmp_path).err
+    with writing(own_db):
+        assert "without notes of other programs" in run("backup", "b.zip", cwd=tmp_path).err
+    assert run("restore", "whole.zip", "--db", "new", cwd=tmp_path).code == 0
+    with chromadb.PersistentClient(tmp_path / "new") as client:
+        assert client.get_collection("notes").count() == 1
+
+
 def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Path) -> None:
     shutil.rmtree(own_db / "index")
     with writing(own_db):
@@ -209,6 +236,10 @@ def other(about: Any, contents: Any) -> None:
     about["format"] = "something else"
 
 
+def measure(about: Any, contents: Any) -> None:
+    about["files"][0]["size"] = float("inf")
+
+
 def test_readme_of_an_empty_database_folder_stays(backup: Path, tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "README.md").write_text("what this folder is for")
@@ -217,7 +248,7 @@ def test_readme_of_an_empty_database_folder_stays(backup: Path, tmp_path: Path) 
     assert run(*SEARCH, cwd=tmp_path).code == 0
 
 
-@pytest.mark.parametrize("change", [escape, flip, lengthen, lose, other])
+@pytest.mark.parametrize("change", [escape, flip, lengthen, lose, measure, other])
 def test_what_is_no_backup_leaves_nothing(backup: Path, tmp_path: Path, change: Any) -> None:
     (tmp_path / "in").mkdir()
     bad = rewrite(backup, tmp_path / "bad.zip", change)

@@ -246,6 +246,37 @@ def test_damage_that_makes_messages_no_text(made_db: Path, own_db: Path) -> None
     assert whole(own_db)[:2] == whole(made_db)[:2]
 
 
+def break_page_of(db: Path, index: str) -> None:
+    """Break the first page of an SQLite index, in which no command of ours looks."""
+    path = db / "chroma.sqlite3"
+    with sqlite3.connect(path) as chroma:
+        asked = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        ((page,),) = chroma.execute(asked, (index,)).fetchall()
+        ((size,),) = chroma.execute("PRAGMA page_size").fetchall()
+    chroma.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 8)
+
+
+def test_rot_that_only_sqlite_finds_is_repaired(made_db: Path, own_db: Path) -> None:
+    break_page_of(own_db, "embedding_metadata_array_key_float")
+    assert examine(own_db)["Chroma"][0] == "good"
+    assert examine(own_db)["database file"][2] == "the same command with --repair"
+    assert {state for state, _, _ in examine(own_db, "--repair").values()} == {"good"}
+    assert whole(own_db) == whole(made_db)
+
+
+def test_repair_is_advised_where_it_helps(own_db: Path) -> None:
+    break_page_of(own_db, "sqlite_autoindex_embeddings_1")
+    shutil.rmtree(own_db / "index")
+    found = examine(own_db)
+    assert found["database file"][0] == "bad"
+    assert "--repair" not in " ".join(remedy for _, _, remedy in found.values())
+    ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
+    assert_refused(ran, "neither Chroma nor the exact index")
+
+
 def test_nothing_is_left_whole(own_db: Path) -> None:
     shutil.rmtree(own_db / "index")
     (own_db / "reidsearch.sqlite3").write_bytes(b"")
@@ -306,6 +337,12 @@ def test_footage_that_is_another(sample: Path, tmp_path: Path) -> None:
     (footage / "frame_0041.jpg").unlink()
     state, found, _ = examine(tmp_path / "db", "--files")["footage gate/gate"]
     assert (state, found[:9], found[-2:]) == ("warning", "2 frames ", "21")
+
+
+def test_footage_of_a_lost_journal(own_db: Path) -> None:
+    (own_db / "reidsearch.sqlite3").unlink()
+    state, found, _ = examine(own_db, "--repair", "--files")["footage pets09-s2l1/pets09-s2l1"]
+    assert (state, found[:29]) == ("warning", "nobody knows what 40 frames o")
 
 
 def test_what_cannot_be_examined(own_db: Path, tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def test_swap_that_somebody_else_prepared(own_db: Path, victim: Path, tmp_path: 
     for parts in (["../thesis.tex"], ["/etc/passwd"], {"a": 1}, "x", [1]):
         (made / ".complete.json").write_text(json.dumps(parts))
         assert_refused(run(*SEARCH, cwd=tmp_path), ".complete.json")
-    (made / ".complete.json").write_text("no json")
-    assert_refused(run(*SEARCH, cwd=tmp_path), "not as reidsearch wrote it")
+    for text in ("no json", "[" * 100_000):
+        (made / ".complete.json").write_text(text)
+        assert_refused(run(*SEARCH, cwd=tmp_path), "not as reidsearch wrote it")
     assert victim.read_text() == PRECIOUS
 
 

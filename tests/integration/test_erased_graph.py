@@ -1,41 +1,103 @@
-"""Chroma's graph keeps deleted vectors in files of its own; an erase leaves none there either."""
+"""Chroma's graph has more in its files than the graph; after an erase nothing of it is left."""
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from reidsearch.erase import Erasure, erase
+from reidsearch.errors import StoreError
 from reidsearch.store.chroma_store import open_chroma
 from reidsearch.store.opening import open_to_read
-from reidsearch.types import Embeddings, Filter, Records
+from reidsearch.types import Embeddings, Filter, Records, Sighting
 from tests.unit.builders import PROVENANCE, make_info, make_sighting, make_source_record
 
 DIMENSION = 64
-FRAMES = range(1, 3001)
+PEOPLE = 3000  # so many that the graph is written
+FILLING = 0x55  # makes glibc fill what it is freed with this, and what it gives with the rest
+GARBAGE = bytes([0xFF - FILLING]) * 64
 
 
-def files_with(db: Path, vector: np.ndarray) -> set[str]:
-    needle = vector.astype(np.float16).astype("<f4").tobytes()
+@pytest.fixture
+def vectors() -> np.ndarray:
+    vectors = np.random.default_rng(0).normal(size=(PEOPLE, DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float16).astype(np.float32)
+
+
+@pytest.fixture
+def people(
+    request: pytest.FixtureRequest, tmp_path: Path, vectors: np.ndarray
+) -> tuple[Sighting, ...]:
+    """Those of a database, one in each frame."""
+    count = getattr(request, "param", PEOPLE)
+    info, provenance = make_info(), replace(PROVENANCE, dimension=DIMENSION)
+    people = tuple(make_sighting(info, frame) for frame in range(1, count + 1))
+    with open_chroma(tmp_path / "db", provenance) as store:
+        records = Records(people, Embeddings(vectors[:count], provenance.fingerprint))
+        store.add(records, make_source_record(info), {person.frame: None for person in people})
+    return people
+
+
+def files_with(db: Path, needle: bytes) -> set[str]:
     files = (path for path in db.rglob("*") if path.is_file())
     return {path.name for path in files if needle in path.read_bytes()}
 
 
-def test_graph_forgets_too(tmp_path: Path) -> None:
-    info, db = make_info(), tmp_path / "db"
-    provenance = replace(PROVENANCE, dimension=DIMENSION)
-    vectors = np.random.default_rng(0).normal(size=(len(FRAMES), DIMENSION)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    people = tuple(make_sighting(info, frame) for frame in FRAMES)
-    with open_chroma(db, provenance) as store:
-        records = Records(people, Embeddings(vectors, provenance.fingerprint))
-        store.add(records, make_source_record(info), dict.fromkeys(FRAMES))
-    assert "data_level0.bin" in files_with(db, vectors[7])
+def erase_first(db: Path) -> None:
+    with open_to_read(db) as store:
+        seen, people = store.state, store.sightings(Filter(frame=1))
+    erase(db, seen, Erasure(people), {})
+
+
+def test_graph_forgets_too(
+    tmp_path: Path, people: tuple[Sighting, ...], vectors: np.ndarray
+) -> None:
+    db = tmp_path / "db"
+    assert "data_level0.bin" in files_with(db, vectors[7].tobytes())
     with open_to_read(db) as store:
         seen = store.state
     erase(db, seen, Erasure(people[5:10]), {})
-    for gone in range(5, 10):
-        assert files_with(db, vectors[gone]) == set()
-    assert files_with(db, vectors[10])
+    for gone in vectors[5:10]:
+        assert files_with(db, gone.tobytes()) == set()
+    assert "data_level0.bin" in files_with(db, vectors[10].tobytes())
     with open_chroma(db) as store:
         assert store.sightings(Filter()) == [*people[:5], *people[10:]]
+        [[nearest]] = store.query([vectors[10:11]], Filter(), 1)
+        assert nearest.sighting == people[10]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc fills memory")
+@pytest.mark.parametrize(
+    ("people", "written"),
+    [(30, "data_level0.bin"), (PEOPLE, "length.bin")],
+    indirect=["people"],
+)
+@pytest.mark.usefixtures("people")
+def test_memory_is_not_written(tmp_path: Path, written: str) -> None:
+    db, variables = tmp_path / "db", os.environ | {"MALLOC_PERTURB_": str(FILLING)}
+    call = "from pathlib import Path; from tests.integration.test_erased_graph import *; "
+    unwiped = "from reidsearch.store import swap; swap.wipe_unused = lambda _folder: None; "
+
+    def erase_after(preparation: str) -> set[str]:
+        command = [sys.executable, "-c", f"{call}{preparation}erase_first(Path({str(db)!r}))"]
+        subprocess.run(command, check=True, env=variables)
+        return files_with(db, GARBAGE)
+
+    assert written in erase_after(unwiped)
+    assert erase_after("") == set()
+
+
+@pytest.mark.usefixtures("people")
+def test_graph_of_another_chroma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reidsearch.store import graph_files
+
+    monkeypatch.setattr(graph_files, "_VERSION", 2)
+    with pytest.raises(StoreError, match="not as this reidsearch knows it"):
+        erase_first(tmp_path / "db")
+    assert not (tmp_path / "db" / ".rebuilding").exists()

@@ -1,0 +1,97 @@
+"""The lock: whose it is, who is named, and those who may not ask."""
+
+import errno
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from reidsearch.errors import DatabaseBusyError, ReadOnlyError
+from reidsearch.store import lock, opening
+from reidsearch.store.chroma_store import open_chroma
+from reidsearch.store.layout import LOCK_FILE, OWNER_FILE, explain
+from reidsearch.store.lock import Owner, is_being_written, read_owner, reading, writing
+from tests.unit.builders import (
+    PROVENANCE,
+    make_info,
+    make_records,
+    make_sighting,
+    make_source_record,
+)
+
+DEAD = Owner("here", 4242, "2026-01-01 00:00:00+00:00", "reidsearch ingest")
+
+
+def test_lock_has_the_rights_of_other_files(tmp_path: Path) -> None:
+    """Of a group that shares a folder, others than the first may take it."""
+    before = os.umask(0o002)
+    try:
+        with writing(tmp_path):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / LOCK_FILE).stat().st_mode & 0o777 == 0o664
+
+
+def test_dead_writer_is_not_named_for_those_who_read(tmp_path: Path) -> None:
+    (tmp_path / OWNER_FILE).write_text(json.dumps(asdict(DEAD)))
+    with reading(tmp_path), pytest.raises(DatabaseBusyError) as refused, writing(tmp_path):
+        pass
+    assert "4242" not in str(refused.value)
+    notes: list[str] = []
+    with writing(tmp_path, on_note=notes.append):
+        own = read_owner(tmp_path)
+        assert own is not None
+        with pytest.raises(DatabaseBusyError, match=f"process {own.pid}"), reading(tmp_path):
+            pass
+    assert "4242" in notes[0]
+    assert "did not finish" in notes[0]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"pid": 1}', "\ud800", ""])
+def test_note_of_somebody_else(tmp_path: Path, text: str) -> None:
+    (tmp_path / OWNER_FILE).write_text(text, "utf-8", errors="surrogatepass")
+    assert read_owner(tmp_path) is None
+    with writing(tmp_path):
+        assert read_owner(tmp_path) is not None
+
+
+def test_note_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(lock, "whole_file", refuse)
+    with pytest.raises(ReadOnlyError), writing(tmp_path):
+        pass
+    assert not is_being_written(tmp_path)
+
+
+def test_disk_that_is_read_only(tmp_path: Path) -> None:
+    error = OSError(errno.EROFS, os.strerror(errno.EROFS))
+    assert isinstance(explain(error, tmp_path), ReadOnlyError)
+    assert not isinstance(explain(OSError(errno.ENOSPC, "full"), tmp_path), ReadOnlyError)
+
+
+def test_reader_who_may_not_ask_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps of a writer whose lock only its own user may open."""
+    with open_chroma(tmp_path, PROVENANCE) as store:
+        info = make_info()
+        records = make_records([make_sighting(info, 1)], [30])
+        store.add(records, make_source_record(info), {1: None})
+    (tmp_path / OWNER_FILE).write_text(json.dumps(asdict(DEAD)))
+    tries = iter([opening.DamagedIndexError(opening._BEHIND), None])
+    try_to_open = opening._try_to_open
+
+    def behind_at_first(folder: Path) -> object:
+        error = next(tries)
+        if error:
+            raise error
+        return try_to_open(folder)
+
+    monkeypatch.setattr(opening, "_try_to_open", behind_at_first)
+    monkeypatch.setattr(opening, "is_being_written", lambda _folder: False)
+    assert len(opening.open_index(tmp_path)) == 1
