@@ -48,6 +48,8 @@ class _Group(TyperGroup):
         except ReidsearchError as error:
             _say_error(str(error), error.hint)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        except BrokenPipeError:  # `| head`: Typer ends without a word
+            raise
         except OSError as error:  # where nobody knew better
             _say_error(f"{error.filename or 'output'}: {error.strerror}")
             raise typer.Exit(1) from None

@@ -1,7 +1,8 @@
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.conftest import assert_refused, run
+from tests.conftest import COMMAND, assert_refused, run
 
 
 def test_version_is_the_package_version(tmp_path: Path) -> None:
@@ -52,3 +53,13 @@ def test_settings_that_cannot_be_read(tmp_path: Path) -> None:
     assert_refused(run("inspect", cwd=tmp_path), "serch", code=2)
     config.write_text('[render.video]\nout = "other.mp4"\n')
     assert_refused(run("inspect", cwd=tmp_path), "no database")
+
+
+def test_reader_that_leaves_hears_nothing(made_db: Path) -> None:
+    command = [COMMAND, "inspect", "--db", made_db]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout
+        assert ran.stderr
+        ran.stdout.close()  # as `| head` does
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 1
