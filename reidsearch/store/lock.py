@@ -93,12 +93,19 @@ def writing(
 def is_being_written(folder: Path) -> bool:
     """Whether another process keeps readers out; not where nobody may write."""
     try:
-        with ReadWriteLock(folder / LOCK_FILE, is_singleton=False).read_lock(0):
+        with _lock_of(folder).read_lock(0):
             return False
     except Timeout:
         return True
     except (OSError, sqlite3.Error):  # a folder that may not be written
         return False
+
+
+def _lock_of(folder: Path) -> ReadWriteLock:
+    path = folder / LOCK_FILE
+    if not path.exists():
+        path.touch()  # with the rights of our other files: SQLite's would be this user's alone
+    return ReadWriteLock(path, is_singleton=False)
 
 
 @contextmanager
@@ -129,10 +136,7 @@ def _acquire(
     on_note: Callable[[str], None],
 ) -> None:
     """Wait for moments only, between which Ctrl-C is heard: SQLite waits deaf to it."""
-    path = folder / LOCK_FILE
-    if not path.exists():
-        path.touch()  # with the rights of our other files: SQLite's would be this user's alone
-    lock = ReadWriteLock(path, is_singleton=False)
+    lock = _lock_of(folder)
     take = lock.read_lock if mode == "read" else lock.write_lock
     began, is_said = time.monotonic(), False
     while True:

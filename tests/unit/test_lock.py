@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +26,17 @@ from tests.unit.builders import (
 DEAD = Owner("here", 4242, "2026-01-01 00:00:00+00:00", "reidsearch ingest")
 
 
-def test_lock_has_the_rights_of_other_files(tmp_path: Path) -> None:
+def write(folder: Path) -> None:
+    with writing(folder):
+        pass
+
+
+@pytest.mark.parametrize("take", [write, is_being_written])
+def test_lock_has_the_rights_of_other_files(tmp_path: Path, take: Callable[[Path], Any]) -> None:
     """Of a group that shares a folder, others than the first may take it."""
     before = os.umask(0o002)
     try:
-        with writing(tmp_path):
-            pass
+        take(tmp_path)
     finally:
         os.umask(before)
     assert (tmp_path / LOCK_FILE).stat().st_mode & 0o777 == 0o664
