@@ -1,6 +1,6 @@
 """Do to databases what power cuts, full disks, impatience and rot do, and see what is left of them.
 
-    python scripts/torture.py --kills 200 --flips 1000 --double-flips 200
+    python scripts/torture.py --kills 200 --cuts 220 --flips 1100 --double-flips 200
 
 After each fault: does the database open, or explain itself; is all that was confirmed still there,
 and once; does search answer as in a database that nobody disturbed; does `doctor --repair` mend it?
@@ -75,6 +75,7 @@ def main(
     double_flips: Annotated[
         int, typer.Option(help="Bytes that are changed where the exact index is gone too.")
     ] = 200,
+    cuts: Annotated[int, typer.Option(help="Files whose end is cut off, anywhere.")] = 220,
     fills: Annotated[int, typer.Option(help="Disks that are too small.")] = 10,
     readers: Annotated[int, typer.Option(help="Searches beside an ingest.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the chances taken.")] = 0,
@@ -95,8 +96,11 @@ def main(
             lambda: [torture.kill_erasures(erasures)],
             lambda: [torture.fill_disks(fills)],
             lambda: [torture.read_beside_a_writer(readers)],
-            lambda: torture.flip_bytes(flips),
-            lambda: torture.flip_bytes(double_flips, with_index=False),
+            lambda: torture.damage_files(cuts, "cut short", cut),
+            lambda: torture.damage_files(flips, "byte changed", flip),
+            lambda: torture.damage_files(
+                double_flips, "index gone, byte changed", flip, with_index=False
+            ),
         )
         rows: list[Row] = []
         say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
@@ -218,20 +222,26 @@ class Torture:
             shutil.rmtree(db, ignore_errors=True)
         return row
 
-    def flip_bytes(self, times: int, *, with_index: bool = True) -> list[Row]:
-        """Change one byte of one file, and search; then let doctor mend what did not answer."""
+    def damage_files(
+        self,
+        times: int,
+        what: str,
+        damage: Callable[[Path, random.Random], None],
+        *,
+        with_index: bool = True,
+    ) -> list[Row]:
+        """Damage one file, and search; then let doctor mend what did not answer."""
         whole = self._work / "whole"
         files = sorted(p for p in whole.rglob("*") if p.is_file() and p.stat().st_size)
         if not with_index:
             files = [path for path in files if not is_log(path) and path.parent.name != "index"]
-        what = "byte changed" if with_index else "index gone, byte changed"
         rows = {path: Row(f"{what}: {kind_of(path)}") for path in files}
         for turn in range(times):
             path = files[turn % len(files)]
             db = Path(shutil.copytree(whole, self._work / "flipped"))
             if not with_index:
                 shutil.rmtree(db / "index")
-            flip(db / path.relative_to(whole), self._chance)
+            damage(db / path.relative_to(whole), self._chance)
             outcome, note = self._look_at_log(db) if is_log(path) else self._look_at(db)
             rows[path].count(outcome, note and f"{kind_of(path)}: {note}")
             shutil.rmtree(db)
@@ -429,6 +439,11 @@ def flip(path: Path, chance: random.Random) -> None:
         old = file.read(1)[0]
         file.seek(at)
         file.write(bytes([old ^ chance.randrange(1, 256)]))
+
+
+def cut(path: Path, chance: random.Random) -> None:
+    """Take the end of a file away, as a power cut does."""
+    os.truncate(path, chance.randrange(path.stat().st_size))
 
 
 def is_log(path: Path) -> bool:
