@@ -18,7 +18,12 @@ from reidsearch.render.footage import open_moved
 from reidsearch.render.table import count
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
 from reidsearch.store.journal import open_journal, read_state
-from reidsearch.store.layout import require_database, size_on_disk
+from reidsearch.store.layout import (
+    DATABASE_FILE,
+    JOURNAL_FILE,
+    require_database,
+    size_on_disk,
+)
 from reidsearch.store.lock import reading
 from reidsearch.store.probe import find_rot, probe
 from reidsearch.store.swap import settle
@@ -106,7 +111,7 @@ def _without_repair(finding: Finding) -> Finding:
 
 
 def _check_sqlite(folder: Path) -> Finding:
-    if rot := find_rot(folder):
+    if rot := find_rot(folder / DATABASE_FILE):
         return Finding("database file", "bad", f"SQLite: {rot}", _REPAIR)
     return Finding("database file", "good", "SQLite finds it whole")
 
@@ -117,6 +122,8 @@ def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
             sources, runs, pending = journal.sources(), journal.runs(), journal.pending()
     except ReidsearchError as error:
         return Finding("journal", "bad", str(error), _REPAIR), ()
+    if rot := find_rot(folder / JOURNAL_FILE):
+        return Finding("journal", "bad", f"SQLite: {rot}", _REPAIR), ()
     records = tuple(sources[key] for key in sorted(sources))
     frames = count(sum(len(record.frames) for record in records), "frame")
     people = sum(record.people for record in records)

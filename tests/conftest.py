@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ COMMAND = Path(sys.executable).with_name("reidsearch")
 MODELS = "REIDSEARCH_MODELS"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
+
+# Started in the background of a shell, we would ignore it, and all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Ran(NamedTuple):

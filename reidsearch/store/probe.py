@@ -13,7 +13,6 @@ from pathlib import Path
 
 from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance
-from reidsearch.store.layout import DATABASE_FILE
 
 _WAIT_S = 3600
 _PASSING = ("disk is full", "No space left", "read-only", "readonly", "locked")
@@ -68,9 +67,9 @@ def probe(folder: Path) -> Probe:
     return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
 
 
-def find_rot(folder: Path) -> str:
-    """What SQLite finds wrong with Chroma's main file, or nothing."""
-    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
+def find_rot(file: Path) -> str:
+    """What SQLite finds wrong with a file of its own, or nothing."""
+    uri = f"{file.resolve().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             [(said,), *_] = connection.execute("PRAGMA integrity_check").fetchall()

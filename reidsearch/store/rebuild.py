@@ -19,6 +19,7 @@ from reidsearch.store.index_file import (
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import open_journal, read_state
 from reidsearch.store.layout import (
+    DATABASE_FILE,
     JOURNAL_FILE,
     REPAIR_HINT,
     explain,
@@ -154,7 +155,8 @@ def repair(folder: Path, on_step: OnStep) -> str:
     with writing(folder):
         settle_held(folder)
         index = _open_whole_index(folder)
-        if not _has_whole_journal(folder):
+        is_rotten = index is not None and bool(find_rot(folder / JOURNAL_FILE))
+        if is_rotten or not _has_whole_journal(folder):
             if index is None:
                 return _bring_up_to_date(folder, on_step)
             _require_alone(folder)
@@ -167,7 +169,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
             seen = None
         if seen is None and index is None:
             raise _nothing_is_whole(folder, "Chroma")
-        if seen is None or seen.damaged or find_rot(folder):
+        if seen is None or seen.damaged or find_rot(folder / DATABASE_FILE):
             return _salvage(folder, index, on_step, with_chroma=seen is not None)
         return _renew_index(folder, index, on_step)
 

@@ -246,14 +246,14 @@ def test_damage_that_makes_messages_no_text(made_db: Path, own_db: Path) -> None
     assert whole(own_db)[:2] == whole(made_db)[:2]
 
 
-def break_page_of(db: Path, index: str) -> None:
-    """Break the first page of an SQLite index, in which no command of ours looks."""
-    path = db / "chroma.sqlite3"
-    with sqlite3.connect(path) as chroma:
+def break_page_of(db: Path, part: str, file: str = "chroma.sqlite3") -> None:
+    """Break the first page of a table, or of an index, of SQLite."""
+    path = db / file
+    with sqlite3.connect(path) as opened:
         asked = "SELECT rootpage FROM sqlite_master WHERE name = ?"
-        ((page,),) = chroma.execute(asked, (index,)).fetchall()
-        ((size,),) = chroma.execute("PRAGMA page_size").fetchall()
-    chroma.close()
+        ((page,),) = opened.execute(asked, (part,)).fetchall()
+        ((size,),) = opened.execute("PRAGMA page_size").fetchall()
+    opened.close()
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * 8)
@@ -265,6 +265,15 @@ def test_rot_that_only_sqlite_finds_is_repaired(made_db: Path, own_db: Path) -> 
     assert examine(own_db)["database file"][2] == "the same command with --repair"
     assert {state for state, _, _ in examine(own_db, "--repair").values()} == {"good"}
     assert whole(own_db) == whole(made_db)
+
+
+def test_journal_that_only_sqlite_finds_broken(made_db: Path, own_db: Path) -> None:
+    break_page_of(own_db, "runs", "reidsearch.sqlite3")
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", own_db)
+    assert run(*search, cwd=own_db.parent).code == 0
+    assert examine(own_db)["journal"][0] == "bad"
+    assert {state for state, _, _ in examine(own_db, "--repair").values()} == {"good"}
+    assert whole(own_db)[:2] == whole(made_db)[:2]
 
 
 def test_repair_is_advised_where_it_helps(own_db: Path) -> None:

@@ -304,7 +304,10 @@ def test_who_waits_says_so_and_hears_ctrl_c(own_db: Path) -> None:
         assert waiting.stderr is not None
         assert "waiting for" in waiting.stderr.readline()
         waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(timeout=30) == 130
+        try:
+            assert waiting.wait(timeout=30) == 130
+        finally:
+            waiting.kill()
     assert len(everything(own_db)) == 235
 
 
