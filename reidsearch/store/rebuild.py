@@ -155,6 +155,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
     with writing(folder):
         settle_held(folder)
         index = _open_whole_index(folder)
+        # Where only Chroma is left, a journal that can be read in part is better than none.
         is_rotten = index is not None and bool(find_rot(folder / JOURNAL_FILE))
         if is_rotten or not _has_whole_journal(folder):
             if index is None:

@@ -22,7 +22,7 @@ from reidsearch.store.index_file import read_manifest
 from reidsearch.store.journal import read_state
 from reidsearch.store.lock import writing
 from reidsearch.types import Filter
-from tests.conftest import assert_refused, run
+from tests.conftest import Ran, assert_refused, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
 
@@ -116,17 +116,24 @@ def test_what_a_killed_backup_left_is_taken_away(own_db: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
 
 
+def back_up_read_only(db: Path, file_mode: int, prefix: tuple[str, ...]) -> Ran:
+    """Back up a database in folders that may not be written, to a folder that may."""
+    out = db.with_name("out")
+    out.mkdir()
+    out.chmod(0o777)
+    for path in (*db.rglob("*"), db):
+        path.chmod(0o555 if path.is_dir() else file_mode)
+    ran = run("backup", "out/b.zip", "--db", db, cwd=db.parent, prefix=prefix)
+    for path in (db, *db.rglob("*")):
+        path.chmod(0o777)
+    assert ran.code == 0, ran.err
+    return ran
+
+
 def test_database_that_is_read_only(
     made_db: Path, own_db: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
 ) -> None:
-    (tmp_path / "out").mkdir(mode=0o777)
-    (tmp_path / "out").chmod(0o777)
-    for path in (*own_db.rglob("*"), own_db):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    ran = run("backup", "out/b.zip", cwd=tmp_path, prefix=as_plain_user)
-    for path in (own_db, *own_db.rglob("*")):
-        path.chmod(0o777)
-    assert ran.code == 0, ran.err
+    back_up_read_only(own_db, 0o444, as_plain_user)
     assert run("restore", "out/b.zip", "--db", "new", cwd=tmp_path).code == 0
     with open_chroma(made_db) as theirs, open_chroma(tmp_path / "new") as ours:
         assert ours.sightings(Filter()) == theirs.sightings(Filter())
@@ -141,17 +148,10 @@ def test_backup_of_a_damaged_database_says_so(own_db: Path, tmp_path: Path) -> N
 
 
 def test_backup_that_could_not_be_checked_says_so(
-    own_db: Path, tmp_path: Path, as_plain_user: tuple[str, ...]
+    own_db: Path, as_plain_user: tuple[str, ...]
 ) -> None:
     """Whoever may not write to a folder cannot have Chroma open what is in it."""
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out").chmod(0o777)
-    for path in (*own_db.rglob("*"), own_db):
-        path.chmod(0o555 if path.is_dir() else 0o666)
-    ran = run("backup", "out/b.zip", cwd=tmp_path, prefix=as_plain_user)
-    for path in (own_db, *own_db.rglob("*")):
-        path.chmod(0o777)
-    assert ran.code == 0, ran.err
+    ran = back_up_read_only(own_db, 0o666, as_plain_user)
     assert "damaged" not in ran.err
     assert "nobody could look whether" in ran.err
 
