@@ -1,12 +1,21 @@
-"""What runs the networks."""
+"""What runs the networks, and in which numbers."""
 
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import version
 from typing import Literal
+
+from reidsearch.errors import UsageError
 
 Backend = Literal["auto", "reference"]
 """`reference`: the frameworks that the networks were made in; `auto`: the fastest there is here."""
+
+Precision = Literal["f32", "bf16"]
+"""The numbers that networks compute in: `f32` gives the same answers on every processor; `bf16`
+keeps 8 bits of each product's factors, and is faster on processors that have it."""
+
+_DECIDING = ("openvino", "opencv-python", "pillow", "numpy")
 
 
 def has_gpu() -> bool:
@@ -16,3 +25,30 @@ def has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def require_precision(name: str, backend: Backend) -> Precision:
+    """The precision of that name, if networks can compute in it here.
+
+    Raises:
+        UsageError: there is none of that name, or they cannot.
+    """
+    if name == "f32":
+        return "f32"
+    if name != "bf16":
+        raise UsageError(f"{name!r} is not a precision", hint="f32 or bf16")
+    if backend == "reference" or has_gpu():
+        raise UsageError(
+            f"only OpenVINO computes in {name}, and another backend runs the networks here",
+            hint="--precision f32",
+        )
+    import openvino
+
+    if name.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UsageError(f"this processor cannot compute in {name}", hint="--precision f32")
+    return "bf16"
+
+
+def library_versions() -> str:
+    """Names and versions of the libraries that decide pixels, boxes and vectors."""
+    return ", ".join(f"{name} {version(name)}" for name in _DECIDING)

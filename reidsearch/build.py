@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch import __version__, defaults
+from reidsearch.backends import library_versions, require_precision
 from reidsearch.catalog import (
     default_detector,
     default_embedder,
@@ -25,6 +26,7 @@ from reidsearch.provenance import (
     Provenance,
     require_detector,
     require_embedder,
+    require_same_precision,
 )
 from reidsearch.search import (
     Query,
@@ -43,7 +45,7 @@ from reidsearch.window import Moment, Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from reidsearch.backends import Backend
+    from reidsearch.backends import Backend, Precision
     from reidsearch.box_files import KnownBoxes
     from reidsearch.calibration import Calibration
     from reidsearch.catalog import DetectorCard, EmbedderCard, ModelCard
@@ -72,6 +74,7 @@ class Gallery:
         tiles: str,
         skip_unchanged: bool,
         backend: Backend,
+        on_problem: Callable[[str], None],
     ) -> None:
         self.store = store
         self._writable = writable
@@ -82,6 +85,20 @@ class Gallery:
         self._tiles = tiles
         self._skip_unchanged = skip_unchanged
         self._backend = backend
+        self._on_problem = on_problem
+
+    @cached_property
+    def precision(self) -> Precision:
+        """What the networks compute in: as those of the database did, where this machine can."""
+        recorded = self.store.provenance.precision
+        try:
+            return require_precision(recorded, self._backend)
+        except UsageError as error:
+            self._on_problem(
+                f"the database was made in {recorded}, and {error}: new vectors are computed in "
+                "f32, and their distances to the old ones are less exact"
+            )
+            return "f32"
 
     @cached_property
     def detector_card(self) -> DetectorCard:
@@ -107,12 +124,12 @@ class Gallery:
     @cached_property
     def detector(self) -> Detector:
         """The detector itself, loaded when first needed."""
-        return load_detector(self.detector_card, self._settings, self._backend)
+        return load_detector(self.detector_card, self._settings, self._backend, self.precision)
 
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder itself, loaded when first needed."""
-        return load_embedder(self.embedder_card, self._backend)
+        return load_embedder(self.embedder_card, self._backend, self.precision)
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -334,6 +351,7 @@ def open_gallery(
     tiles: str = "auto",
     skip_unchanged: bool = False,
     backend: Backend = "auto",
+    precision: Precision | None = None,
     approximate: bool = False,
     wait: bool = False,
     on_index: Callable[[int, int], None] = lambda _done, _total: None,
@@ -353,24 +371,29 @@ def open_gallery(
         skip_unchanged: do not look again at parts of a fixed camera's view that stay the same.
         backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
             and torch.
+        precision: what they compute in, when a database is made: None is `f32`. An existing
+            database keeps its own.
         approximate: let Chroma's graph answer, and not the exact index.
         wait: until other processes have let go of the database, to write it.
         on_index: called with rows done and to do when the index has to be made first.
         on_problem: called with a sentence when there can be no index, or the last writer died.
 
     Raises:
+        UsageError: networks cannot compute in `precision` here, or the database's is another.
         DatabaseBusyError: another process writes, or reads what this one wants to write.
         StoreError: the database cannot be used, or was made with other models.
         ModelError: a model is unknown, or its weights are missing or damaged.
     """
     parse_tiles(tiles)
+    if precision is not None:
+        require_precision(precision, backend)
     with ExitStack() as held:
         store: Store
         writable = None
         if write or approximate:
             from reidsearch.store.chroma_store import open_chroma
 
-            created = _new_provenance(detector, embedder) if write else None
+            created = _new_provenance(detector, embedder, precision) if write else None
             chroma = open_chroma(
                 Path(db),
                 created,
@@ -393,9 +416,12 @@ def open_gallery(
             tiles=tiles,
             skip_unchanged=skip_unchanged,
             backend=backend,
+            on_problem=on_problem,
         )
-        if write:  # a mismatch must show before any frame is read
+        if writable is not None:  # a mismatch must show before any frame is read
             _ = gallery.detector_card, gallery.embedder_card
+            require_same_precision(store.provenance, precision)
+            opened.computes_in(gallery.precision)
         yield gallery
 
 
@@ -405,7 +431,9 @@ def _require_here(card: ModelCard) -> None:
         weights_path(card)
 
 
-def _new_provenance(detector: str | None, embedder: str | None) -> Provenance:
+def _new_provenance(
+    detector: str | None, embedder: str | None, precision: Precision | None
+) -> Provenance:
     detector_card = find_detector(detector or default_detector())
     embedder_card = find_embedder(embedder or default_embedder())
     for card in (detector_card, embedder_card):
@@ -416,5 +444,7 @@ def _new_provenance(detector: str | None, embedder: str | None) -> Provenance:
         dimension=embedder_card.dimension,
         detector=detector_card.name,
         detector_sha256=detector_card.sha256,
+        precision=precision or "f32",
+        versions=library_versions(),
         package_version=__version__,
     )

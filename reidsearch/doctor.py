@@ -12,12 +12,13 @@ import numpy as np
 
 from reidsearch import __version__
 from reidsearch.audit.reading import verify
+from reidsearch.backends import library_versions
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
 from reidsearch.render.footage import open_moved
 from reidsearch.render.table import count
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
-from reidsearch.store.journal import open_journal, read_state
+from reidsearch.store.journal import open_journal, read_state, require_own_schema
 from reidsearch.store.layout import (
     DATABASE_FILE,
     JOURNAL_FILE,
@@ -72,10 +73,12 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
 
     Raises:
         StoreError: there is no database.
+        SchemaError: another version of reidsearch made it.
         DatabaseBusyError: another process writes it.
     """
     settle(folder)
     require_database(folder)
+    require_own_schema(folder)
     with reading(folder):
         findings = [_check_sqlite(folder)]
         journal, records = _check_journal(folder)
@@ -92,7 +95,11 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
                 provenance = seen.provenance
         findings += _check_index(folder, recorded)
         if provenance is not None:
-            findings += [*_check_models(provenance), _check_versions(provenance)]
+            findings += [
+                *_check_models(provenance),
+                _check_precision(provenance, folder),
+                _check_versions(provenance),
+            ]
         findings += [_check_audit(folder), _check_disk(folder)]
         if files and records:
             with open_journal(folder) as known:
@@ -228,9 +235,25 @@ def _check_disk(folder: Path) -> Finding:
     return Finding("disk", "good", found)
 
 
+def _check_precision(provenance: Provenance, folder: Path) -> Finding:
+    made = provenance.precision
+    with open_journal(folder) as journal:
+        others = [run.precision for run in journal.runs() if run.precision != made]
+    if others:
+        found = f"made in {made}, but {count(len(others), 'run')} in {', '.join(sorted({*others}))}"
+        return Finding("precision", "warning", found, "distances between the two are less exact")
+    if made != "f32":
+        found = f"made in {made}, which not every processor can compute in"
+        return Finding("precision", "warning", found, "for the same answers everywhere: f32")
+    return Finding("precision", "good", "f32, the same on every processor")
+
+
 def _check_versions(provenance: Provenance) -> Finding:
     made, now = provenance.package_version, __version__
     found = f"made by reidsearch {made}; this is {now} with chromadb {version('chromadb')}"
+    libraries = library_versions()
+    if provenance.versions != libraries:
+        found += f"; made with {provenance.versions}, here are {libraries}"
     return Finding("versions", "good", found)
 
 

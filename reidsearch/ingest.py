@@ -233,7 +233,7 @@ class _Run:
                 frame.number,
                 frame.path,
                 frame.stamp,
-                cut_crops(frame.image, _as_stored(detections)),
+                cut_crops(frame.image, as_stored(detections)),
             )
             for frame, detections in zip(frames, found, strict=True)
         ], bad
@@ -300,9 +300,16 @@ def find_record(
     return SourceRecord(info, settings)
 
 
-def _as_stored(detections: Detections) -> Detections:
-    """Boxes that a row gives back as they are, so that the same pixels can be cut again."""
-    return Detections(np.round(detections.xyxy, 2), detections.score)
+def as_stored(detections: Detections) -> Detections:
+    """Boxes and scores that a row gives back as they are, by falling score.
+
+    So the same pixels can be cut again. Equal scores go by their place, from the top and then from
+    the left: never by digits that are not stored, in which processors differ.
+    """
+    xyxy, score = np.round(detections.xyxy, 2), np.round(detections.score, 4)
+    x1, y1, x2, y2 = xyxy.T
+    order = np.lexsort((x2, y2, x1, y1, -score))
+    return Detections(xyxy[order], score[order])
 
 
 def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:

@@ -18,58 +18,75 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_CONVERSION = 1  # to be raised when networks are converted in another way
-OPTIONS = {"PERFORMANCE_HINT": "THROUGHPUT"}
+    from reidsearch.backends import Precision
+
+_CONVERSION = 2  # to be raised when networks are converted in another way
+
+
+def options(precision: Precision) -> dict[str, str]:
+    """How networks are compiled: all cores busy, and in which numbers.
+
+    OpenVINO itself would take bf16 wherever the processor has it, so that two processors gave two
+    answers.
+    """
+    return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
 
 
 def compile_model(
-    model: openvino.Model | Path, cache: Path | None = None
+    model: openvino.Model | Path, precision: Precision = "f32", cache: Path | None = None
 ) -> openvino.CompiledModel:
     """Compile a network for throughput on the CPU.
 
     Args:
         model: the network, or its `.xml`.
+        precision: what it computes in.
         cache: where the compiled network is kept.
     """
     core = openvino.Core()
     if cache is not None:
         core.set_property({"CACHE_DIR": str(cache)})
-    return core.compile_model(model, "CPU", OPTIONS)
+    return core.compile_model(model, "CPU", options(precision))
 
 
-def compile_kept(name: str, convert: Callable[[], openvino.Model]) -> openvino.CompiledModel:
+def compile_kept(
+    name: str, convert: Callable[[], openvino.Model], precision: Precision
+) -> openvino.CompiledModel:
     """Compile a network that is converted from something else, and keep it in the cache.
 
     Args:
         name: of its files; says all that decides the network.
         convert: makes it, if it is not in the cache.
+        precision: what it computes in.
     """
     version = openvino.__version__.partition("-")[0]
     path = cache_folder() / "openvino" / f"{name}-v{_CONVERSION}-{version}.xml"
     if path.exists():
         with suppress(RuntimeError):  # the files are damaged: they are made again
-            return compile_model(path, path.parent)
+            return compile_model(path, precision, path.parent)
     model = convert()
     with suppress(OSError, RuntimeError):  # no room for a cache is no reason to stop
         _save(model, path)
-    return compile_model(model)
+    return compile_model(model, precision)
 
 
-def run_batches(
-    compiled: openvino.CompiledModel, batches: Iterable[NDArray[np.uint8]]
+def run_each(
+    compiled: openvino.CompiledModel, inputs: Iterable[NDArray[np.uint8]]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """Run a network on one batch after the other, several at a time; several threads may do so.
+    """Run a network on one input after the other, several at a time; several threads may do so.
+
+    One picture is one input. Each core has one under way, whose layers then fit into its cache: in
+    f32, OSNet at 256x128 took 18 ms a crop so, and 27 in batches of 8.
 
     Without `AsyncInferQueue`: its callbacks may still hold requests when it goes, and the thread
-    that lets go of the last one then waits for itself. And requests look at the batches where they
+    that lets go of the last one then waits for itself. And requests look at the inputs where they
     are: two threads that copied them into requests at the same time have waited for each other.
 
     Yields:
-        All outputs of each batch, in the order of the batches.
+        All outputs of each input, in the order of the inputs.
     """
     streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     idle = [compiled.create_infer_request() for _ in range(streams + 1)]  # one is got ready
-    # A batch is kept until it was looked at.
+    # An input is kept until it was looked at.
     under_way: deque[tuple[openvino.InferRequest, NDArray[np.uint8]]] = deque()
 
     def finish() -> list[NDArray[np.float32]]:
@@ -78,12 +95,12 @@ def run_batches(
         idle.append(request)
         return [output.data.copy() for output in request.output_tensors]
 
-    for batch in batches:
+    for pixels in inputs:
         if not idle:
             yield finish()
         request = idle.pop()
-        request.set_input_tensor(openvino.Tensor(batch, shared_memory=True))
-        under_way.append((request, batch))
+        request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+        under_way.append((request, pixels))
         request.start_async()
     while under_way:
         yield finish()

@@ -26,6 +26,8 @@ class Provenance:
         fingerprint: the embedder's vector space; see `catalog.EmbedderCard.fingerprint`.
         dimension: D of the vectors.
         detector_sha256: of the detector's weights.
+        precision: what the networks compute in; see `backends.Precision`.
+        versions: of the libraries that decide pixels, boxes and vectors, where it was made.
         package_version: of the reidsearch that made the database.
     """
 
@@ -34,6 +36,8 @@ class Provenance:
     dimension: int
     detector: str
     detector_sha256: str
+    precision: str
+    versions: str
     package_version: str
 
     def __post_init__(self) -> None:
@@ -138,6 +142,19 @@ def require_detector(gallery: Provenance, card: DetectorCard) -> None:
     """
     if gallery.detector_sha256 != card.sha256:
         raise _mismatch("detector", gallery.detector, card.name)
+
+
+def require_same_precision(gallery: Provenance, precision: str | None) -> None:
+    """Check that a precision that was asked for is the gallery's.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if precision not in (None, gallery.precision):
+        raise UsageError(
+            f"the database was made in {gallery.precision}, and --precision is {precision}",
+            hint="drop --precision, or ingest into a new --db",
+        )
 
 
 def _mismatch(option: str, gallery: str, given: str) -> ModelMismatchError:

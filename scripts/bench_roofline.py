@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from reidsearch.openvino_runtime import OPTIONS
+from reidsearch.openvino_runtime import options
 
 SIDE = 1024
 PRECISIONS = ("f32", "bf16", "int8")
@@ -62,9 +62,8 @@ def _measure(precision: str) -> float:
         )
     else:
         product = ops.matmul(left, right, transpose_a=False, transpose_b=True)
-    hint = {"INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else "bf16"}
     compiled = openvino.Core().compile_model(
-        openvino.Model([product], [left]), "CPU", OPTIONS | hint
+        openvino.Model([product], [left]), "CPU", options("bf16" if precision == "bf16" else "f32")
     )
     queue = openvino.AsyncInferQueue(compiled)
     numbers = rng.standard_normal((SIDE, SIDE), np.float32)

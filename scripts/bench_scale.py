@@ -134,7 +134,8 @@ def timing_of_index(spent: list[float]) -> Iterator[None]:
 def make_provenance(dim: int) -> Provenance:
     """The built-in models', with vectors of another length if need be."""
     card, detector = find_embedder(default_embedder()), find_detector(default_detector())
-    return Provenance(card.name, card.fingerprint, dim, detector.name, detector.sha256, "bench")
+    models = card.name, card.fingerprint, dim, detector.name, detector.sha256
+    return Provenance(*models, "f32", "", "bench")
 
 
 def make_footage(

@@ -1,20 +1,26 @@
-# Sourced by demo and test: goes to the project's root and brings .venv up to date.
+# Sourced by demo, test and others: goes to the project's root and installs into .venv, or what VENV says.
 # The stamp holds what was installed, so that a second call costs nothing.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+VENV="${VENV:-.venv}"
 
-install_project() { # install_project [EXTRA]
-    local extra="${1:-}" stamp=".venv/installed${1:+-$1}" python="${PYTHON:-python3}" wanted
-    wanted="$(sha256sum pyproject.toml)"
+install_project() { # install_project [EXTRA [PIP_OPTIONS]]; without options, the versions of constraints.txt
+    local extra="${1:-}" stamp="$VENV/installed${1:+-$1}" python="${PYTHON:-python3}" wanted
+    shift $(($# > 0))
+    local options=("$@")
+    [ "${#options[@]}" -gt 0 ] || options=(--constraint constraints.txt)
+    wanted="$(sha256sum pyproject.toml constraints.txt) ${options[*]}"
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
         return
     fi
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-        echo "reidsearch needs Python 3.11 or newer; name one with PYTHON=/path/to/python3" >&2
+    [ -x "$VENV/bin/python" ] && python="$VENV/bin/python"
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
+        echo "error: $("$python" --version 2>&1) is not among the versions that constraints.txt is for, 3.11 to 3.13" >&2
+        echo "hint: remove $VENV if that is its Python, and name another: PYTHON=/path/to/python3" >&2
         exit 1
     }
-    echo "Installing reidsearch${extra:+ and its $extra tools} into .venv; the first time takes some minutes ..." >&2
-    [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
-    echo "$wanted" | tee .venv/installed >"$stamp" # an extra brings the rest with it
+    echo "Installing reidsearch${extra:+ and its $extra tools} into $VENV; the first time takes some minutes ..." >&2
+    [ -x "$VENV/bin/python" ] || "$python" -m venv "$VENV"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" "${options[@]}"
+    echo "$wanted" | tee "$VENV/installed" >"$stamp" # an extra brings the rest with it
 }

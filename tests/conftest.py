@@ -17,6 +17,10 @@ COMMAND = Path(sys.executable).with_name("reidsearch")
 MODELS = "REIDSEARCH_MODELS"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SAMPLE = Path(__file__).parent / "data" / "pets09-s2l1"
+BOXES = SAMPLE / "det.txt"
+PEOPLE = len(BOXES.read_text().splitlines())
+INGEST = ("ingest", SAMPLE, "--fps", 10, "--detections", BOXES)
+"""Makes the same database on every machine: how many people there are, and where, is given."""
 
 # Started in the background of a shell, we would ignore it, and all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,9 +80,9 @@ def sample() -> Path:
 def made_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of the sample frames, made once by the command. Only to be read."""
     folder = tmp_path_factory.mktemp("made")
-    ran = run("ingest", SAMPLE, "--fps", "10", "--json", cwd=folder)
+    ran = run(*INGEST, "--json", cwd=folder)
     assert ran.code == 0, ran.err
-    assert ran.json["frames"] == 40
+    assert (ran.json["frames"], ran.json["people"]) == (40, PEOPLE)
     return folder / "db"
 
 

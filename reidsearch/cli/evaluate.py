@@ -11,7 +11,14 @@ from rich.markup import escape
 
 from reidsearch import defaults
 from reidsearch.cli.calibrate import calibrate
-from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap, SkipUnchanged
+from reidsearch.cli.options import (
+    Backend,
+    Json,
+    OwnEmbedder,
+    PersonMap,
+    Precision,
+    SkipUnchanged,
+)
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
 from reidsearch.errors import ReidsearchError, UsageError
@@ -43,6 +50,7 @@ def market1501(
         typer.Option(metavar="DIR", help="Draw each query and its first 10 of the gallery there."),
     ] = None,
     backend: Backend = "auto",
+    precision: Precision = "f32",
     json: Json = False,
 ) -> None:
     """Rank labelled crops under Market-1501's protocol: mAP and CMC.
@@ -58,7 +66,7 @@ def market1501(
     if pictures is not None and resolve(dataset) in resolve(pictures / "x").parents:
         raise UsageError("--pictures must not be in the data set", hint="name another folder")
     crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
-    network = load_embedder(find_embedder(embedder or default_embedder()), backend)
+    network = load_embedder(find_embedder(embedder or default_embedder()), backend, precision)
     with counting("embedding", crops) as step:
         result = evaluate_market1501(dataset, network, rerank=rerank, on_crop=step)
     if result.shared_pids:
@@ -92,6 +100,7 @@ def footage(
     every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
     skip_unchanged: SkipUnchanged = False,
     backend: Backend = "auto",
+    precision: Precision = "f32",
     json: Json = False,
 ) -> None:
     """Find and search people in footage whose ground truth is known.
@@ -123,8 +132,8 @@ def footage(
         quality = evaluate_footage(
             frames,
             people,
-            load_detector(card, every_score, backend),
-            load_embedder(find_embedder(embedder or default_embedder()), backend),
+            load_detector(card, every_score, backend, precision),
+            load_embedder(find_embedder(embedder or default_embedder()), backend, precision),
             card.min_score if min_score is None else min_score,
             step,
         )

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
+from reidsearch.backends import Precision as PrecisionName
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
@@ -87,6 +88,13 @@ def ingest(
         ),
     ] = None,
     backend: Backend = "auto",
+    precision: Annotated[
+        PrecisionName | None,
+        typer.Option(
+            help="What networks compute in: f32, the same answers on every processor, or bf16, "
+            "faster on processors that have it. Else the database's own, f32 for a new one."
+        ),
+    ] = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Do frames again whose files have changed.")
     ] = False,
@@ -135,6 +143,7 @@ def ingest(
             tiles=tiles,
             skip_unchanged=skip_unchanged,
             backend=backend,
+            precision=precision,
             wait=wait,
         ) as gallery,
         _Progress(opened) as progress,

@@ -78,6 +78,8 @@ def _show_database(store: Store, db: Path, *, json: bool) -> None:
         "models": {"detector": provenance.detector, "embedder": provenance.embedder},
         "dimension": provenance.dimension,
         "fingerprint": provenance.fingerprint,
+        "precision": provenance.precision,
+        "versions": provenance.versions,
         "package_version": provenance.package_version,
     }
     if json:

@@ -9,6 +9,7 @@ import typer
 
 from reidsearch import defaults
 from reidsearch.backends import Backend as BackendName
+from reidsearch.backends import Precision as PrecisionName
 
 Db = Annotated[
     Path, typer.Option("--db", envvar="REIDSEARCH_DB", help="Database folder.", metavar="DIR")
@@ -17,6 +18,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Backend = Annotated[
     BackendName,
     typer.Option(help="What runs the networks: the fastest there is, or TensorFlow and torch."),
+]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="What networks compute in: f32, the same answers on every processor, or bf16, faster "
+        "on processors that have it."
+    ),
 ]
 SkipUnchanged = Annotated[
     bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from reidsearch.backends import has_gpu
+from reidsearch.backends import has_gpu, require_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reidsearch.backends import Backend
+    from reidsearch.backends import Backend, Precision
     from reidsearch.catalog import DetectorCard
     from reidsearch.detectors.tiled import Network
     from reidsearch.provenance import DetectionSettings
@@ -36,7 +36,10 @@ class Detector(Protocol):
 
 
 def load_detector(
-    card: DetectorCard, settings: DetectionSettings, backend: Backend = "auto"
+    card: DetectorCard,
+    settings: DetectionSettings,
+    backend: Backend = "auto",
+    precision: Precision = "f32",
 ) -> Detector:
     """Load a detector with its verified weights.
 
@@ -44,21 +47,24 @@ def load_detector(
         card: the network.
         settings: what of it is kept.
         backend: `auto` is OpenVINO for SSD graphs on CPUs; `reference` is TensorFlow.
+        precision: what it computes in; what only TensorFlow can run computes in f32.
 
     Raises:
         ModelError: the weights are missing, damaged, or not a detection graph.
+        UsageError: it cannot compute in that precision here.
     """
+    require_precision(precision, backend)
     from reidsearch.detectors.tiled import TiledDetector
 
-    return TiledDetector(_load_network(card, backend), card, settings)
+    return TiledDetector(_load_network(card, backend, precision), card, settings)
 
 
-def _load_network(card: DetectorCard, backend: Backend) -> Network:
+def _load_network(card: DetectorCard, backend: Backend, precision: Precision) -> Network:
     if backend == "auto" and not card.keeps_aspect and not has_gpu():
         from reidsearch.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
         with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead
-            return OpenVinoNetwork(card)
+            return OpenVinoNetwork(card, precision)
     from reidsearch.detectors.tensorflow_graph import TensorFlowNetwork
 
     return TensorFlowNetwork(card)

@@ -25,7 +25,7 @@ from reidsearch.catalog import weights_path
 from reidsearch.detectors.quiet import quiet_stderr
 from reidsearch.detectors.tiled import SCORE_FLOOR
 from reidsearch.errors import ModelError
-from reidsearch.openvino_runtime import compile_kept, run_batches
+from reidsearch.openvino_runtime import compile_kept, run_each
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from reidsearch.backends import Precision
     from reidsearch.catalog import DetectorCard
 
 _INPUT = "1:Preprocessor/mul"  # the second input of what scales the resized pictures
@@ -42,7 +43,6 @@ _FAILURES = (
     *(GeneralFailure, InitializationFailure, NotImplementedFailure, OpConversionFailure),
     *(OpValidationFailure, RuntimeError),
 )
-_BATCH_VIEWS = 8
 _NMS_IOU = 0.6  # of all SSD graphs in TensorFlow's model zoo
 
 
@@ -57,34 +57,26 @@ class OpenVinoNetwork:
         NotSsdError: the graph is no SSD.
     """
 
-    def __init__(self, card: DetectorCard) -> None:
+    def __init__(self, card: DetectorCard, precision: Precision) -> None:
         self._card = card
         path = weights_path(card)
         self._compiled = compile_kept(
-            f"{card.sha256[:16]}-{card.input_px}-b{_BATCH_VIEWS}",
+            f"{card.sha256[:16]}-{card.input_px}",
             lambda: cut_graph(path, card.input_px),
+            precision,
         )
 
     def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See `Network.find`."""
-        starts = range(0, len(views), _BATCH_VIEWS)
-        batches = (self._prepare(views[start : start + _BATCH_VIEWS]) for start in starts)
-        found: list[Detections] = []
-        for boxes, scores in run_batches(self._compiled, batches):
-            people = scores[..., self._card.person_class]
-            found += map(_decode, boxes.reshape(_BATCH_VIEWS, -1, 4), people)
-        return found[: len(views)]
-
-    def _prepare(self, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """One batch, filled up with black."""
-        side = self._card.input_px
-        batch = np.zeros((_BATCH_VIEWS, side, side, 3), np.uint8)
-        batch[: len(views)] = views
-        return batch
+        outputs = run_each(self._compiled, (view[np.newaxis] for view in views))
+        return [
+            _decode(boxes.reshape(-1, 4), scores[0, :, self._card.person_class])
+            for boxes, scores in outputs
+        ]
 
 
 def cut_graph(path: Path, side: int) -> openvino.Model:
-    """The network alone, from `(N, side, side, 3)` uint8 to corners and scores of all anchors.
+    """The network alone, from `(1, side, side, 3)` uint8 to corners and scores of all anchors.
 
     Raises:
         NotSsdError: it is no graph, or does not have the parts that are cut at, or others.
@@ -104,7 +96,7 @@ def _cut(path: Path, side: int) -> openvino.Model:
         raise NotSsdError(f"{path} has no {_INPUT} or other parts of an SSD")
     graph.override_all_inputs([taken])
     graph.override_all_outputs(given)
-    graph.set_partial_shape(taken, openvino.PartialShape([_BATCH_VIEWS, side, side, 3]))
+    graph.set_partial_shape(taken, openvino.PartialShape([1, side, side, 3]))
     graph.set_element_type(taken, openvino.Type.f32)
     model = front_end.convert(graph)
     for parameter in model.get_parameters():  # `image_tensor`, which nothing needs now

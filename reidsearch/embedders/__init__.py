@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from reidsearch.backends import has_gpu
+from reidsearch.backends import has_gpu, require_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reidsearch.backends import Backend
+    from reidsearch.backends import Backend, Precision
     from reidsearch.catalog import EmbedderCard
     from reidsearch.types import Embeddings
 
@@ -30,24 +30,29 @@ class Embedder(Protocol):
         ...
 
 
-def load_embedder(card: EmbedderCard, backend: Backend = "auto") -> Embedder:
+def load_embedder(
+    card: EmbedderCard, backend: Backend = "auto", precision: Precision = "f32"
+) -> Embedder:
     """Load a network with its verified weights.
 
     Args:
         card: the network.
         backend: `auto` is OpenVINO on CPUs; `reference` is torch.
+        precision: what it computes in.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
+        UsageError: it cannot compute in that precision here.
     """
+    require_precision(precision, backend)
     if card.architecture == "openvino_ir":
         from reidsearch.embedders.openvino_ir import load_ir
 
-        return load_ir(card)
+        return load_ir(card, precision)
     if backend == "auto" and not has_gpu():
         from reidsearch.embedders.openvino_export import load_exported
 
-        return load_exported(card)
+        return load_exported(card, precision)
     from reidsearch.embedders.torch_embedder import TorchreidEmbedder
 
     return TorchreidEmbedder(card)

@@ -11,20 +11,20 @@ from reidsearch.embedders.openvino_network import OpenVinoEmbedder, take_pixels
 from reidsearch.openvino_runtime import compile_kept
 
 if TYPE_CHECKING:
+    from reidsearch.backends import Precision
     from reidsearch.catalog import EmbedderCard
 
-_BATCH_CROPS = 8
 
-
-def load_exported(card: EmbedderCard) -> OpenVinoEmbedder:
+def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
     """Load a network of torchreid's; torch is imported only when the cache does not have it.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
     """
     weights_path(card)
-    name = f"{card.fingerprint[:16]}-b{_BATCH_CROPS}"
-    return OpenVinoEmbedder(card, compile_kept(name, lambda: export(card)))
+    return OpenVinoEmbedder(
+        card, compile_kept(card.fingerprint[:16], lambda: export(card), precision)
+    )
 
 
 def export(card: EmbedderCard) -> openvino.Model:
@@ -33,7 +33,7 @@ def export(card: EmbedderCard) -> openvino.Model:
 
     from reidsearch.embedders.torchreid_network import load_network
 
-    crops = torch.zeros(_BATCH_CROPS, 3, *card.input_hw)
-    model = openvino.convert_model(torch.export.export(load_network(card), (crops,)))
-    model.reshape(list(crops.shape))
+    crop = torch.zeros(1, 3, *card.input_hw)
+    model = openvino.convert_model(torch.export.export(load_network(card), (crop,)))
+    model.reshape(list(crop.shape))
     return take_pixels(model, card)

@@ -13,13 +13,12 @@ from reidsearch.errors import ModelError
 from reidsearch.openvino_runtime import compile_model
 
 if TYPE_CHECKING:
+    from reidsearch.backends import Precision
     from reidsearch.catalog import EmbedderCard
 
 
-def load_ir(card: EmbedderCard) -> OpenVinoEmbedder:
+def load_ir(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
     """Load a `.bin` with its `.xml` beside it.
-
-    Crops go one by one, several at a time: many such networks are made for a batch of one.
 
     Raises:
         ModelError: the files are missing, or no network as the card describes it.
@@ -33,4 +32,5 @@ def load_ir(card: EmbedderCard) -> OpenVinoEmbedder:
         raise ModelError(f"{weights} is no network of one fixed size: {reason}") from error
     if taken != [1, 3, *card.input_hw] or np.prod(given) != card.dimension:
         raise ModelError(f"{weights} is not {card.name}: it turns {taken} into {given}")
-    return OpenVinoEmbedder(card, compile_model(take_pixels(model, card, reverse_channels=True)))
+    model = take_pixels(model, card, reverse_channels=True)
+    return OpenVinoEmbedder(card, compile_model(model, precision))

@@ -9,7 +9,7 @@ import openvino
 from openvino.preprocess import PrePostProcessor
 
 from reidsearch.images import resize
-from reidsearch.openvino_runtime import run_batches
+from reidsearch.openvino_runtime import run_each
 from reidsearch.types import Embeddings
 
 if TYPE_CHECKING:
@@ -25,40 +25,30 @@ class OpenVinoEmbedder:
 
     Args:
         card: the network.
-        compiled: turns pixels, as `take_pixels` lays them out, into N vectors; N is fixed.
+        compiled: turns one crop's pixels, as `take_pixels` lays them out, into a vector.
     """
 
     def __init__(self, card: EmbedderCard, compiled: openvino.CompiledModel) -> None:
         self.card = card
-        self._batch = int(compiled.input().shape[0])
         self._compiled = compiled
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Embeddings:
         """See `Embedder.embed`."""
-        starts = range(0, len(images), self._batch)
-        batches = (self._prepare(images[start : start + self._batch]) for start in starts)
-        vectors = np.empty((len(starts) * self._batch, self.card.dimension), np.float32)
-        for start, [given] in zip(starts, run_batches(self._compiled, batches), strict=True):
-            vectors[start : start + self._batch] = given.reshape(self._batch, -1)
-        vectors = vectors[: len(images)]
+        vectors = np.empty((len(images), self.card.dimension), np.float32)
+        inputs = (resize(image, self.card.input_hw)[np.newaxis] for image in images)
+        for row, [output] in zip(vectors, run_each(self._compiled, inputs), strict=True):
+            row[:] = output.ravel()
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # as torch
         return Embeddings(vectors, self.card.fingerprint)
-
-    def _prepare(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """One batch, filled up with black."""
-        pixels = np.zeros((self._batch, *self.card.input_hw, 3), np.uint8)
-        for row, image in zip(pixels, images, strict=False):
-            row[:] = resize(image, self.card.input_hw)
-        return pixels
 
 
 def take_pixels(
     model: openvino.Model, card: EmbedderCard, *, reverse_channels: bool = False
 ) -> openvino.Model:
-    """Let a network begin with `(N, H, W, 3)` uint8 RGB, and do what `images.to_batch` does then.
+    """Let a network begin with `(1, H, W, 3)` uint8 RGB, and do what `images.to_batch` does then.
 
     Args:
-        model: takes `(N, 3, H, W)`, normalised.
+        model: takes `(1, 3, H, W)`, normalised.
         card: says how that is normalised.
         reverse_channels: whether it takes BGR.
     """

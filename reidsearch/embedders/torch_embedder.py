@@ -29,6 +29,7 @@ class TorchreidEmbedder:
     def __init__(self, card: EmbedderCard) -> None:
         self.card = card
         self._device = torch.device("cuda" if has_gpu() else "cpu")
+        torch.backends.cudnn.allow_tf32 = False  # f32 on every processor
         network = load_network(card).to(memory_format=torch.channels_last)
         self._network = network.to(self._device)
 

@@ -135,10 +135,11 @@ def erasure_table(people: Mapping[str, int], frames: Mapping[str, int]) -> Table
 
 def run_table(runs: Iterable[Run]) -> Table:
     """Who wrote a database, and how that ended."""
-    table = _new_table("started", "ended", "outcome", "frames", "people", "reidsearch")
+    table = _new_table("started", "ended", "outcome", "frames", "people", "precision", "reidsearch")
     for run in runs:
         counts = str(run.frames), str(run.people)
-        _add_row(table, run.started, run.ended or "", run.outcome or "", *counts, run.version)
+        made_with = run.precision, run.version
+        _add_row(table, run.started, run.ended or "", run.outcome or "", *counts, *made_with)
     return table
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
-from reidsearch.errors import ModelMismatchError, SchemaError, StoreError
+from reidsearch.errors import ModelMismatchError, StoreError
 from reidsearch.files import whole_file
 from reidsearch.frame_set import FrameSet
 from reidsearch.store.checking import check, in_parts
@@ -48,13 +48,12 @@ from reidsearch.store.layout import (
     LOCK_FILE,
     OWNER_FILE,
     REPAIR_HINT,
-    SCHEMA,
     explain,
     has_database,
     require_database,
+    require_schema,
 )
 from reidsearch.store.lock import WAIT_S, reading, writing
-from reidsearch.store.migration import migrate, require_known
 from reidsearch.store.swap import settle, settle_held
 from reidsearch.types import Match
 
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from numpy.typing import NDArray
 
+    from reidsearch.backends import Precision
     from reidsearch.provenance import Provenance, SourceRecord
     from reidsearch.store.checking import Checked
     from reidsearch.types import FileStamp, Filter, Fuse, Records, Sighting
@@ -130,6 +130,10 @@ class ChromaStore:
     def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
         """See `WritableStore.restamp`."""
         self._journal.restamp(key, stamps)
+
+    def computes_in(self, precision: Precision) -> None:
+        """Note what the networks of this process compute in, for the record of its run."""
+        self._journal.precision = precision
 
     def written(self) -> tuple[int, int]:
         """See `WritableStore.written`."""
@@ -269,7 +273,7 @@ def open_chroma(
     Raises:
         StoreError: the folder holds no database of ours (and may not get one), or is read-only.
         DatabaseBusyError: another process writes, or reads while this one wants to write.
-        SchemaError: a newer reidsearch made it.
+        SchemaError: another version of reidsearch made it.
     """
     writes = create is not None or mend
     if create is None:
@@ -284,7 +288,7 @@ def open_chroma(
                 settle_held(folder)
         except OSError as error:
             raise explain(error, folder) from error
-        store = open_held(folder, create, writes=writes, on_step=on_step, on_note=on_note)
+        store = open_held(folder, create, writes=writes, on_step=on_step)
         yield held.enter_context(store)
 
 
@@ -295,20 +299,12 @@ def open_held(
     *,
     writes: bool = True,
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    on_note: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[ChromaStore]:
     """Open a database whose lock this process holds already; see `open_chroma`."""
     with ExitStack() as held:
         try:
             client = held.enter_context(_open_client(folder))
             collection = _open_collection(client, folder, create)
-            if writes:
-                migrate(collection, folder, on_note)
-            elif collection.metadata["schema"] != SCHEMA:
-                raise SchemaError(
-                    f"an older reidsearch made the database {folder}",
-                    hint="`reidsearch inspect` brings it up to date, if it may write to the folder",
-                )
             journal = held.enter_context(_open_journal(collection, folder))
             if journal.state.collection != str(collection.id):
                 raise StoreError(f"the journal in {folder} is another database's", hint=REPAIR_HINT)
@@ -384,7 +380,7 @@ def _open_collection(
             f"the collection {COLLECTION} in {folder} is not one of reidsearch's",
             hint="it records no schema",
         )
-    require_known(schema, folder)
+    require_schema(schema, folder)
     return collection
 
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch import __version__
+from reidsearch.backends import library_versions
 from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import SourceRecord
-from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, SCHEMA
+from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, SCHEMA, require_schema
 from reidsearch.store.lock import is_being_written, read_owner
 from reidsearch.types import FileStamp
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from reidsearch.backends import Precision
     from reidsearch.types import Records
 
     Key = tuple[str, str]
@@ -42,7 +44,8 @@ _TABLES = """
     );
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, outcome TEXT,
-        version TEXT NOT NULL, frames INTEGER NOT NULL DEFAULT 0, people INTEGER NOT NULL DEFAULT 0
+        version TEXT NOT NULL, precision TEXT NOT NULL, versions TEXT NOT NULL,
+        frames INTEGER NOT NULL DEFAULT 0, people INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE sources (
         id INTEGER PRIMARY KEY, camera TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
@@ -83,6 +86,7 @@ class Run:
         started, ended: local time, ISO 8601; `ended` is None while it runs, or when it was killed.
         outcome: finished, interrupted or failed; None is under way, or killed.
         version: of reidsearch.
+        precision, versions: see `Provenance`; here they are those of this process.
         frames, people: what it stored.
     """
 
@@ -90,14 +94,21 @@ class Run:
     ended: str | None
     outcome: str | None
     version: str
+    precision: str
+    versions: str
     frames: int
     people: int
 
 
 class Journal:
-    """The journal of one database; made by `open_journal`."""
+    """The journal of one database; made by `open_journal`.
+
+    Attributes:
+        precision: what the networks of this process compute in, for the record of its run.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.precision: Precision = "f32"
         self._db = connection
         self._opened = _now()
         self._run: int | None = None
@@ -163,7 +174,8 @@ class Journal:
     def runs(self) -> list[Run]:
         """All that wrote, oldest first."""
         rows = self._db.execute(
-            "SELECT started, ended, outcome, version, frames, people FROM runs ORDER BY id"
+            "SELECT started, ended, outcome, version, precision, versions, frames, people "
+            "FROM runs ORDER BY id"
         )
         return [Run(*row) for row in rows]
 
@@ -272,7 +284,8 @@ class Journal:
             return
         with self._db:
             run = self._db.execute(
-                "INSERT INTO runs (started, version) VALUES (?, ?)", (self._opened, __version__)
+                "INSERT INTO runs (started, version, precision, versions) VALUES (?, ?, ?, ?)",
+                (self._opened, __version__, self.precision, library_versions()),
             ).lastrowid
         self._run = run
 
@@ -344,6 +357,15 @@ def read_state(folder: Path) -> State:
     """
     with _connected(folder) as connection:
         return _read_state(connection)
+
+
+def require_own_schema(folder: Path) -> None:
+    """Raise SchemaError where a database says that another version of reidsearch made it."""
+    try:
+        state = read_state(folder)
+    except StoreError:
+        return
+    require_schema(state.schema, folder)
 
 
 def read_runs(folder: Path) -> list[Run]:

@@ -9,10 +9,10 @@ import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
-from reidsearch.errors import ReadOnlyError, StoreError
+from reidsearch.errors import ReadOnlyError, SchemaError, StoreError
 
 COLLECTION = "people"
-SCHEMA = 3
+SCHEMA = 4
 
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
@@ -76,6 +76,19 @@ def require_database(folder: Path) -> None:
     """Raise StoreError unless there is a database, or part of one."""
     if not has_database(folder):
         raise StoreError(f"there is no database in {folder}", hint=_HINT)
+
+
+def require_schema(schema: int, folder: Path) -> None:
+    """Raise SchemaError unless this version of reidsearch made a database of that schema."""
+    if schema != SCHEMA:
+        age = "a newer" if schema > SCHEMA else "an older"
+        raise SchemaError(
+            f"{age} reidsearch made the database {folder}: its schema is {schema}, "
+            f"this one's is {SCHEMA}",
+            hint="pip install --upgrade reidsearch"
+            if schema > SCHEMA
+            else "ingest the footage again, into a new --db",
+        )
 
 
 def find_strangers(folder: Path) -> list[str]:

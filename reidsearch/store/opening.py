@@ -11,9 +11,8 @@ from reidsearch.errors import StoreError
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, read_manifest
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.journal import read_state
-from reidsearch.store.layout import JOURNAL_FILE, require_database
+from reidsearch.store.layout import JOURNAL_FILE, require_database, require_schema
 from reidsearch.store.lock import is_being_written, read_owner
-from reidsearch.store.migration import require_known
 from reidsearch.store.swap import settle
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def _try_to_open(folder: Path) -> IndexStore:
         raise DamagedIndexError(_NO_JOURNAL)
     manifest = read_manifest(folder / FOLDER)
     state = read_state(folder)
-    require_known(state.schema, folder)
+    require_schema(state.schema, folder)
     is_in_step = manifest.collection == state.collection and (
         manifest.generation == state.generation
         or is_being_written(folder)  # who writes brings it up

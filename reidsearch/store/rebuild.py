@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reidsearch.errors import SchemaError, StoreError
+from reidsearch.errors import StoreError
 from reidsearch.files import copy_sqlite
 from reidsearch.store.checking import FRAMES_AT_ONCE, check, in_parts
 from reidsearch.store.chroma_store import open_held
@@ -17,7 +17,7 @@ from reidsearch.store.index_file import (
     remove_manifest,
 )
 from reidsearch.store.index_store import IndexStore
-from reidsearch.store.journal import open_journal, read_state
+from reidsearch.store.journal import open_journal, read_state, require_own_schema
 from reidsearch.store.layout import (
     DATABASE_FILE,
     JOURNAL_FILE,
@@ -152,6 +152,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
     """
     settle(folder)
     require_database(folder)
+    require_own_schema(folder)
     with writing(folder):
         settle_held(folder)
         index = _open_whole_index(folder)
@@ -159,7 +160,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
         is_rotten = index is not None and bool(find_rot(folder / JOURNAL_FILE))
         if is_rotten or not _has_whole_journal(folder):
             if index is None:
-                return _bring_up_to_date(folder, on_step)
+                raise _nothing_is_whole(folder, "the journal")
             _require_alone(folder)
             with swapping(folder) as made:
                 _copy_unproven(index, made, on_step)
@@ -191,19 +192,6 @@ def _salvage(folder: Path, index: IndexStore | None, on_step: OnStep, *, with_ch
             f"made anew from what is whole; {lost} frames are lost: ingest the same footage again"
         )
     return "everything was made anew from what is whole of Chroma and the exact index"
-
-
-def _bring_up_to_date(folder: Path, on_step: OnStep) -> str:
-    """Take what an older reidsearch made, before there were journals."""
-    if (folder / JOURNAL_FILE).exists():
-        raise _nothing_is_whole(folder, "the journal")
-    try:
-        with open_held(folder, on_step=on_step):
-            return "it was brought up to date, and the exact index made"
-    except SchemaError:
-        raise
-    except StoreError as error:
-        raise _nothing_is_whole(folder, "the journal") from error
 
 
 def _require_alone(folder: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from reidsearch.audit.log import redact
-from tests.conftest import Ran, assert_refused, run
+from tests.conftest import PEOPLE, Ran, assert_refused, run
 
 PERSON = "pets09-s2l1/pets09-s2l1:1:1"
 FRAME = ("--frame", "pets09-s2l1:1")
@@ -110,7 +110,7 @@ def test_exports_are_recorded(plain_db: Path, tmp_path: Path) -> None:
     assert [entry["about"] for entry in whole] == [
         {
             "kind": kind,
-            "people": 235,
+            "people": PEOPLE,
             "source": ["pets09-s2l1/pets09-s2l1"],
             "files": [str(tmp_path / f"{kind}.csv")],
         }

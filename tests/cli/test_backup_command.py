@@ -22,7 +22,7 @@ from reidsearch.store.index_file import read_manifest
 from reidsearch.store.journal import read_state
 from reidsearch.store.lock import writing
 from reidsearch.types import Filter
-from tests.conftest import Ran, assert_refused, run
+from tests.conftest import PEOPLE, Ran, assert_refused, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
 
@@ -54,7 +54,7 @@ def test_what_is_restored_is_what_was_there(made_db: Path, backup: Path, tmp_pat
     with open_chroma(tmp_path / "new" / "db") as reading:
         provenance = reading.provenance
     with open_chroma(tmp_path / "new" / "db", provenance) as store:
-        assert len(store) == 235
+        assert len(store) == PEOPLE
 
 
 def has_frames(db: Path) -> bool:

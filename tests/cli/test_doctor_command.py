@@ -14,7 +14,7 @@ from reidsearch.store.index_file import map_vectors, read_manifest, restamp
 from reidsearch.store.journal import read_runs
 from reidsearch.store.lock import writing
 from reidsearch.types import Filter
-from tests.conftest import assert_refused, run
+from tests.conftest import INGEST, PEOPLE, assert_refused, run
 from tests.unit.builders import (
     PROVENANCE,
     make_info,
@@ -45,10 +45,10 @@ def flip_a_bit(path: Path) -> None:
 def test_a_healthy_database(made_db: Path) -> None:
     found = examine(made_db, "--files")
     assert {state for state, _, _ in found.values()} == {"good"}
-    assert found["Chroma"][1] == "235 rows, every one as it was stored"
+    assert found["Chroma"][1] == f"{PEOPLE} rows, every one as it was stored"
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "nothing is lost or wrong" in table.err
-    assert len(table.out.splitlines()) == 1 + 10
+    assert len(table.out.splitlines()) == 1 + 11
 
 
 @pytest.mark.parametrize("name", ["vectors", "table", "paths", "manifest"])
@@ -170,7 +170,7 @@ def test_modules_in_the_current_folder_are_not_run(own_db: Path) -> None:
     assert not (own_db / "ran").exists()
 
 
-def test_damaged_rows_without_an_index_are_given_up(own_db: Path, sample: Path) -> None:
+def test_damaged_rows_without_an_index_are_given_up(own_db: Path) -> None:
     before = whole(own_db)
     with chromadb.PersistentClient(own_db) as client:
         people = client.get_collection("people", embedding_function=None)
@@ -180,7 +180,7 @@ def test_damaged_rows_without_an_index_are_given_up(own_db: Path, sample: Path) 
     assert_refused(ran, "1 frames of", "not what was stored", "doctor --repair")
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
     assert "1 frames are lost: ingest the same footage again" in ran.err
-    again = ("ingest", sample, "--fps", 10, "--db", own_db, "--json")
+    again = (*INGEST, "--db", own_db, "--json")
     assert run(*again, cwd=own_db.parent).json["frames"] == 1
     assert whole(own_db)[:3] == before[:3]
 
@@ -195,7 +195,7 @@ def test_rows_that_do_not_count(own_db: Path) -> None:
             [{**row["metadatas"][0], "frame": 22}],
         )
     state, found, _ = examine(own_db)["Chroma"]
-    assert (state, found) == ("warning", "236 rows, 1 of frames that are not confirmed")
+    assert (state, found) == ("warning", f"{PEOPLE + 1} rows, 1 of frames that are not confirmed")
 
 
 @pytest.mark.parametrize("name", ["chroma.sqlite3", "reidsearch.sqlite3"])

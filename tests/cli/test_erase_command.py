@@ -26,7 +26,7 @@ from reidsearch.store.lock import reading, writing
 from reidsearch.store.opening import open_to_read
 from reidsearch.store.swap import swapping
 from reidsearch.types import Filter, Records
-from tests.conftest import Ran, assert_refused, run
+from tests.conftest import INGEST, PEOPLE, Ran, assert_refused, run
 
 SOURCE = "pets09-s2l1/pets09-s2l1"
 KEY = ("pets09-s2l1", "pets09-s2l1")
@@ -67,7 +67,7 @@ def require_sound(db: Path) -> None:
         assert ran.code == 0, ran.out
 
 
-def test_single_people_leave_no_trace(own_db: Path, sample: Path) -> None:
+def test_single_people_leave_no_trace(own_db: Path) -> None:
     before = everything(own_db)
     run("search", "--id", FIRST, "--db", own_db, cwd=own_db.parent)
     gone = [FIRST, f"{SOURCE}:261:1"]  # the second is the nearest, so the log has it too
@@ -87,7 +87,7 @@ def test_single_people_leave_no_trace(own_db: Path, sample: Path) -> None:
     assert after.sightings == tuple(before.sightings[row] for row in kept)
     assert (after.embeddings.vectors == before.embeddings.vectors[kept]).all()
     require_sound(own_db)
-    ran = run("ingest", sample, "--db", own_db, "--fps", 10, "--json", cwd=own_db.parent)
+    ran = run(*INGEST, "--db", own_db, "--json", cwd=own_db.parent)
     assert (ran.json["frames_skipped"], ran.json["people"]) == (40, 0)  # they stay away
 
 
@@ -109,9 +109,9 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     shown = erase(own_db, *what, "--dry-run", "--json")
     assert shown.json == {
         "erased": False,
-        "people": 235,
+        "people": PEOPLE,
         "frames": 40,
-        "sources": [{"source": SOURCE, "people": 235, "frames": 40}],
+        "sources": [{"source": SOURCE, "people": PEOPLE, "frames": 40}],
     }
     assert everything(own_db).sightings[-1].camera == "pets09-s2l1"
     assert erase(own_db, *what, "--yes").code == 0
@@ -120,7 +120,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     require_sound(own_db)
     left = run("inspect", "--json", "--db", own_db, cwd=own_db.parent).json
     assert [s["camera"] for s in left["sources"]] == ["b"][: what[0] != "--older-than"]
-    again = run("ingest", sample, "--fps", 10, "--db", own_db, "--json", cwd=own_db.parent)
+    again = run(*INGEST, "--db", own_db, "--json", cwd=own_db.parent)
     assert again.json["frames"] == 40
 
 
@@ -273,7 +273,7 @@ def test_erase_waits_for_nobody(own_db: Path) -> None:
         ran = erase(own_db, "--crop", FIRST, "--yes")
     assert ran.code == 1
     assert "another reidsearch is using" in ran.err
-    assert len(everything(own_db)) == 235
+    assert len(everything(own_db)) == PEOPLE
 
 
 def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
@@ -308,7 +308,7 @@ def test_who_waits_says_so_and_hears_ctrl_c(own_db: Path) -> None:
             assert waiting.wait(timeout=30) == 130
         finally:
             waiting.kill()
-    assert len(everything(own_db)) == 235
+    assert len(everything(own_db)) == PEOPLE
 
 
 def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
@@ -324,7 +324,7 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
 
     erase_people(own_db, seen, Erasure(people), {}, wait=True, on_note=leave)
     assert notes == ["waiting for those who read"]
-    assert len(everything(own_db)) == 235 - len(people)
+    assert len(everything(own_db)) == PEOPLE - len(people)
 
 
 def test_busy_log_is_said(own_db: Path) -> None:
@@ -335,7 +335,7 @@ def test_busy_log_is_said(own_db: Path) -> None:
         pytest.raises(StoreError, match=r"another process has held audit\.lock"),
     ):
         erase_people(own_db, seen, Erasure(people), {})
-    assert len(everything(own_db)) == 235
+    assert len(everything(own_db)) == PEOPLE
 
 
 def test_interrupted_swap_is_not_begun(own_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +352,7 @@ def test_interrupted_swap_is_not_begun(own_db: Path, monkeypatch: pytest.MonkeyP
     with writing(own_db), pytest.raises(KeyboardInterrupt), swapping(own_db) as made:
         (made / "chroma.sqlite3").write_bytes(b"new")
     monkeypatch.undo()
-    assert len(everything(own_db)) == 235
+    assert len(everything(own_db)) == PEOPLE
 
 
 def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
@@ -392,7 +392,7 @@ def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
     (own_db.parent / "reidsearch.toml").write_text('camera = "pets09-s2l1"\nyes = true\n')
     ran = run("erase", cwd=own_db.parent)
     assert (ran.code, "say what to erase" in ran.err) == (2, True)
-    assert len(everything(own_db)) == 235
+    assert len(everything(own_db)) == PEOPLE
 
 
 def test_people_of_before_a_refresh_are_forgotten_too(sample: Path, tmp_path: Path) -> None:

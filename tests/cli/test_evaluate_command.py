@@ -8,6 +8,8 @@ from reidsearch.datasets import GALLERY, QUERY, TRAIN
 from tests.conftest import assert_refused, run
 from tests.crops import write_dataset
 
+pytestmark = pytest.mark.networks
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import openvino_runtime
 from reidsearch.boxes import iou_matrix
 from reidsearch.catalog import default_detector, find_detector
 from reidsearch.detectors import Detector, load_detector
 from reidsearch.errors import ModelError
 from reidsearch.images import read_image
 from reidsearch.provenance import DetectionSettings
+
+pytestmark = pytest.mark.networks
 
 SETTINGS = DetectionSettings(0.25, 24, "auto")
 
@@ -84,8 +85,7 @@ def test_tiles_find_more_small_people(built_in: Detector, sample: Path) -> None:
     assert in_tiles > 1.1 * sum(map(len, whole.detect(images)))
 
 
-def test_cut_graph_finds_the_same(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(openvino_runtime.OPTIONS, "INFERENCE_PRECISION_HINT", "f32")
+def test_cut_graph_finds_the_same(sample: Path) -> None:
     card = find_detector(default_detector())
     cut, reference = (load_detector(card, SETTINGS, backend) for backend in ("auto", "reference"))
     images = [read_image(path) for path in sorted(sample.glob("*.jpg"))]

@@ -20,6 +20,8 @@ from reidsearch.evaluation.mot import read_mot
 from reidsearch.images import cut_crops, read_image, to_batch
 from reidsearch.types import Detections
 
+pytestmark = pytest.mark.networks
+
 ARCHITECTURES = ["osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x1_0"]
 
 

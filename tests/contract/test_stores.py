@@ -19,7 +19,7 @@ from reidsearch.types import Embeddings, FileStamp, Filter, Records, Sighting, S
 from tests.unit.memory_store import MemoryStore
 
 DIMENSION = 8
-PROVENANCE = Provenance("embedder", "space", DIMENSION, "detector", "hash", "0")
+PROVENANCE = Provenance("embedder", "space", DIMENSION, "detector", "hash", "f32", "", "0")
 
 
 def source(name: str) -> SourceRecord:

@@ -18,7 +18,7 @@ from reidsearch.store.chroma_store import ChromaStore, open_chroma
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.opening import open_to_read
 from reidsearch.types import Filter
-from tests.conftest import Ran, run
+from tests.conftest import PEOPLE, Ran, run
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
 
@@ -44,7 +44,7 @@ def test_answers_as_chroma_does_and_says_how(made_db: Path, tmp_path: Path) -> N
     for mine, theirs in zip(matches(exact), matches(approximate), strict=True):
         assert mine[1] == pytest.approx(theirs[1], abs=1e-6)
     assert (exact.json["exact"], approximate.json["exact"]) == (True, False)
-    assert exact.json["candidates"] == 232  # of 235, three are in the first frame
+    assert exact.json["candidates"] == PEOPLE - 3  # those are in the first frame
     assert approximate.json["candidates"] is None
     assert exact.json["ms"] > 0
 
@@ -131,7 +131,7 @@ def test_journal_older_than_the_index(own_db: Path, sample: Path, tmp_path: Path
     with open_to_read(old) as store:
         assert isinstance(store, IndexStore)
         assert [str(record.info) for record in store.sources()] == ["pets09-s2l1/pets09-s2l1"]
-        assert len(store) == 235
+        assert len(store) == PEOPLE
 
 
 def test_read_only_database_without_an_index(
@@ -168,7 +168,7 @@ def test_readers_go_on_while_one_writes(own_db: Path, sample: Path, tmp_path: Pa
         writer.remove(("pets09-s2l1", "pets09-s2l1"), [781])
         with open_to_read(own_db) as store:
             assert not store.sightings(Filter(frame=781))
-            assert len(store) == len(writer) < 235
+            assert len(store) == len(writer) < PEOPLE
 
 
 def test_killed_between_the_database_and_its_index(
@@ -244,8 +244,8 @@ def test_full_disk_stops_no_ingest(
         monkeypatch.setattr(index_keeper, "append", fail)
         people = gallery.ingest(footage).people
         assert "No space left" in gallery.store.index_problem
-        assert len(gallery.store) == 235 + people
+        assert len(gallery.store) == PEOPLE + people
     monkeypatch.undo()
     ran = search(own_db, tmp_path)
     assert ran.json["exact"] is True
-    assert ran.json["candidates"] > 232
+    assert ran.json["candidates"] > PEOPLE - 3

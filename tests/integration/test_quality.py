@@ -17,6 +17,8 @@ from reidsearch.evaluation.mot import read_mot
 from reidsearch.types import Detections, Filter
 from tests.conftest import run
 
+pytestmark = pytest.mark.networks
+
 
 def test_sample_frames(made_db: Path, sample: Path) -> None:
     truth = read_mot(sample / "gt.txt", sample / "person_map.json")

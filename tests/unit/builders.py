@@ -15,6 +15,8 @@ PROVENANCE = Provenance(
     dimension=2,
     detector="ssd.test",
     detector_sha256="d" * 64,
+    precision="f32",
+    versions="openvino 1.0",
     package_version="0.0",
 )
 SETTINGS = DetectionSettings(min_score=0.25, min_height_px=24, tiles="auto")

@@ -193,6 +193,20 @@ def test_boxes_are_stored_to_hundredths_of_a_pixel():
     assert sighting.score == 0.1235
 
 
+@pytest.mark.parametrize("digit", [-1e-6, 0, 1e-6])
+def test_numbers_of_people_do_not_hang_on_digits_that_are_not_stored(digit):
+    """Equal scores go from the top and then from the left, whatever order they come in."""
+    models, store = Models(), RecordingStore()
+    rows = [(30, 9, 60, 90), (70, 9, 90, 90), (50, 5, 70, 80), (10, 9, 20, 90.004)]
+    scores = (0.70001 + digit, 0.7, 0.69999 - digit, 0.7)
+    found = make_detections(*([*row, score] for row, score in zip(rows, scores, strict=True)))
+    models.detector.detect = lambda images: [found for _ in images]
+    run(Footage([1]), store, models)
+    people = store.sightings(Filter())
+    assert [sighting.id[-2:] for sighting in people] == [":1", ":2", ":3", ":4"]
+    assert [sighting.box_xyxy[:2] for sighting in people] == [(50, 5), (10, 9), (30, 9), (70, 9)]
+
+
 def test_rows_stay_aligned_around_bad_frames_and_across_groups():
     people = [None if n % 7 == 3 else n % 5 for n in range(100)]
     store, bad = RecordingStore(), people.count(None)

@@ -26,6 +26,8 @@ GALLERY = Provenance(
     dimension=4,
     detector=DETECTOR.name,
     detector_sha256=DETECTOR.sha256,
+    precision="f32",
+    versions="openvino 1.0",
     package_version="0.0",
 )
 START_SAID = "not given, and now it is 2009-05-06T14:30:00+00:00"
