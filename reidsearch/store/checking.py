@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from reidsearch.errors import StoreError
-from reidsearch.store.journal import checksum_rows
+from reidsearch.store.checksum import checksum_rows
 from reidsearch.store.layout import REPAIR_HINT
 from reidsearch.types import Embeddings, Records
 

@@ -10,19 +10,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-import zlib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from reidsearch import __version__
 from reidsearch.backends import library_versions
 from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet
 from reidsearch.provenance import SourceRecord
+from reidsearch.store.checksum import checksum_fields, checksum_rows
 from reidsearch.store.layout import JOURNAL_FILE, REPAIR_HINT, SCHEMA, require_schema
 from reidsearch.store.lock import is_being_written, read_owner
 from reidsearch.types import FileStamp
@@ -134,7 +132,7 @@ class Journal:
             [(have,)] = self._db.execute(
                 "SELECT TOTAL(people) FROM frames WHERE source = ?", (source,)
             )
-            if (len(numbers), have) != (frames, people) or crc32 != _crc(
+            if (len(numbers), have) != (frames, people) or crc32 != checksum_fields(
                 camera, name, record, frames, people
             ):
                 raise StoreError(
@@ -311,7 +309,7 @@ class Journal:
         now = have[0] + frames, have[1] + people
         self._db.execute(
             "UPDATE sources SET frames = ?, people = ?, crc32 = ? WHERE camera = ? AND name = ?",
-            (*now, _crc(*key, record, *now), *key),
+            (*now, checksum_fields(*key, record, *now), *key),
         )
 
     def _next_generation(self) -> int:
@@ -392,28 +390,6 @@ def read_stored_before(folder: Path, key: Key, time_s: float) -> set[int]:
         return {number for (number,) in rows}
 
 
-def checksum_rows(key: Key, frames: Iterable[int], records: Records) -> dict[int, tuple[int, int]]:
-    """How many rows each frame has, and a CRC-32 over all that they say, vectors as float16.
-
-    Args:
-        key: of the source.
-        frames: all of them, also those without rows.
-        records: rows of these frames, and of no others.
-    """
-    rows: dict[int, list[int]] = {number: [] for number in frames}
-    for row, sighting in enumerate(records.sightings):
-        rows[sighting.frame].append(row)
-    halves = records.embeddings.vectors.astype(np.float16)
-    found = {}
-    for number, own in rows.items():
-        crc32 = zlib.crc32(repr((*key, number)).encode())
-        for row in sorted(own, key=lambda row: records.sightings[row].person):
-            said = repr(records.sightings[row]).encode()
-            crc32 = zlib.crc32(said + halves[row].tobytes(), crc32)
-        found[number] = len(own), crc32
-    return found
-
-
 @contextmanager
 def _connected(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / JOURNAL_FILE
@@ -448,7 +424,7 @@ def _explain(folder: Path, error: Exception) -> StoreError:
 
 def _read_state(connection: sqlite3.Connection) -> State:
     rows = connection.execute("SELECT schema, collection, generation, crc32 FROM about").fetchall()
-    if len(rows) != 1 or rows[0][3] != _crc(*rows[0][:3]):
+    if len(rows) != 1 or rows[0][3] != checksum_fields(*rows[0][:3]):
         raise StoreError("the journal's first page is damaged", hint=REPAIR_HINT)
     return State(*rows[0][:3])
 
@@ -456,11 +432,7 @@ def _read_state(connection: sqlite3.Connection) -> State:
 def _write_state(connection: sqlite3.Connection, state: State) -> None:
     fields = astuple(state)
     connection.execute("DELETE FROM about")
-    connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", (*fields, _crc(*fields)))
-
-
-def _crc(*fields: object) -> int:
-    return zlib.crc32(repr(fields).encode())
+    connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", (*fields, checksum_fields(*fields)))
 
 
 def _stamp_row(stamp: FileStamp | None) -> tuple[int | str | None, ...]:

@@ -289,7 +289,7 @@ def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
         assert waiting.poll() is None
         with open_held(own_db) as store:
             store.add(rows, source, {1: None})
-    _, err = waiting.communicate(timeout=120)
+    _, err = waiting.communicate(timeout=300)
     assert waiting.returncode == 0, err
     assert len(everything(own_db)) == 0
 
@@ -305,7 +305,7 @@ def test_who_waits_says_so_and_hears_ctrl_c(own_db: Path) -> None:
         assert "waiting for" in waiting.stderr.readline()
         waiting.send_signal(signal.SIGINT)
         try:
-            assert waiting.wait(timeout=30) == 130
+            assert waiting.wait(timeout=300) == 130
         finally:
             waiting.kill()
     assert len(everything(own_db)) == PEOPLE

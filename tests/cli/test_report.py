@@ -117,7 +117,14 @@ def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
     text = report.read_text()
     assert "case &lt;7&gt;.html" in text  # the command
     assert str(made_db) in text
-    for words in ("osnet_ain_x1_0", "fingerprint", "sha256", "ssdlite", "fitted on"):
+    for words in (
+        "osnet_ain_x1_0",
+        "fingerprint",
+        "sha256",
+        "boxes from a file",
+        "f32, by openvino",
+        "fitted on",
+    ):
         assert words in text
     assert "http" not in re.sub(r"data:[^\"]*", "", text).replace("http-equiv", "")
 
@@ -138,6 +145,7 @@ def test_names_are_text_and_no_markup(sample: Path, tmp_path: Path) -> None:
     assert "<img src=x" not in text
     assert "<script>alert" not in text
     assert text.count("</script>") == 2
+    assert "ssdlite" in text
 
 
 def test_pictures_that_are_gone_leave_their_place(sample: Path, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What users install and what the README promises them."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -53,3 +56,36 @@ def test_the_readmes_links_lead_somewhere() -> None:
     for page in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), link
+
+
+def copy_scripts(folder: Path) -> None:
+    for name in ("scripts/setup.sh", "scripts/demo", "pyproject.toml", "constraints.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, folder / name)
+
+
+def test_python_that_the_locked_versions_are_not_for(tmp_path: Path) -> None:
+    copy_scripts(tmp_path)
+    python = tmp_path / "python3.14"
+    python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.14.0 && exit\nexit 1\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        [tmp_path / "scripts" / "demo"],
+        env=os.environ | {"PYTHON": str(python)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Python 3.14.0 is not among the versions that constraints.txt is for" in done.stderr
+    assert "hint: " in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_every_requirement_is_locked() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = {re.split("[<>=]", line)[0] for line in sum(extras, project["dependencies"])}
+    lines = (PROJECT / "constraints.txt").read_text().splitlines()
+    locked = {line.partition("==")[0] for line in lines if not line.startswith("#")}
+    assert wanted <= locked

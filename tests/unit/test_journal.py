@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from reidsearch.errors import StoreError
+from reidsearch.store.checksum import checksum_fields, checksum_rows
 from reidsearch.store.journal import (
-    checksum_rows,
     create_journal,
     open_journal,
     read_runs,
@@ -120,6 +120,14 @@ def test_checksums_tell_every_change():
     assert len({crc32 for _, crc32 in checksum_rows(KEY, range(99), NOBODY).values()}) == 99
     swapped = replace(base, sightings=(second, first), embeddings=people(2, 1).embeddings)
     assert checksum_rows(KEY, frames, swapped) == whole
+
+
+def test_checksums_are_the_same_in_every_version_of_python():
+    """Part of the format: a database must stay whole when Python learns more of Unicode."""
+    row = replace(make_sighting(make_info("tor \U0001fae8"), 7), path="\udce9/ü.jpg")
+    found = checksum_rows(("tor \U0001fae8", "monday"), [7, 8], make_records([row], (0,)))
+    assert found == {7: (1, 600828121), 8: (0, 3989945903)}
+    assert checksum_fields("tor \U0001fae8", 7) == 2553634636
 
 
 @pytest.mark.parametrize(
