@@ -10,12 +10,13 @@ with open_gallery("db", write=True) as gallery:
 
 from typing import TYPE_CHECKING, Any
 
+from reidsearch._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from reidsearch.build import Gallery, open_gallery
     from reidsearch.errors import ReidsearchError
     from reidsearch.sources import SourceOptions, open_source
 
-__version__ = "0.1.0"
 __all__ = ["Gallery", "ReidsearchError", "SourceOptions", "open_gallery", "open_source"]
 
 _HOMES = {

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidsearch import __version__, defaults
+from reidsearch import defaults
+from reidsearch._version import __version__
 from reidsearch.backends import library_versions, require_precision
 from reidsearch.catalog import (
     default_detector,

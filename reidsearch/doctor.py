@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from reidsearch import __version__
-from reidsearch.audit.reading import verify
+from reidsearch._version import __version__
 from reidsearch.backends import library_versions
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
 from reidsearch.render.footage import open_moved
-from reidsearch.render.table import count
+from reidsearch.store.audit_read import verify
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
 from reidsearch.store.journal import open_journal, read_state, require_own_schema
 from reidsearch.store.layout import (
@@ -28,6 +27,7 @@ from reidsearch.store.layout import (
 from reidsearch.store.lock import reading
 from reidsearch.store.probe import find_rot, probe
 from reidsearch.store.swap import settle
+from reidsearch.text import count
 from reidsearch.types import FileStamp
 
 if TYPE_CHECKING:

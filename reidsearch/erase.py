@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reidsearch.audit.log import explain, locked, record, redact
 from reidsearch.errors import StoreError, UsageError
+from reidsearch.store.audit_log import explain, locked, record, redact
 from reidsearch.store.journal import read_stored_before
 from reidsearch.store.layout import require_database
 from reidsearch.store.lock import FOREVER, WAIT_S, writing

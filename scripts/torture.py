@@ -382,7 +382,7 @@ def examine(db: Path) -> str:
 
 def verify_log(db: Path) -> str:
     """As `audit verify`."""
-    from reidsearch.audit.reading import verify
+    from reidsearch.store.audit_read import verify
 
     return verify(db).problem
 

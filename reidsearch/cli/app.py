@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from reidsearch import __version__
+from reidsearch._version import __version__
 from reidsearch.cli import (
     audit,
     backup,

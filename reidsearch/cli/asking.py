@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from reidsearch.audit.entry import Action
     from reidsearch.build import Gallery
     from reidsearch.grouping import Grouping
     from reidsearch.search import Query, SearchResult
+    from reidsearch.store.audit_entry import Action
     from reidsearch.window import Window
 
 _Asked = TypeVar("_Asked", bound="AskedPerson")

@@ -13,8 +13,8 @@ from reidsearch.cli.output import print_fields, print_json, print_table, say, wa
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.audit.entry import Entry
-    from reidsearch.audit.reading import Verdict
+    from reidsearch.store.audit_entry import Entry
+    from reidsearch.store.audit_read import Verdict
 
 NOT_WHOLE = 1
 
@@ -35,7 +35,7 @@ def verify(
     Note the head where those who may write the database cannot: --head tells later whether
     somebody made the whole log again. The exit code is 1 when something was changed.
     """
-    from reidsearch.audit.reading import verify as check
+    from reidsearch.store.audit_read import verify as check
     from reidsearch.store.layout import require_database
 
     noted = (head or "").lower()
@@ -60,8 +60,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Show searches, exports and erasures, oldest first."""
-    from reidsearch.audit.reading import read_entries
-    from reidsearch.audit.reading import verify as check
+    from reidsearch.store.audit_read import read_entries
+    from reidsearch.store.audit_read import verify as check
     from reidsearch.store.layout import require_database
 
     require_database(db)
@@ -73,7 +73,7 @@ def show(
     elif not entries:
         say("nothing is recorded yet")
     else:
-        from reidsearch.render.table import audit_table
+        from reidsearch.cli.tables import audit_table
 
         print_table(audit_table(entries))
 
@@ -92,7 +92,7 @@ def _print(verdict: Verdict) -> None:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     """Ids without their salts; that of an erased person is "erased"."""
-    from reidsearch.audit.entry import name_of
+    from reidsearch.store.audit_entry import name_of
 
     asked = None if entry.asked is None else name_of(entry.asked)
     return asdict(entry) | {"asked": asked, "ids": [name_of(one) for one in entry.ids]}

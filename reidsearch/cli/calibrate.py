@@ -45,12 +45,12 @@ def calibrate(
     Fitted on all people; how true it is, is measured on each half of them by a fit on the other.
     """
     from reidsearch.catalog import default_embedder, find_embedder
+    from reidsearch.cli.tables import reliability_table
     from reidsearch.datasets import GALLERY, QUERY, read_crops
     from reidsearch.embedders import load_embedder
     from reidsearch.evaluation import calibrate as calibration
     from reidsearch.evaluation.calibrated_card import require_card_file, save_card
     from reidsearch.evaluation.mot import read_mot
-    from reidsearch.render.table import reliability_table
     from reidsearch.sources import open_source
 
     card = find_embedder(embedder or default_embedder())

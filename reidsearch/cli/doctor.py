@@ -28,8 +28,9 @@ def doctor(
 
     The exit code is 1 when something is lost or wrong. Nothing is changed without --repair.
     """
+    from reidsearch.cli.tables import finding_table
     from reidsearch.doctor import examine
-    from reidsearch.render.table import count, finding_table
+    from reidsearch.text import count
 
     if repair:
         from reidsearch.store import rebuild

@@ -154,7 +154,8 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
     if not (erasure.sightings or erasure.frames):
         say("there is nothing to erase")
         return
-    from reidsearch.render.table import count, erasure_table, sighting_table
+    from reidsearch.cli.tables import erasure_table, sighting_table
+    from reidsearch.text import count
 
     if erasure.frames:
         print_table(erasure_table(*_count_by_source(erasure)))

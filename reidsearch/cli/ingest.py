@@ -160,7 +160,7 @@ def ingest(
             ]
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
-        from reidsearch.render.table import count
+        from reidsearch.text import count
 
         warn(f"{count(changed, 'frame')} changed since ingested: --refresh does that again")
     if not watch:
@@ -253,7 +253,7 @@ def _finish(
         print_json(document)
         return
     if profile:
-        from reidsearch.render.table import stage_table
+        from reidsearch.cli.tables import stage_table
 
         print_table(stage_table(stages))
         say(f"{cores:.2f} of {os.cpu_count()} cores were busy")

@@ -66,8 +66,9 @@ def inspect(
 
 
 def _show_database(store: Store, db: Path, *, json: bool) -> None:
-    from reidsearch.render.table import format_bytes, source_table
+    from reidsearch.cli.tables import source_table
     from reidsearch.store.layout import size_on_disk
+    from reidsearch.text import format_bytes
 
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
@@ -100,7 +101,7 @@ def _show_database(store: Store, db: Path, *, json: bool) -> None:
 
 
 def _show_sources(store: Store, *, json: bool) -> None:
-    from reidsearch.render.table import source_table
+    from reidsearch.cli.tables import source_table
 
     if json:
         print_json([_source_fields(record) for record in store.sources()])
@@ -109,7 +110,7 @@ def _show_sources(store: Store, *, json: bool) -> None:
 
 
 def _show_frame(store: Store, address: str, *, json: bool) -> None:
-    from reidsearch.render.table import sighting_table
+    from reidsearch.cli.tables import sighting_table
     from reidsearch.search import find_frame
     from reidsearch.types import Filter
 
@@ -126,7 +127,7 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
 
 
 def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
-    from reidsearch.render.table import format_box
+    from reidsearch.cli.tables import format_box
     from reidsearch.search import query_crop
 
     query = query_crop(store, crop_id)
@@ -138,7 +139,7 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
 
 
 def _show_runs(db: Path, *, json: bool) -> None:
-    from reidsearch.render.table import run_table
+    from reidsearch.cli.tables import run_table
     from reidsearch.store.journal import read_runs
 
     runs = read_runs(db)

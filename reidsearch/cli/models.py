@@ -26,7 +26,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` sho
 def list_models(json: Json = False) -> None:
     """Show every model, its licence, and whether its weights are here."""
     from reidsearch.catalog import all_cards
-    from reidsearch.render.table import model_table
+    from reidsearch.cli.tables import model_table
 
     cards = all_cards()
     if json:

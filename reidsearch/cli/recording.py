@@ -10,12 +10,12 @@ from reidsearch.errors import StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.audit.entry import Action
+    from reidsearch.store.audit_entry import Action
 
 
 def record(db: Path, action: Action, **event: Any) -> None:
     """Add an event to the database's audit log; see `audit.log.record`, which takes the rest."""
-    from reidsearch.audit.log import record as write
+    from reidsearch.store.audit_log import record as write
 
     try:
         write(db, action, **event)

@@ -137,7 +137,7 @@ def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
     if not result.matches:
         say(f"{who}: nobody was found in {where}")
         return
-    from reidsearch.render.table import match_table
+    from reidsearch.cli.tables import match_table
 
     say(f"[bold]{who}[/] in {where}")
     print_table(match_table(result.matches, _preview(result, root) if preview else None))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reidsearch.backends import Backend, Precision
     from reidsearch.catalog import DetectorCard
-    from reidsearch.detectors.tiled import Network
+    from reidsearch.detectors.network import Network
     from reidsearch.provenance import DetectionSettings
     from reidsearch.types import Detections
 

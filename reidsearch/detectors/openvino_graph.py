@@ -22,8 +22,8 @@ from openvino.preprocess import PrePostProcessor
 
 from reidsearch.boxes import suppress
 from reidsearch.catalog import weights_path
+from reidsearch.detectors.network import SCORE_FLOOR
 from reidsearch.detectors.quiet import quiet_stderr
-from reidsearch.detectors.tiled import SCORE_FLOOR
 from reidsearch.errors import ModelError
 from reidsearch.openvino_runtime import compile_kept, run_each
 from reidsearch.types import Detections

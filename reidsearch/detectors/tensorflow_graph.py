@@ -22,7 +22,7 @@ with quiet_stderr():  # while it loads, it greets the terminal at any log level
 from google.protobuf.message import DecodeError
 
 from reidsearch.catalog import weights_path
-from reidsearch.detectors.tiled import SCORE_FLOOR
+from reidsearch.detectors.network import SCORE_FLOOR
 from reidsearch.errors import ModelError
 from reidsearch.types import Detections
 

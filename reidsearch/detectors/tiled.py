@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,28 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.catalog import DetectorCard
+    from reidsearch.detectors.network import Network
     from reidsearch.detectors.tiles import Tile
     from reidsearch.provenance import DetectionSettings
-
-SCORE_FLOOR = 0.05
-"""Below it, nothing that any view says is worth joining."""
-
-
-class Network(Protocol):
-    """A detection network on whatever it runs."""
-
-    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Find people.
-
-        Args:
-            views: each `(h, w, 3)` uint8 RGB; of the network's own input size, unless it keeps the
-                aspect of what it is given.
-
-        Returns:
-            For each view its boxes in fractions of its width and height, those with a score of at
-            least `SCORE_FLOOR`.
-        """
-        ...
 
 
 class TiledDetector:

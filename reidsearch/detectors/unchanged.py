@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.detectors.tiled import Network
+    from reidsearch.detectors.network import Network
     from reidsearch.detectors.tiles import Tile
     from reidsearch.types import Detections
 

@@ -13,13 +13,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from reidsearch import __version__
+from reidsearch._version import __version__
 from reidsearch.errors import ReidsearchError
 from reidsearch.files import whole_file
 from reidsearch.render.footage import read_frames
 from reidsearch.render.portrait import GREY, ORANGE, fit, portray
-from reidsearch.render.table import format_time
-from reidsearch.text import printable
+from reidsearch.text import format_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

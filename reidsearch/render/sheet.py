@@ -17,8 +17,7 @@ from reidsearch.render.portrait import (
     portray,
     portray_query,
 )
-from reidsearch.render.table import format_probability, format_time
-from reidsearch.text import printable
+from reidsearch.text import format_probability, format_time, printable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ from reidsearch.errors import ReidsearchError
 from reidsearch.pipeline import ahead
 from reidsearch.render.footage import is_same
 from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
-from reidsearch.render.table import format_time
 from reidsearch.render.video_file import open_video
+from reidsearch.text import format_time
 from reidsearch.types import BadFrame, Filter
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from reidsearch import __version__
-from reidsearch.audit.log import locked
+from reidsearch._version import __version__
 from reidsearch.errors import DatabaseBusyError, ReadOnlyError, StoreError
 from reidsearch.files import copy_sqlite, require_regular, resolve, whole_file, working_folder
+from reidsearch.store.audit_log import locked
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.store.journal import read_state
 from reidsearch.store.layout import (

@@ -48,6 +48,18 @@ class Readable(Protocol):
         ...
 
 
+class Proven(Protocol):
+    """What has rows, and the proof of what was stored: a database that is being written."""
+
+    def sources(self) -> tuple[SourceRecord, ...]:
+        """See `Store.sources`."""
+        ...
+
+    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
+        """See `check`."""
+        ...
+
+
 def check(
     journal: Journal, stores: Sequence[Readable], record: SourceRecord, frames: Set[int]
 ) -> Iterator[Checked]:

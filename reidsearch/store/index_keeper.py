@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.store.chroma_store import ChromaStore
+    from reidsearch.store.checking import Proven
     from reidsearch.store.index_file import Manifest
     from reidsearch.types import Records
 
@@ -49,7 +49,7 @@ class IndexKeeper:
             if (known.collection, known.provenance) == (collection, provenance):
                 self._manifest = known
 
-    def catch_up(self, store: ChromaStore, generation: int, on_step: OnStep) -> None:
+    def catch_up(self, store: Proven, generation: int, on_step: OnStep) -> None:
         """Add what the index lacks and drop what is gone; `on_step` gets rows done and to do.
 
         Raises:

@@ -15,7 +15,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reidsearch import __version__
+from reidsearch._version import __version__
 from reidsearch.backends import library_versions
 from reidsearch.errors import StoreError
 from reidsearch.frame_set import FrameSet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 import torch
 
-from reidsearch import __version__
+from reidsearch._version import __version__
 from reidsearch.catalog import hash_file
 from reidsearch.files import whole_file
 

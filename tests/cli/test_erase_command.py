@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reidsearch.audit.log import record
 from reidsearch.erase import Erasure
 from reidsearch.erase import erase as erase_people
 from reidsearch.errors import StoreError
 from reidsearch.store import swap
+from reidsearch.store.audit_log import record
 from reidsearch.store.chroma_store import open_chroma, open_held
 from reidsearch.store.lock import reading, writing
 from reidsearch.store.opening import open_to_read

@@ -1,6 +1,5 @@
-"""Who may import whom, and what starting a command may cost."""
+"""What starting a command may cost; who may import whom is in pyproject.toml, for import-linter."""
 
-import ast
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,99 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import reidsearch
 from tests.conftest import COMMAND
 
-PACKAGE = Path(reidsearch.__file__).parent
-# From the top down; a module may import those of its own layer and of those below it.
-LAYERS = (
-    {"cli"},
-    {"build"},
-    {
-        "ingest",
-        "search",
-        "evaluation",
-        "render",
-        "training",
-        "export",
-        "window",
-        "grouping",
-        "growing",
-        "erase",
-        "doctor",
-    },
-    {"sources", "detectors", "embedders", "store", "audit"},
-    {
-        *(
-            "backends",
-            "box_files",
-            "calibration",
-            "files",
-            "text",
-            "openvino_runtime",
-            "images",
-            "catalog",
-            "datasets",
-            "downloads",
-            "pipeline",
-            "provenance",
-            "frame_set",
-        ),
-        *("boxes", "types", "defaults", "errors"),
-    },
-)
 HEAVY = {"torch", "torchreid", "tensorflow", "chromadb", "cv2", "numpy"}
-
-
-def modules() -> list[Path]:
-    special = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
-    return [path for path in PACKAGE.rglob("*.py") if path not in special]
-
-
-def top_part(name: str) -> str:
-    return name.split(".")[1]
-
-
-def name_of(path: Path) -> str:
-    return ".".join(("reidsearch", *path.relative_to(PACKAGE).with_suffix("").parts))
-
-
-def imported_by(path: Path) -> set[str]:
-    """Modules of ours that a file imports anywhere in it, by their full names."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "reidsearch":
-            found |= {f"reidsearch.{a.name}" for a in node.names if a.name != "__version__"}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reidsearch."):
-            found.add(str(node.module))
-    return found
-
-
-def test_layers_import_downwards_only() -> None:
-    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
-    assert {top_part(name_of(path)) for path in modules()} == set(rank)
-    upwards = [
-        f"{name_of(path)} imports {other}"
-        for path in modules()
-        for other in imported_by(path)
-        if rank[top_part(other)] < rank[top_part(name_of(path))]
-    ]
-    assert upwards == []
-
-
-@pytest.mark.parametrize(
-    ("backend", "table"),
-    [
-        ("reidsearch.detectors.tensorflow_graph", "detectors/__init__.py"),
-        ("reidsearch.embedders.torch_embedder", "embedders/__init__.py"),
-        ("reidsearch.embedders.openvino_export", "embedders/__init__.py"),
-        ("reidsearch.embedders.openvino_ir", "embedders/__init__.py"),
-        ("reidsearch.detectors.openvino_graph", "detectors/__init__.py"),
-    ],
-)
-def test_only_its_table_imports_a_backend(backend: str, table: str) -> None:
-    importers = [path for path in modules() if backend in imported_by(path)]
-    assert importers == [PACKAGE / table]
 
 
 def loaded_after(code: str, *, cwd: Path) -> set[str]:

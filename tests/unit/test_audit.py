@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reidsearch.audit import log
-from reidsearch.audit.entry import ERASED, START, Entry, Head, name_of
-from reidsearch.audit.log import record, redact
-from reidsearch.audit.reading import read_entries, verify
 from reidsearch.errors import StoreError
+from reidsearch.store import audit_log as log
+from reidsearch.store.audit_entry import ERASED, START, Entry, Head, name_of
+from reidsearch.store.audit_log import record, redact
+from reidsearch.store.audit_read import read_entries, verify
 from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
 
 PEOPLE = [f"gate/monday:{frame}:1" for frame in (10, 20, 30)]

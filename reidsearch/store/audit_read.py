@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from reidsearch.audit.entry import START, Entry
-from reidsearch.audit.log import explain, locked, read_head
+from reidsearch.store.audit_entry import START, Entry
+from reidsearch.store.audit_log import explain, locked, read_head
 from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reidsearch.audit.entry import Head
+    from reidsearch.store.audit_entry import Head
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from reidsearch import __version__
-from reidsearch.audit.entry import START, Entry, Head, canonical, seal
+from reidsearch._version import __version__
 from reidsearch.errors import StoreError
 from reidsearch.files import whole_file
+from reidsearch.store.audit_entry import START, Entry, Head, canonical, seal
 from reidsearch.store.journal import read_state
 from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reidsearch.audit.entry import Action
+    from reidsearch.store.audit_entry import Action
 
 _WAIT_S, _POLL_S = 5.0, 0.005
 _TAIL_BYTES = 1 << 14

@@ -2,62 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from reidsearch.audit.entry import name_of
-from reidsearch.text import printable
+from reidsearch.store.audit_entry import name_of
+from reidsearch.text import format_bytes, format_probability, format_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from reidsearch.audit.entry import Entry
     from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.doctor import Finding
     from reidsearch.evaluation.calibrate import Level
     from reidsearch.pipeline import StageTimes
     from reidsearch.provenance import SourceRecord
+    from reidsearch.store.audit_entry import Entry
     from reidsearch.store.journal import Run
     from reidsearch.types import Match, Sighting
-
-# From March 1973 to the year 9999; other numbers are no dates, but seconds of very long footage.
-_EPOCH_FROM_S, _EPOCH_TO_S = 1e8, 253402300000
-
-
-def count(number: int, noun: str) -> str:
-    """Write `1 frame`, `2 frames`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def format_time(time_s: float) -> str:
-    """Write seconds as `0:01:23.4`, or epoch seconds as local date, time and zone."""
-    if _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
-        return datetime.fromtimestamp(time_s).astimezone().isoformat(" ", "milliseconds")
-    minutes, tenths = divmod(round(abs(time_s) * 10), 600)
-    sign = "-" if time_s < 0 and minutes + tenths else ""
-    return f"{sign}{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
-
-
-def format_bytes(count: int) -> str:
-    """Write a size in the decimal unit that suits it, such as `4.7 MB`."""
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 999.95:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-
-
-def format_probability(probability: float) -> str:
-    """Write a probability in percent: `97 %`, `<1 %`."""
-    if 0 < probability < 0.005:
-        return "<1 %"
-    return ">99 %" if probability > 0.995 else f"{probability:.0%}".replace("%", " %")
 
 
 def format_box(sighting: Sighting) -> str:
