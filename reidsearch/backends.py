@@ -15,7 +15,7 @@ Precision = Literal["f32", "bf16"]
 """The numbers that networks compute in: `f32` gives the same answers on every processor; `bf16`
 keeps 8 bits of each product's factors, and is faster on processors that have it."""
 
-_DECIDING = ("openvino", "opencv-python", "pillow", "numpy")
+_DECIDING = ("openvino", "torch", "tensorflow", "opencv-python", "av", "pillow", "numpy")
 
 
 def has_gpu() -> bool:
@@ -40,15 +40,15 @@ def require_precision(name: str, backend: Backend) -> Precision:
     if backend == "reference" or has_gpu():
         raise UsageError(
             f"only OpenVINO computes in {name}, and another backend runs the networks here",
-            hint="--precision f32",
+            hint="drop --precision",
         )
     import openvino
 
     if name.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise UsageError(f"this processor cannot compute in {name}", hint="--precision f32")
+        raise UsageError(f"this processor cannot compute in {name}", hint="drop --precision")
     return "bf16"
 
 
 def library_versions() -> str:
-    """Names and versions of the libraries that decide pixels, boxes and vectors."""
+    """Names and versions of the libraries that may decide pixels, boxes and vectors."""
     return ", ".join(f"{name} {version(name)}" for name in _DECIDING)

@@ -239,13 +239,13 @@ def _check_precision(provenance: Provenance, folder: Path) -> Finding:
     made = provenance.precision
     with open_journal(folder) as journal:
         others = [run.precision for run in journal.runs() if run.precision != made]
+    if made == "f32" and not others:
+        return Finding("precision", "good", "f32, the same on every processor")
+    found = f"made in {made}, which not every processor can compute in"
     if others:
-        found = f"made in {made}, but {count(len(others), 'run')} in {', '.join(sorted({*others}))}"
-        return Finding("precision", "warning", found, "distances between the two are less exact")
-    if made != "f32":
-        found = f"made in {made}, which not every processor can compute in"
-        return Finding("precision", "warning", found, "for the same answers everywhere: f32")
-    return Finding("precision", "good", "f32, the same on every processor")
+        found = f"made in {made}, but {count(len(others), 'run')} in {' or '.join({*others})}"
+    remedy = "for the same distances everywhere, ingest into a new --db without --precision"
+    return Finding("precision", "warning", found, remedy)
 
 
 def _check_versions(provenance: Provenance) -> Finding:

@@ -135,6 +135,7 @@ def resize(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uin
     antialiasing; OpenCV's differs when it shrinks.
     """
     height, width = size_hw
+    # A copy: what Pillow lends is read-only, and OpenVINO takes no such input.
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 

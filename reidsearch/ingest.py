@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from reidsearch.frame_set import FrameSet
 from reidsearch.images import cut_crops, hash_crop
 from reidsearch.pipeline import StageTimes, ahead, in_parallel
@@ -19,6 +17,7 @@ from reidsearch.types import BadFrame, Detections, Frame, Records, Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from reidsearch.box_files import KnownBoxes
@@ -233,7 +232,7 @@ class _Run:
                 frame.number,
                 frame.path,
                 frame.stamp,
-                cut_crops(frame.image, as_stored(detections)),
+                cut_crops(frame.image, detections.as_stored()),
             )
             for frame, detections in zip(frames, found, strict=True)
         ], bad
@@ -298,18 +297,6 @@ def find_record(
                 return replace(record, info=replace(record.info, digest=info.digest))
             return record
     return SourceRecord(info, settings)
-
-
-def as_stored(detections: Detections) -> Detections:
-    """Boxes and scores that a row gives back as they are, by falling score.
-
-    So the same pixels can be cut again. Equal scores go by their place, from the top and then from
-    the left: never by digits that are not stored, in which processors differ.
-    """
-    xyxy, score = np.round(detections.xyxy, 2), np.round(detections.score, 4)
-    x1, y1, x2, y2 = xyxy.T
-    order = np.lexsort((x2, y2, x1, y1, -score))
-    return Detections(xyxy[order], score[order])
 
 
 def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:

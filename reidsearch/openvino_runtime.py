@@ -44,7 +44,8 @@ def compile_model(
     """
     core = openvino.Core()
     if cache is not None:
-        core.set_property({"CACHE_DIR": str(cache)})
+        # OpenVINO takes one precision's blob for the other's.
+        core.set_property({"CACHE_DIR": str(cache / precision)})
     return core.compile_model(model, "CPU", options(precision))
 
 
@@ -95,15 +96,19 @@ def run_each(
         idle.append(request)
         return [output.data.copy() for output in request.output_tensors]
 
-    for pixels in inputs:
-        if not idle:
+    try:
+        for pixels in inputs:
+            if not idle:
+                yield finish()
+            request = idle.pop()
+            request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+            under_way.append((request, pixels))
+            request.start_async()
+        while under_way:
             yield finish()
-        request = idle.pop()
-        request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
-        under_way.append((request, pixels))
-        request.start_async()
-    while under_way:
-        yield finish()
+    finally:  # inputs may go only after those who look at them
+        for request, _ in under_way:
+            request.wait()
 
 
 def _save(model: openvino.Model, path: Path) -> None:

@@ -124,7 +124,6 @@ def look(
     from reidsearch.evaluation.footage import measure_search
     from reidsearch.evaluation.mot import read_mot
     from reidsearch.images import cut_crops
-    from reidsearch.ingest import as_stored
     from reidsearch.provenance import DetectionSettings
     from reidsearch.sources import SourceOptions, open_source
     from reidsearch.types import Detections
@@ -138,7 +137,7 @@ def look(
     same = []
     for frame in open_source(video, SourceOptions(every=every)).frames():
         [found] = detector.detect([frame.image])
-        crops = cut_crops(frame.image, as_stored(found))
+        crops = cut_crops(frame.image, found.as_stored())
         rows["frame"].append(np.full(len(crops), frame.number))
         rows["box"].append(crops.detections.xyxy)
         rows["score"].append(crops.detections.score)

@@ -47,6 +47,7 @@ class TensorFlowNetwork:
 
     def __init__(self, card: DetectorCard) -> None:
         self._card = card
+        tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
         graph = _read_graph(weights_path(card), card.name)
         # One core for a view, which runs in the thread that asks for it.
         threads = tf.compat.v1.ConfigProto(

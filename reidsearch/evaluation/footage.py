@@ -97,7 +97,7 @@ def evaluate_footage(
         if isinstance(frame, BadFrame):
             failed.append(frame.reason)
             continue
-        everything = detector.detect([frame.image])[0]
+        everything = detector.detect([frame.image])[0].as_stored()
         found[frame.number] = everything
         crops = cut_crops(frame.image, everything[everything.score >= min_score])
         frames += [frame.number] * len(crops)

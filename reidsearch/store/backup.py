@@ -33,6 +33,7 @@ from reidsearch.store.layout import (
     find_strangers,
     has_database,
     require_database,
+    require_schema,
 )
 from reidsearch.store.lock import reading
 from reidsearch.store.probe import BrokenChromaError, probe
@@ -79,7 +80,7 @@ def write_backup(
     """
     settle(folder)
     require_database(folder)
-    read_state(folder)  # there is a journal, that can be read
+    require_schema(read_state(folder).schema, folder)
     path = out.resolve()
     if path.is_relative_to(folder.resolve()):
         raise StoreError(f"{out} is in the database", hint="`erase` would not reach it there")

@@ -94,6 +94,7 @@ class ChromaStore:
         self._client = client
         self.provenance = read_provenance(collection.metadata)
         self._journal = journal
+        journal.precision = self.provenance.precision
         self._sources = journal.sources()
         self._keeper: IndexKeeper | None = None
         if index_folder is not None:
@@ -132,7 +133,7 @@ class ChromaStore:
         self._journal.restamp(key, stamps)
 
     def computes_in(self, precision: Precision) -> None:
-        """Note what the networks of this process compute in, for the record of its run."""
+        """Note that networks of this process compute in another precision than the database's."""
         self._journal.precision = precision
 
     def written(self) -> tuple[int, int]:

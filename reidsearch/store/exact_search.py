@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Ranked = tuple[NDArray[np.intp], NDArray[np.float64]]
     Allowed = Callable[[slice], NDArray[np.bool_]]
+    OrderOf = Callable[[NDArray[np.intp]], tuple[NDArray[np.intp], ...]]
 
 _CHUNK_ROWS = 1 << 14
 _EXACT_ROWS = 1 << 12
@@ -30,8 +31,9 @@ def rank_rows(
     top: int,
     fuse: Fuse = "min",
     allowed: Allowed | None = None,
+    order_of: OrderOf = lambda rows: (rows,),
 ) -> list[Ranked]:
-    """Find the rows nearest to each query, exactly: as float64 would rank them, ties by row.
+    """Find the rows nearest to each query, exactly: as float64 would rank them.
 
     A first pass gives every row a distance by NumKong's kernels, which widen float16 to float32;
     only rows that can be among the nearest are ranked again in float64. Why none is missed: a
@@ -54,6 +56,8 @@ def rank_rows(
         top: how many to find at most.
         fuse: what becomes of the distances to the Q vectors.
         allowed: which rows of a slice count, as a mask.
+        order_of: how rows of one distance follow each other: keys of some rows, as `np.lexsort`
+            takes them, the last being the first to count.
 
     Returns:
         For each query its rows, nearest first, and their L2 distances.
@@ -75,7 +79,7 @@ def rank_rows(
             rows, near = pool.rest()
             exact = _rank_again(vectors, query, rows, fuse)
             is_kept &= bool((np.abs(near - exact) <= g * exact).all())
-            order = np.lexsort((rows, exact))[:top]
+            order = np.lexsort((*order_of(rows), exact))[:top]
             ranked.append((rows[order], exact[order]))
         if is_kept:
             break

@@ -59,6 +59,7 @@ class IndexStore:
             top,
             fuse,
             self._scored(wanted),
+            self._footage_order,
         )
         return [self._matches(rows, distances) for rows, distances in ranked]
 
@@ -142,16 +143,20 @@ class IndexStore:
         embeddings = Embeddings(vectors, self.provenance.fingerprint)
         return Records(tuple(self._in_order(rows)), embeddings)
 
+    def _footage_order(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
+        """Keys to sort some rows by: person, frame, and before these the source."""
+        keys = [record.info.key for record in self._manifest.sources]
+        place = np.array([sorted(keys).index(key) for key in keys], np.intp)
+        table = self._table[rows]
+        return table["person"], table["frame"], place[self._sources_of(rows)]
+
     def _matches(self, rows: NDArray[np.intp], distances: NDArray[np.float64]) -> list[Match]:
         found = zip(distances.tolist(), self._in_order(rows), strict=True)
         return [Match(rank, *pair) for rank, pair in enumerate(found, start=1)]
 
     def _in_order(self, rows: NDArray[np.intp]) -> list[Sighting]:
         """The sightings of some rows, in the order of these."""
-        segments = self._manifest.segments
-        stops = np.array([segment.stop for segment in segments], np.intp)
-        sources = np.array([segment.source for segment in segments], np.intp)
-        owner = sources[np.searchsorted(stops, rows, "right")] if len(rows) else rows
+        owner = self._sources_of(rows)
         found: dict[int, Sighting] = {}
         for source in np.unique(owner):
             own = rows[owner == source]
@@ -159,3 +164,10 @@ class IndexStore:
             sightings = sightings_of(self._table[own], self._paths, record)
             found |= zip(own.tolist(), sightings, strict=True)
         return [found[row] for row in rows.tolist()]
+
+    def _sources_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Which of the manifest's sources some rows are of."""
+        segments = self._manifest.segments
+        stops = np.array([segment.stop for segment in segments], np.intp)
+        sources = np.array([segment.source for segment in segments], np.intp)
+        return sources[np.searchsorted(stops, rows, "right")] if len(rows) else rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import zlib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from reidsearch.backends import Precision
     from reidsearch.types import Records
 
     Key = tuple[str, str]
@@ -106,7 +106,7 @@ class Journal:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.precision: Precision = "f32"
+        self.precision = "f32"
         self._db = connection
         self._opened = _now()
         self._run: int | None = None
@@ -424,7 +424,7 @@ def _explain(folder: Path, error: Exception) -> StoreError:
 
 def _read_state(connection: sqlite3.Connection) -> State:
     rows = connection.execute("SELECT schema, collection, generation, crc32 FROM about").fetchall()
-    if len(rows) != 1 or rows[0][3] != checksum_fields(*rows[0][:3]):
+    if len(rows) != 1 or rows[0][3] != _checksum_state(*rows[0][:3]):
         raise StoreError("the journal's first page is damaged", hint=REPAIR_HINT)
     return State(*rows[0][:3])
 
@@ -432,7 +432,12 @@ def _read_state(connection: sqlite3.Connection) -> State:
 def _write_state(connection: sqlite3.Connection, state: State) -> None:
     fields = astuple(state)
     connection.execute("DELETE FROM about")
-    connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", (*fields, checksum_fields(*fields)))
+    connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", (*fields, _checksum_state(*fields)))
+
+
+def _checksum_state(*fields: object) -> int:
+    """The same in all schemas, so that a database of another can say that it is one."""
+    return zlib.crc32(repr(fields).encode())
 
 
 def _stamp_row(stamp: FileStamp | None) -> tuple[int | str | None, ...]:

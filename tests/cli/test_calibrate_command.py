@@ -7,6 +7,8 @@ import pytest
 from reidsearch.catalog import default_embedder, find_embedder
 from tests.conftest import assert_refused, run
 
+pytestmark = pytest.mark.networks
+
 
 def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path) -> None:
     calibrate = ("evaluate", "calibrate", sample, sample / "gt.txt")

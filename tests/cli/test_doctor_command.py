@@ -1,6 +1,7 @@
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,16 @@ def test_repair_is_advised_where_it_helps(own_db: Path) -> None:
     assert "--repair" not in " ".join(remedy for _, _, remedy in found.values())
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
     assert_refused(ran, "neither Chroma nor the exact index")
+
+
+def test_repair_computes_nothing(tmp_path: Path) -> None:
+    made = replace(PROVENANCE, precision="bf16")
+    with open_chroma(tmp_path / "db", made) as store:
+        rows = make_records([make_sighting(make_info(), 1)], (30,))
+        store.add(rows, make_source_record(make_info()), {1: None})
+    (tmp_path / "db" / "reidsearch.sqlite3").unlink()
+    assert run("doctor", "--repair", cwd=tmp_path).code == 0
+    assert "made in bf16, which not every" in examine(tmp_path / "db")["precision"][1]
 
 
 def test_nothing_is_left_whole(own_db: Path) -> None:

@@ -69,8 +69,9 @@ def require_sound(db: Path) -> None:
 
 def test_single_people_leave_no_trace(own_db: Path) -> None:
     before = everything(own_db)
-    run("search", "--id", FIRST, "--db", own_db, cwd=own_db.parent)
-    gone = [FIRST, f"{SOURCE}:261:1"]  # the second is the nearest, so the log has it too
+    search = ("search", "--id", FIRST, "--top", 1, "--json", "--db", own_db)
+    [nearest] = run(*search, cwd=own_db.parent).json["matches"]
+    gone = [FIRST, nearest["id"]]  # both are in the log
     found = traces(own_db, before, gone)
     # Chroma's graph may have them too, as it writes memory that it was given and has not used.
     assert {where for _, where in found} >= {"audit.jsonl", "chroma.sqlite3", "index"}
@@ -141,9 +142,11 @@ def test_person_and_who_is_near(own_db: Path) -> None:
 
 def test_earlier_people_go_too(own_db: Path) -> None:
     """A search finds later frames only; whoever asks to be forgotten means all of them."""
-    late = f"{SOURCE}:261:1"
-    ran = erase(own_db, "--id", late, "--max-distance", 0.75, "--dry-run")
-    assert {"1", "261"} <= {line.split()[2] for line in ran.out.splitlines()[1:]}
+    search = ("search", "--id", FIRST, "--top", 1, "--json", "--db", own_db)
+    [late] = run(*search, cwd=own_db.parent).json["matches"]
+    near = late["distance"] + 1e-3
+    ran = erase(own_db, "--id", late["id"], "--max-distance", near, "--dry-run")
+    assert {"1", str(late["frame"])} <= {line.split()[2] for line in ran.out.splitlines()[1:]}
 
 
 def test_age_of_dated_footage(sample: Path, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from reidsearch.store.chroma_store import open_chroma
 from tests.conftest import COMMAND, SAMPLE, assert_refused, run
 
+pytestmark = pytest.mark.networks
+
 TIMEOUT_S = 120
 INGEST = ("ingest", "gate", "--fps", 10, "--tiles", "off", "--json")
 

@@ -15,6 +15,8 @@ from reidsearch.text import printable
 from tests.conftest import SAMPLE, assert_refused, run
 from tests.unit.small_footage import write_bomb, write_film, write_slow_bomb
 
+pytestmark = pytest.mark.networks
+
 EVIL = "=cmd|' /C calc'!A0\nerror: forged\x1b[31m\x9b2J\u202e<script>alert(1)<!--".replace("/", "")
 
 

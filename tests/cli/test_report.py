@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import assert_refused, run
 
+pytestmark = pytest.mark.networks
+
 MATCHES = 12
 PHONE, DESKTOP = {"width": 380, "height": 780}, {"width": 1280, "height": 900}
 
@@ -122,7 +124,7 @@ def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
         "fingerprint",
         "sha256",
         "boxes from a file",
-        "f32, by openvino",
+        "f32; libraries: openvino",
         "fitted on",
     ):
         assert words in text

@@ -249,3 +249,19 @@ def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
         [[nearest]] = store.query([rows.embeddings.vectors[-1:]], Filter(after_frame=2990), 1)
         assert nearest.sighting == rows.sightings[-1]
         assert store.sources()[0].frames == frozenset(range(1, 3001))
+
+
+def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableStore) -> None:
+    """Whatever was stored first; also where the last of them have no room."""
+    vector = np.eye(1, DIMENSION, dtype=np.float32)
+    for name, frame in (("south", 5), ("north", 9), ("north", 3)):
+        rows = replace(
+            records(name, range(frame, frame + 1), people=1),
+            embeddings=Embeddings(vector, "space"),
+        )
+        store.add(rows, source(name), {frame: None})
+    for top in (1, 2, 3):
+        [matches] = store.query([vector], Filter(), top)
+        expected = ["cam/north:3:1", "cam/north:9:1", "cam/south:5:1"][:top]
+        if store.is_exact or top == 3:  # the graph chooses whom it finds
+            assert [match.sighting.id for match in matches] == expected

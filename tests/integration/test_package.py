@@ -71,7 +71,7 @@ def test_python_that_the_locked_versions_are_not_for(tmp_path: Path) -> None:
     python.chmod(0o755)
     done = subprocess.run(
         [tmp_path / "scripts" / "demo"],
-        env=os.environ | {"PYTHON": str(python)},
+        env={**os.environ, "PYTHON": str(python), "REIDSEARCH_VENV": ".venv"},
         capture_output=True,
         text=True,
         check=False,
@@ -80,6 +80,23 @@ def test_python_that_the_locked_versions_are_not_for(tmp_path: Path) -> None:
     assert "Python 3.14.0 is not among the versions that constraints.txt is for" in done.stderr
     assert "hint: " in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_python_that_is_not_there(tmp_path: Path) -> None:
+    copy_scripts(tmp_path)
+    done = subprocess.run(
+        [tmp_path / "scripts" / "demo"],
+        env={**os.environ, "PYTHON": "/gone/python3", "REIDSEARCH_VENV": ".venv"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: there is no /gone/python3")
+
+
+def test_the_readmes_torch_is_the_locked_one() -> None:
+    [named] = re.findall(r"pip install (torch\S+) --index-url", (PROJECT / "README.md").read_text())
+    assert named in (PROJECT / "constraints.txt").read_text().splitlines()
 
 
 def test_every_requirement_is_locked() -> None:
