@@ -87,6 +87,13 @@ def test_footage_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     assert ran.json["search"]["queries"] >= 9
 
 
+def test_precision_of_another_backend(dataset: Path, sample: Path, tmp_path: Path) -> None:
+    options = ("--precision", "bf16", "--backend", "reference")
+    for arguments in (("footage", sample, sample / "gt.txt"), ("market1501", dataset)):
+        ran = run("evaluate", *arguments, *options, cwd=tmp_path)
+        assert_refused(ran, "only OpenVINO", "drop --precision", code=2)
+
+
 def test_ground_truth_that_does_not_fit(sample: Path, tmp_path: Path) -> None:
     def refused(text: str, *words: str) -> None:
         (tmp_path / "gt.txt").write_text(text)
