@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import StoreError, UsageError
+from reidsearch.ids import CropId
 from reidsearch.store.audit_log import explain, locked, record, redact
 from reidsearch.store.journal import read_stored_before
 from reidsearch.store.layout import require_database
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FIRST_ASKED = 1000
-_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,11 @@ class Erasure:
 
     def has(self, crop_id: str) -> bool:
         """Whether someone goes, also one whom such a frame had once."""
-        place, _, _ = crop_id.rpartition(":")
-        source, _, frame = place.rpartition(":")
-        camera, _, name = source.partition("/")
-        frames = self.frames.get((camera, name), frozenset())
-        is_number = frame.isdecimal() and len(frame) < _MOST_DIGITS
-        return crop_id in self.ids or (is_number and int(frame) in frames)
+        try:
+            camera, source, frame, _ = CropId.parse(crop_id)
+        except ValueError:  # somebody else has written it
+            return False
+        return crop_id in self.ids or frame in self.frames.get((camera, source), frozenset())
 
     @cached_property
     def ids(self) -> frozenset[str]:

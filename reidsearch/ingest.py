@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.frame_set import FrameSet
+from reidsearch.ids import CropId
 from reidsearch.images import cut_crops, hash_crop
 from reidsearch.pipeline import StageTimes, ahead, in_parallel
 from reidsearch.provenance import SourceRecord, require_same_footage, require_same_options
@@ -304,7 +305,7 @@ def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:
     rows = zip(detections.xyxy.tolist(), detections.score.tolist(), seen.crops.images, strict=True)
     return [
         Sighting(
-            id=f"{info}:{seen.number}:{person}",
+            id=str(CropId(*info.key, seen.number, person)),
             camera=info.camera,
             source=info.name,
             frame=seen.number,

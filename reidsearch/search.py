@@ -18,6 +18,7 @@ import numpy as np
 
 from reidsearch.errors import QueryError, UsageError
 from reidsearch.grouping import Grouping
+from reidsearch.ids import CropId
 from reidsearch.types import Detections, Filter
 from reidsearch.window import Window
 
@@ -149,7 +150,7 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
     """
     source, frame = find_frame(store, address)
     records = store.scan(Filter(sources=(source.info.key,), frame=frame))
-    wanted = f"{source.info}:{frame}:{person}"
+    wanted = str(CropId(*source.info.key, frame, person))
     for row, sighting in enumerate(records.sightings):
         if sighting.id == wanted:
             return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reidsearch.calibration import LIKELY
+from reidsearch.ids import CropId
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,7 +218,7 @@ class Sighting:
     @property
     def person(self) -> int:
         """Its place among the frame's people, from 1 by falling score."""
-        return int(self.id.rpartition(":")[2])
+        return CropId.parse(self.id).person
 
 
 @dataclass(frozen=True, slots=True, eq=False)

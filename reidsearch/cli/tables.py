@@ -190,7 +190,7 @@ def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:
         sighting.camera,
         sighting.source,
         str(sighting.frame),
-        sighting.id.rpartition(":")[2],
+        str(sighting.person),
         format_time(sighting.time_s),
         format_box(sighting),
         f"{sighting.score:.2f}",

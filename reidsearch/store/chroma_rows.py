@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reidsearch.errors import StoreError
+from reidsearch.ids import CropId
 from reidsearch.provenance import Provenance
 from reidsearch.store.layout import COLLECTION, REPAIR_HINT, SCHEMA
 from reidsearch.types import Embeddings, Filter, Records, Sighting, is_number, is_unit
@@ -132,15 +132,21 @@ def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
         raise StoreError(f"the row {id_} has no {error}", hint=REPAIR_HINT) from error
     texts = (sighting.camera, sighting.source, sighting.path, sighting.crop_hash)
     numbers = (sighting.frame, sighting.time_s, sighting.score, *sighting.box_xyxy)
-    place = f"{sighting.camera}/{sighting.source}:{sighting.frame}:"
     if not (
         all(isinstance(text, str) for text in texts)
         and all(map(is_number, numbers))
-        and id_.startswith(place)
-        and re.fullmatch(r"[0-9]{1,9}", id_[len(place) :])
+        and _is_id_of(id_, sighting)
     ):
         raise StoreError(f"the row {id_} is not as reidsearch writes it", hint=REPAIR_HINT)
     return sighting
+
+
+def _is_id_of(id_: str, sighting: Sighting) -> bool:
+    try:
+        person = CropId.parse(id_).person
+    except ValueError:
+        return False
+    return id_ == str(CropId(sighting.camera, sighting.source, sighting.frame, person))
 
 
 def footage_order(sighting: Sighting) -> tuple[str, str, int, int]:

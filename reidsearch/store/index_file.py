@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reidsearch.files import whole_file
+from reidsearch.ids import CropId
 from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.types import Sighting
 
@@ -334,7 +335,7 @@ def sightings_of(
         if (at, length) not in names:
             names[at, length] = paths[at : at + length].tobytes().decode(errors="replace")
         yield Sighting(
-            id=f"{info}:{frame}:{person}",
+            id=str(CropId(*info.key, frame, person)),
             camera=info.camera,
             source=info.name,
             frame=frame,

@@ -1,0 +1,41 @@
+"""The ids of stored people: here alone they are written and read."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_ID = re.compile(r"([^/]+)/(.+):(\d{1,18}):(\d{1,9})", re.ASCII | re.DOTALL)
+
+
+class CropId(NamedTuple):
+    """Names one person in one frame, as `camera/source:frame:person`.
+
+    A position, not an identity: a frame that is done again may give it to somebody else.
+
+    Attributes:
+        camera: without a slash.
+        frame: the frame's number in its source.
+        person: counts the people of a frame from 1, by falling score.
+    """
+
+    camera: str
+    source: str
+    frame: int
+    person: int
+
+    def __str__(self) -> str:
+        return f"{self.camera}/{self.source}:{self.frame}:{self.person}"
+
+    @classmethod
+    def parse(cls, text: str) -> CropId:
+        """Read what `str` writes.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        found = _ID.fullmatch(text)
+        made = found and cls(found[1], found[2], int(found[3]), int(found[4]))
+        if made is None or str(made) != text:
+            raise ValueError(f"{text!r} is not the id of a stored person")
+        return made
