@@ -101,7 +101,8 @@ def test_runs_are_on_record(gate: Path, tmp_path: Path) -> None:
     assert (only["outcome"], only["frames"]) == ("finished", 3)
     assert only["started"] <= only["ended"]
     table = run("inspect", "runs", cwd=tmp_path).out.splitlines()
-    assert table[0].split() == ["started", "ended", "outcome", "frames", "people", "reidsearch"]
+    columns = ["started", "ended", "outcome", "frames", "people", "precision", "reidsearch"]
+    assert table[0].split() == columns
     assert len(table) == 2
 
 

@@ -52,7 +52,7 @@ def test_crop_in_full(made_db: Path, tmp_path: Path) -> None:
     ran = run("inspect", "crop", crop_id, "--db", made_db, "--json", cwd=tmp_path).json
     assert ran["id"] == crop_id
     assert len(ran["embedding"]) == 512
-    assert sum(value**2 for value in ran["embedding"]) == pytest.approx(1, abs=1e-4)
+    assert sum(value**2 for value in ran["embedding"]) == pytest.approx(1, abs=2e-3)
     assert Path(ran["path"]).name == "frame_0021.jpg"
     assert crop_id in run("inspect", "crop", crop_id, "--db", made_db, cwd=tmp_path).out
 

@@ -12,6 +12,7 @@ from reidsearch.errors import StoreError
 from reidsearch.provenance import Provenance, SourceRecord
 from reidsearch.store.chroma_rows import header, read_provenance, to_metadata, to_sighting
 from reidsearch.store.journal import create_journal, open_journal, read_runs, read_state
+from reidsearch.store.layout import SCHEMA
 from reidsearch.types import Sighting
 from tests.fuzz.mutations import mutated, others_than
 from tests.unit.builders import (
@@ -71,7 +72,7 @@ def test_any_journal_is_as_it_was_or_an_error(journal, folder, data):
     """Bytes that do not count may be others."""
     (folder / "reidsearch.sqlite3").write_bytes(data.draw(mutated([journal])))
     with suppress(StoreError):
-        assert read_state(folder).schema == 3
+        assert read_state(folder).schema == SCHEMA
         read_runs(folder)
         with open_journal(folder) as opened:
             (record,) = opened.sources().values()
