@@ -27,7 +27,6 @@ from reidsearch.evaluation.market1501 import evaluate_market1501
 from reidsearch.training.card import write_card
 from reidsearch.training.distil import Distiller, Lesson
 from reidsearch.training.pack import read_pack
-from reidsearch.training.recipe import Recipe
 from reidsearch.training.views import ViewStore
 
 SAID_BATCHES = 25
@@ -120,15 +119,13 @@ def evaluate(
 ) -> dict[str, float]:
     """Rank each of the sets with the mean of the weights, rounded to float16 as it is shipped."""
     folder.mkdir(exist_ok=True)
-    recipe = Recipe(architecture=lesson.architecture, input_hw=lesson.input_hw)
     state = {n: t.half() if t.is_floating_point() else t for n, t in distiller.state().items()}
     training = {
         "datasets": {"pack": {}},
         "teachers": [card.about for card in cards],
-        "lesson": asdict(lesson),
         "rounds": len(distiller.log),
     }
-    card = write_card(folder, recipe, state, dimension=distiller.dimension, training=training)
+    card = write_card(folder, lesson, state, dimension=distiller.dimension, training=training)
     embedder = load_embedder(find_embedder(str(card)), "reference")
     found: dict[str, float] = {}
     with torch.inference_mode():
