@@ -6,6 +6,7 @@ at a time or all of them in the same way.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,12 +15,46 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ZOOM = (0.88, 1.06)  # a detector's boxes are sometimes too tight and sometimes too wide
-_SHIFT = 0.06  # of the crop's width and height
-_BRIGHTNESS, _CONTRAST, _SATURATION = 0.25, 0.25, 0.4
-_GREY_RATE = 0.05
-_COARSE_RATE, _COARSE_SCALE = 0.3, (0.3, 0.9)  # people far away have few pixels
-_ERASED_AREA, _ERASED_ASPECT = (0.02, 0.35), (0.3, 3.3)  # aspect: height to width
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strength:
+    """How much crops are changed; of pairs, each crop gets a value between the two.
+
+    Attributes:
+        zoom: a detector's boxes are sometimes too tight and sometimes too wide.
+        shift: at most, of the crop's width and height.
+        brightness, contrast, saturation: at most, as a fraction.
+        grey_rate: how often all colour is taken away, as a fraction.
+        coarse_rate, coarse_scale: how often pixels are made larger, and how many are left of its
+            width and height: people far away have few.
+        erased_area, erased_aspect: of the rectangle that is erased; height to width.
+    """
+
+    zoom: tuple[float, float] = (0.88, 1.06)
+    shift: float = 0.06
+    brightness: float = 0.25
+    contrast: float = 0.25
+    saturation: float = 0.4
+    grey_rate: float = 0.05
+    coarse_rate: float = 0.3
+    coarse_scale: tuple[float, float] = (0.3, 0.9)
+    erased_area: tuple[float, float] = (0.02, 0.35)
+    erased_aspect: tuple[float, float] = (0.3, 3.3)
+
+
+USUAL = Strength()
+# For a teacher that is asked about the changed crop: it must still know the person.
+MILD = Strength(
+    zoom=(0.9, 1.08),
+    shift=0.04,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.3,
+    grey_rate=0.02,
+    coarse_rate=0.25,
+    coarse_scale=(0.4, 0.9),
+    erased_area=(0.02, 0.2),
+)
 
 
 class Augmenter:
@@ -29,6 +64,7 @@ class Augmenter:
         mean, std: per RGB channel, of values in `[0, 1]`.
         erasing: how often a part of a crop is erased, as a fraction.
         generator: where all randomness comes from.
+        strength: how much crops are changed.
     """
 
     def __init__(
@@ -37,11 +73,13 @@ class Augmenter:
         std: Sequence[float],
         erasing: float,
         generator: torch.Generator,
+        strength: Strength = USUAL,
     ) -> None:
         self._mean = torch.tensor(mean).view(1, 3, 1, 1)
         self._std = torch.tensor(std).view(1, 3, 1, 1)
         self._erasing = erasing
         self._generator = generator
+        self._strength = strength
 
     def __call__(self, crops: torch.Tensor) -> torch.Tensor:
         """From `(N, H, W, 3)` uint8 to `(N, 3, H, W)` float32, normalised, channels last."""
@@ -58,23 +96,23 @@ class Augmenter:
 
     def _move(self, images: torch.Tensor) -> torch.Tensor:
         """Flip half of them; zoom and shift all, repeating the border."""
-        n = len(images)
-        zoom = self._uniform(n, *_ZOOM)
+        n, shift = len(images), self._strength.shift
+        zoom = self._uniform(n, *self._strength.zoom)
         theta = torch.zeros(n, 2, 3)
         theta[:, 0, 0] = torch.where(self._happens(n, 0.5), -zoom, zoom)
         theta[:, 1, 1] = zoom
-        theta[:, 0, 2] = self._uniform(n, -2 * _SHIFT, 2 * _SHIFT)  # the picture spans -1 to 1
-        theta[:, 1, 2] = self._uniform(n, -2 * _SHIFT, 2 * _SHIFT)
+        theta[:, 0, 2] = self._uniform(n, -2 * shift, 2 * shift)  # the picture spans -1 to 1
+        theta[:, 1, 2] = self._uniform(n, -2 * shift, 2 * shift)
         grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     def _coarsen(self, images: torch.Tensor) -> torch.Tensor:
         """Take some of them down to fewer pixels and up again."""
-        rows = self._happens(len(images), _COARSE_RATE).nonzero().flatten()
+        rows = self._happens(len(images), self._strength.coarse_rate).nonzero().flatten()
         if not len(rows):
             return images
         height, width = images.shape[2:]
-        scale = float(self._uniform(1, *_COARSE_SCALE))
+        scale = float(self._uniform(1, *self._strength.coarse_scale))
         small = functional.interpolate(
             images[rows],
             size=(round(height * scale), round(width * scale)),
@@ -86,12 +124,12 @@ class Augmenter:
 
     def _jitter(self, images: torch.Tensor) -> torch.Tensor:
         """Change brightness, contrast and saturation; take the colour of some away."""
-        n = len(images)
+        n, much = len(images), self._strength
         brightness, contrast, saturation = (
             self._uniform(n, 1 - spread, 1 + spread).view(n, 1, 1, 1)
-            for spread in (_BRIGHTNESS, _CONTRAST, _SATURATION)
+            for spread in (much.brightness, much.contrast, much.saturation)
         )
-        saturation[self._happens(n, _GREY_RATE)] = 0
+        saturation[self._happens(n, much.grey_rate)] = 0
         luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601
         grey = (images * luma).sum(dim=1, keepdim=True)
         images = torch.lerp(grey.expand_as(images), images, saturation)
@@ -102,8 +140,8 @@ class Augmenter:
     def _erase(self, images: torch.Tensor) -> torch.Tensor:
         """Erase a rectangle of some: Zhong et al., "Random Erasing Data Augmentation", 2020."""
         n, _, height, width = images.shape
-        area = self._uniform(n, *_ERASED_AREA)
-        aspect = self._uniform(n, *_ERASED_ASPECT)
+        area = self._uniform(n, *self._strength.erased_area)
+        aspect = self._uniform(n, *self._strength.erased_aspect)
         h = (area * aspect * height * width).sqrt().clamp(max=height)
         w = (area / aspect * height * width).sqrt().clamp(max=width)
         top = self._uniform(n, 0, 1) * (height - h)

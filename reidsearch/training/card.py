@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from reidsearch.training.distil import Lesson
     from reidsearch.training.recipe import Recipe
 
 
 def write_card(
     folder: Path,
-    recipe: Recipe,
+    recipe: Recipe | Lesson,
     state: Mapping[str, torch.Tensor],
     *,
     dimension: int,

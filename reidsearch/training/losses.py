@@ -65,6 +65,11 @@ class TeacherLoss(nn.Module):
         super().__init__()
         self._to_teacher = nn.Linear(dimension, teacher_dimension, bias=False)
 
+    def begin_with(self, weight: torch.Tensor) -> None:
+        """Begin with a linear layer, `(T, D)`, instead of a random one."""
+        with torch.no_grad():
+            self._to_teacher.weight.copy_(weight)
+
     def forward(self, features: Any, taught: torch.Tensor) -> torch.Tensor:
         """The loss of a batch.
 
