@@ -243,7 +243,9 @@ def _check_precision(provenance: Provenance, folder: Path) -> Finding:
         return Finding("precision", "good", "f32, the same on every processor")
     found = f"made in {made}, which not every processor can compute in"
     if others:
-        found = f"made in {made}, but {count(len(others), 'run')} in {' or '.join({*others})}"
+        found = (
+            f"made in {made}, but {count(len(others), 'run')} in {' or '.join(sorted({*others}))}"
+        )
     remedy = "for the same distances everywhere, ingest into a new --db without --precision"
     return Finding("precision", "warning", found, remedy)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_ID = re.compile(r"([^/]+)/(.+):(\d{1,18}):(\d{1,9})", re.ASCII | re.DOTALL)
+_ID = re.compile(r"([^/]+)/(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,8})", re.DOTALL)
 
 
 class CropId(NamedTuple):
@@ -35,7 +35,6 @@ class CropId(NamedTuple):
             ValueError: it is something else.
         """
         found = _ID.fullmatch(text)
-        made = found and cls(found[1], found[2], int(found[3]), int(found[4]))
-        if made is None or str(made) != text:
+        if found is None:
             raise ValueError(f"{text!r} is not the id of a stored person")
-        return made
+        return cls(found[1], found[2], int(found[3]), int(found[4]))

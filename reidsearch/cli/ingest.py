@@ -14,9 +14,8 @@ import typer
 from rich.markup import escape
 
 from reidsearch import defaults
-from reidsearch.backends import Precision as PrecisionName
 from reidsearch.cli.opening import open_db
-from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, SkipUnchanged
+from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, OwnPrecision, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
 from reidsearch.errors import SourceError, UsageError
@@ -88,13 +87,7 @@ def ingest(
         ),
     ] = None,
     backend: Backend = "auto",
-    precision: Annotated[
-        PrecisionName | None,
-        typer.Option(
-            help="What networks compute in: f32, the same answers on every processor, or bf16, "
-            "faster on processors that have it. Else the database's own, f32 for a new one."
-        ),
-    ] = None,
+    precision: OwnPrecision = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Do frames again whose files have changed.")
     ] = False,

@@ -19,12 +19,14 @@ Backend = Annotated[
     BackendName,
     typer.Option(help="What runs the networks: the fastest there is, or TensorFlow and torch."),
 ]
-Precision = Annotated[
-    PrecisionName,
-    typer.Option(
-        help="What networks compute in: f32, the same answers on every processor, or bf16, faster "
-        "on processors that have it."
-    ),
+_PRECISION = (
+    "What networks compute in: f32, the same answers on every processor, or bf16, faster on "
+    "processors that have it."
+)
+Precision = Annotated[PrecisionName, typer.Option(help=_PRECISION)]
+OwnPrecision = Annotated[
+    PrecisionName | None,
+    typer.Option("--precision", help=f"{_PRECISION} Else the database's own, f32 for a new one."),
 ]
 SkipUnchanged = Annotated[
     bool,

@@ -146,7 +146,8 @@ class IndexStore:
     def _footage_order(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
         """Keys to sort some rows by: person, frame, and before these the source."""
         keys = [record.info.key for record in self._manifest.sources]
-        place = np.array([sorted(keys).index(key) for key in keys], np.intp)
+        place = np.empty(len(keys), np.intp)
+        place[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
         table = self._table[rows]
         return table["person"], table["frame"], place[self._sources_of(rows)]
 
