@@ -8,10 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from reidsearch.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
 MODELS = "REIDSEARCH_MODELS"
@@ -38,19 +46,49 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-def run(*arguments: object, cwd: Path, prefix: tuple[str, ...] = (), **variables: str) -> Ran:
-    """Run the installed command as a user would, in a folder of its own."""
-    kept = {k: v for k, v in os.environ.items() if k == MODELS or not k.startswith("REIDSEARCH_")}
+def run(*arguments: object, cwd: Path, **variables: str) -> Ran:
+    """Run the command in `cwd`, within this process: quick, and what most tests need."""
+    with pytest.MonkeyPatch.context() as patch, unchanged_signals():
+        patch.chdir(cwd)
+        for name in set(os.environ) - set(user_environment()):
+            patch.delenv(name)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["reidsearch", *map(str, arguments)])
+        done = CliRunner().invoke(app, sys.argv[1:])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ran(done.exit_code, done.stdout, done.stderr)
+
+
+def run_apart(*arguments: object, cwd: Path, prefix: tuple[str, ...] = (), **variables: str) -> Ran:
+    """Run the installed command in a process of its own, where that is the point of the test."""
     done = subprocess.run(
         [*prefix, COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env=kept | variables,
+        env=user_environment() | variables,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def user_environment() -> dict[str, str]:
+    """The variables of this process without options of the command."""
+    return {k: v for k, v in os.environ.items() if k == MODELS or not k.startswith("REIDSEARCH_")}
+
+
+@contextmanager
+def unchanged_signals() -> Iterator[None]:
+    """The command answers signals in its own way; put back how this process does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def assert_refused(ran: Ran, *words: str, code: int = 1) -> None:
@@ -64,10 +102,16 @@ def assert_refused(ran: Ran, *words: str, code: int = 1) -> None:
         assert word in ran.err
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of pytest that all its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
 def models_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where fetched and converted models are kept: not among those of the user."""
-    os.environ[MODELS] = str(tmp_path_factory.mktemp("models"))
+    os.environ[MODELS] = str(shared_folder(tmp_path_factory) / "models")
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +123,13 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def made_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of the sample frames, made once by the command. Only to be read."""
-    folder = tmp_path_factory.mktemp("made")
-    ran = run(*INGEST, "--json", cwd=folder)
-    assert ran.code == 0, ran.err
-    assert (ran.json["frames"], ran.json["people"]) == (40, PEOPLE)
+    folder = shared_folder(tmp_path_factory) / "made"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            ran = run(*INGEST, "--json", cwd=folder)
+            assert ran.code == 0, ran.err
+            assert (ran.json["frames"], ran.json["people"]) == (40, PEOPLE)
     return folder / "db"
 
 

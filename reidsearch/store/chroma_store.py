@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import chromadb
 import numpy as np
+from chromadb.api.shared_system_client import SharedSystemClient as Systems
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
@@ -339,6 +340,7 @@ def prepare(folder: Path) -> None:
 
 @contextmanager
 def _open_client(folder: Path) -> Iterator[Client]:
+    folder_id = str(folder.resolve())  # Chroma opens a folder once in a process, by its name
     try:
         # Said here, or an environment variable or a .env file could send us to a server.
         settings = Settings(
@@ -346,9 +348,15 @@ def _open_client(folder: Path) -> Iterator[Client]:
             chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
             anonymized_telemetry=False,
         )
-        opened = cast("Client", chromadb.PersistentClient(folder, settings))
-    except (ChromaError, ValueError) as error:
-        raise explain(error, folder) from error
+        opened = cast("Client", chromadb.PersistentClient(folder_id, settings))
+    except BaseException as error:  # its panics are no Exception
+        # Chroma keeps a system that did not start, and would hand it out at the next opening.
+        kept, in_use = Systems._identifier_to_system, Systems._identifier_to_refcount  # noqa: SLF001
+        if folder_id not in in_use:
+            kept.pop(folder_id, None)
+        if isinstance(error, ChromaError | ValueError):
+            raise explain(error, folder) from error
+        raise
     with opened as client:
         try:
             yield client

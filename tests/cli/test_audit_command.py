@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from reidsearch.store.audit_log import redact
-from tests.conftest import PEOPLE, Ran, assert_refused, run
+from tests.conftest import PEOPLE, Ran, assert_refused, run, run_apart
 
 PERSON = "pets09-s2l1/pets09-s2l1:1:1"
 FRAME = ("--frame", "pets09-s2l1:1")
@@ -53,7 +53,7 @@ def test_a_search_is_recorded_with_what_it_showed(plain_db: Path, tmp_path: Path
 
 def test_what_is_recorded_comes_before_what_is_shown(plain_db: Path, tmp_path: Path) -> None:
     full = ("sh", "-c", 'exec "$0" "$@" > /dev/full')
-    ran = run("search", *FRAME, "--json", cwd=tmp_path, prefix=full)
+    ran = run_apart("search", *FRAME, "--json", cwd=tmp_path, prefix=full)
     assert ran.code != 0
     assert [entry["asked"] for entry in entries(plain_db)] == [PERSON]
     unwritable = tmp_path / "out" / "e.csv"
@@ -194,8 +194,8 @@ def test_a_folder_that_cannot_be_written_answers_with_a_warning(
     paths = [plain_db, *plain_db.rglob("*")]
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    ran = run("search", *FRAME, "--json", cwd=tmp_path, prefix=as_plain_user)
-    checked = run("audit", "verify", "--json", cwd=tmp_path, prefix=as_plain_user)
+    ran = run_apart("search", *FRAME, "--json", cwd=tmp_path, prefix=as_plain_user)
+    checked = run_apart("audit", "verify", "--json", cwd=tmp_path, prefix=as_plain_user)
     for path in paths:
         path.chmod(0o755)
     assert ran.code == 0, ran.err

@@ -22,7 +22,7 @@ from reidsearch.store.index_file import read_manifest
 from reidsearch.store.journal import read_state
 from reidsearch.store.lock import writing
 from reidsearch.types import Filter
-from tests.conftest import PEOPLE, Ran, assert_refused, run
+from tests.conftest import PEOPLE, Ran, assert_refused, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
 
@@ -123,7 +123,7 @@ def back_up_read_only(db: Path, file_mode: int, prefix: tuple[str, ...]) -> Ran:
     out.chmod(0o777)
     for path in (*db.rglob("*"), db):
         path.chmod(0o555 if path.is_dir() else file_mode)
-    ran = run("backup", "out/b.zip", "--db", db, cwd=db.parent, prefix=prefix)
+    ran = run_apart("backup", "out/b.zip", "--db", db, cwd=db.parent, prefix=prefix)
     for path in (db, *db.rglob("*")):
         path.chmod(0o777)
     assert ran.code == 0, ran.err

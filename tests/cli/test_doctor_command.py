@@ -200,7 +200,7 @@ def test_rows_that_do_not_count(own_db: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["chroma.sqlite3", "reidsearch.sqlite3"])
-@pytest.mark.parametrize("loss", ["rot", "empty", "gone"])
+@pytest.mark.parametrize("loss", ["rot", "gone", pytest.param("empty", marks=pytest.mark.slow)])
 def test_file_that_is_lost_is_made_anew(own_db: Path, name: str, loss: str) -> None:
     before = whole(own_db)
     path = own_db / name

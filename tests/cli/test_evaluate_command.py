@@ -31,6 +31,7 @@ def test_market1501_protocol(dataset: Path, tmp_path: Path) -> None:
     assert f"{plain['mAP']:.1%}" in table
 
 
+@pytest.mark.slow
 def test_distractors_are_wrong_and_junk_does_not_count(dataset: Path, tmp_path: Path) -> None:
     own = Path(shutil.copytree(dataset, tmp_path / "own"))
     before = run("evaluate", "market1501", own, "--json", cwd=tmp_path).json

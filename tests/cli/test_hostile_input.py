@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from reidsearch.text import printable
-from tests.conftest import SAMPLE, assert_refused, run
+from tests.conftest import SAMPLE, assert_refused, run, run_apart
 from tests.unit.small_footage import write_bomb, write_film, write_slow_bomb
 
 pytestmark = pytest.mark.networks
@@ -190,7 +190,7 @@ def test_playlist_is_no_video_whatever_the_variables_say(tmp_path: Path) -> None
     write_film(tmp_path / "other.ts", "mp4v")
     (tmp_path / "list.avi").write_bytes(b"ffconcat version 1.0\nfile other.ts\n#\0\n")
     options = "rtsp_transport;tcp|format_whitelist;concat,mpegts"
-    ran = run("ingest", "list.avi", cwd=tmp_path, OPENCV_FFMPEG_CAPTURE_OPTIONS=options)
+    ran = run_apart("ingest", "list.avi", cwd=tmp_path, OPENCV_FFMPEG_CAPTURE_OPTIONS=options)
     assert_refused(ran, "list.avi")
     assert len(ran.err.splitlines()) == 1
 

@@ -16,7 +16,7 @@ import torch
 
 from reidsearch.store.journal import read_state
 from reidsearch.store.lock import writing
-from tests.conftest import COMMAND, INGEST, SAMPLE, assert_refused, run
+from tests.conftest import COMMAND, INGEST, SAMPLE, assert_refused, run, run_apart
 
 pytestmark = pytest.mark.networks
 
@@ -196,7 +196,7 @@ def test_footage_that_cannot_be_opened(
 def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> None:
     folder = copy_frames(tmp_path / "frames", 1)
     folder.chmod(0)
-    ran = run("ingest", folder, cwd=tmp_path, prefix=as_plain_user)
+    ran = run_apart("ingest", folder, cwd=tmp_path, prefix=as_plain_user)
     folder.chmod(0o700)
     assert_refused(ran, "cannot read folder", "Permission denied")
 
@@ -397,8 +397,8 @@ def test_read_only_database(
     for path in (own_db, *own_db.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     ingest, search = ("ingest", sample, "--fps", "10"), ("search", "--frame", "pets09-s2l1:1")
-    assert_refused(run(*ingest, cwd=tmp_path, prefix=as_plain_user), "read-only")
-    ran = run(*search, cwd=tmp_path, prefix=as_plain_user)
+    assert_refused(run_apart(*ingest, cwd=tmp_path, prefix=as_plain_user), "read-only")
+    ran = run_apart(*search, cwd=tmp_path, prefix=as_plain_user)
     assert ran.code == 0, ran.err
     for path in (own_db, *own_db.rglob("*")):
         path.chmod(0o755)

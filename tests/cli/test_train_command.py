@@ -13,7 +13,7 @@ import torch
 from reidsearch.catalog import default_embedder, find_embedder, weights_path
 from reidsearch.datasets import GALLERY, QUERY, TRAIN
 from reidsearch.embedders.state_dict import read_state_dict
-from tests.conftest import COMMAND, assert_refused, run
+from tests.conftest import COMMAND, assert_refused, run, run_apart
 from tests.crops import write_dataset
 
 SMALL = ("--arch", "osnet_x0_25", "--size", "64x32", "--batch", "4x4", "--lr", "0.002")
@@ -31,6 +31,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return list(json.loads((folder / "log.json").read_text())["epochs"])
 
 
+@pytest.mark.slow
 def test_trains_evaluates_and_leaves_a_card(dataset: Path, tmp_path: Path, sample: Path) -> None:
     ran = run(
         *("train", dataset, "--out", "run", "--epochs", 3, "--evaluate-every", 2, *SMALL),
@@ -51,6 +52,7 @@ def test_trains_evaluates_and_leaves_a_card(dataset: Path, tmp_path: Path, sampl
     assert "card.toml" in run("inspect", cwd=tmp_path).out
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--epochs", 3, *SMALL)
     assert run(*arguments, "--out", "whole", cwd=tmp_path).code == 0
@@ -72,6 +74,7 @@ def test_killed_training_goes_on_as_if_nothing_had_been(dataset: Path, tmp_path:
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -> None:
     ran = run(
         *("train", dataset, "--out", "run", "--epochs", 1, *SMALL),
@@ -93,6 +96,7 @@ def test_learns_from_a_teacher_and_from_weights(dataset: Path, tmp_path: Path) -
     assert_refused(run(*arguments, "--from", "gone.pt", cwd=tmp_path), "gone.pt")
 
 
+@pytest.mark.slow
 def test_teacher_has_a_say(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--epochs", 1, *SMALL)
     alone = run(*arguments, "--out", "alone", cwd=tmp_path)
@@ -149,10 +153,11 @@ def test_input_that_the_network_does_not_take(dataset: Path, tmp_path: Path) -> 
     assert_refused(ran, "does not take crops of 8x8", "--size")
 
 
+@pytest.mark.slow
 def test_full_disk_stops_and_keeps_the_checkpoint(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--out", "run", "--epochs", 2, *SMALL)
     small = ("bash", "-c", 'ulimit -f 1100; exec "$@"', "-")  # kB: the crops fit, no checkpoint
-    assert_refused(run(*arguments, cwd=tmp_path, prefix=small), "cannot write the checkpoint")
+    assert_refused(run_apart(*arguments, cwd=tmp_path, prefix=small), "cannot write the checkpoint")
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
     assert run(*arguments, cwd=tmp_path).code == 0
 

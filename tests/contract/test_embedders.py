@@ -88,7 +88,13 @@ def save_checkpoint(path: Path, architecture: str, **changes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "osnet_x0_25"))
+        for name in ARCHITECTURES
+    ],
+)
 def test_own_torchreid_checkpoint(tmp_path: Path, architecture: str) -> None:
     path = save_checkpoint(tmp_path / "model.pth.tar-60", architecture)
     embedder = load_embedder(find_embedder(f"{architecture}={path}"))
@@ -143,6 +149,7 @@ def test_same_person_is_nearest_two_seconds_later(built_in: Embedder, sample: Pa
     assert tuple(truth[21].people[row] for row in nearest) == truth[1].people
 
 
+@pytest.mark.slow
 def test_converted_network_that_is_damaged_or_cannot_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from reidsearch.training.card import write_card
 from reidsearch.training.recipe import Recipe
 from reidsearch.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 LABELS = np.array([0, 0, 1, 1])
 
 

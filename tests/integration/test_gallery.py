@@ -8,6 +8,7 @@ import pytest
 
 from reidsearch import open_gallery
 from reidsearch.errors import ModelError, StoreError, UsageError
+from tests.conftest import PEOPLE
 
 
 def test_gallery_opened_to_read_does_not_ingest(own_db: Path, sample: Path) -> None:
@@ -50,3 +51,14 @@ def test_weights_that_were_never_fetched_are_not_other_weights(own_db: Path, sam
     ):
         gallery.search(sample / "frame_0001.jpg")
     assert "models download osnet_ain_x1_0.ms_d_c" in caught.value.hint
+
+
+def test_database_that_did_not_open_opens_once_it_is_whole_again(own_db: Path) -> None:
+    path = own_db / "chroma.sqlite3"
+    whole = path.read_bytes()
+    path.write_bytes(b"not sqlite" * 500)
+    with pytest.raises(StoreError, match="not a database"), open_gallery(own_db, write=True):
+        pass
+    path.write_bytes(whole)
+    with open_gallery(own_db, write=True) as gallery:
+        assert len(gallery.store) == PEOPLE

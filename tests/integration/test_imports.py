@@ -38,6 +38,7 @@ def test_search_for_a_stored_person_loads_no_network(made_db: Path, tmp_path: Pa
     assert not {"chromadb", "torch", "torchreid", "tensorflow", "openvino", "cv2"} & loaded
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="this torch has no triton to clash with")
 @pytest.mark.parametrize(
     "order",

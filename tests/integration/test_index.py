@@ -18,13 +18,13 @@ from reidsearch.store.chroma_store import ChromaStore, open_chroma
 from reidsearch.store.index_store import IndexStore
 from reidsearch.store.opening import open_to_read
 from reidsearch.types import Filter
-from tests.conftest import PEOPLE, Ran, run
+from tests.conftest import PEOPLE, Ran, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
 
 
-def search(db: Path, cwd: Path, *more: object, **options: object) -> Ran:
-    return run(*SEARCH, "--db", db, *more, cwd=cwd, **options)
+def search(db: Path, cwd: Path, *more: object) -> Ran:
+    return run(*SEARCH, "--db", db, *more, cwd=cwd)
 
 
 def matches(ran: Ran) -> list[tuple[str, float]]:
@@ -141,14 +141,14 @@ def test_read_only_database_without_an_index(
     read_only = own_db / "index"
     for path in (*read_only.iterdir(), read_only):
         path.chmod(0o555)
-    ran = search(own_db, tmp_path, prefix=as_plain_user)
+    ran = run_apart(*SEARCH, "--db", own_db, cwd=tmp_path, prefix=as_plain_user)
     assert [m[0] for m in matches(ran)] == before  # an index that is there is used
     assert ran.json["exact"] is True
     part(own_db, "manifest").chmod(0o777)
     read_only.chmod(0o777)
     remove(part(own_db, "manifest"))
     read_only.chmod(0o555)
-    ran = search(own_db, tmp_path, prefix=as_plain_user)
+    ran = run_apart(*SEARCH, "--db", own_db, cwd=tmp_path, prefix=as_plain_user)
     assert [m[0] for m in matches(ran)] == before
     assert ran.json["exact"] is False
     assert "warning: the exact index cannot be used, as it is missing" in ran.err

@@ -17,6 +17,7 @@ from tests.conftest import BOXES, MODELS, SAMPLE
 CPU = Path("/proc/cpuinfo")
 pytestmark = [
     pytest.mark.networks,
+    pytest.mark.slow,
     pytest.mark.skipif(not CPU.exists(), reason="only on Linux can cores be given to a process"),
 ]
 

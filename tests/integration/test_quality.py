@@ -62,6 +62,7 @@ def test_video_is_read_like_its_frames(made_db: Path, pets: Path, tmp_path: Path
         assert np.allclose(mine[0]["box_xyxy"], theirs["people"][0]["box_xyxy"], atol=4)
 
 
+@pytest.mark.slow
 def test_market1501_agrees_with_torchreid(market: Path) -> None:
     embedder = load_embedder(find_embedder(default_embedder()))
     query, gallery = read_crops(market, QUERY), read_crops(market, GALLERY)

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "torture.py"
 SHORT = {"--kills": 10, "--erasures": 2, "--fills": 2, "--readers": 4, "--cuts": 11, "--flips": 11}
 SHORT["--double-flips"] = 0  # what two faults at once leave, only a backup may bring back
 
 
+@pytest.mark.slow
 def test_nothing_is_lost() -> None:
     options = [str(word) for pair in SHORT.items() for word in pair]
     done = subprocess.run(

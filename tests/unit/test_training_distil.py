@@ -118,6 +118,7 @@ def test_no_view_comes_twice_in_a_batch_and_groups_come_together(store):
         assert len(np.unique(store.groups[rows])) < 8
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path, store):
     lesson = Lesson(
         architecture="osnet_x0_25", input_hw=HW, batch=16, batches=15, warmup=2, lr=2e-3
