@@ -32,7 +32,7 @@ from reidsearch.provenance import (
 from reidsearch.search import (
     Query,
     SearchResult,
-    find_each,
+    find_later,
     find_source,
     query_crop,
     query_picture,
@@ -300,7 +300,7 @@ class Gallery:
         """Rank people in later frames by their distance to one person.
 
         Not recorded in the database's audit log: that is for commands, and a program keeps its own.
-        What more there is to say, say to `find_query`, `window` and `search_each`.
+        What more there is to say, say to `find_query`, `window` and `find_later`.
 
         Args:
             picture: who that is; see `find_query`.
@@ -313,31 +313,28 @@ class Gallery:
             after: search later than this only; see `Moment.parse`.
 
         Raises:
-            UsageError, ImageError, QueryError: as `find_query`, `window` and `search_each` do.
+            UsageError, ImageError, QueryError: as `find_query`, `window` and `find_later` do.
         """
         query = self.find_query(
             picture, box_xyxy=box_xyxy, frame=frame, person=person, crop_id=crop_id
         )
         window = self.window(cameras=() if camera is None else (camera,), after=after)
-        return self.search_each([query], window, Grouping(top))[0]
+        return self.find_later(query, window, Grouping(top))
 
-    def search_each(
-        self,
-        queries: Sequence[Query],
-        window: Window | None = None,
-        grouping: Grouping | None = None,
-    ) -> list[SearchResult]:
-        """Rank people in later frames by their distance to each query.
+    def find_later(
+        self, query: Query, window: Window | None = None, grouping: Grouping | None = None
+    ) -> SearchResult:
+        """Rank people in later frames by their distance to a query.
 
         Args:
-            queries: of `find_query`; several only of pictures.
+            query: of `find_query`.
             window: of `window`; else all footage.
             grouping: which people become matches; else the ten nearest, one of each frame.
 
         Raises:
             QueryError: a camera is not in the database, or no times can be compared.
         """
-        return find_each(self.store, queries, window, grouping, self.calibration)
+        return find_later(self.store, query, window, grouping, self.calibration)
 
 
 @contextmanager

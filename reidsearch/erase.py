@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import StoreError, UsageError
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from reidsearch.types import Sighting
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_FIRST_ASKED = 1000
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,9 @@ def choose_people(
         )
     found: dict[str, Sighting] = {}
     for query in queries:
-        ask, matches = _FIRST_ASKED, store.query([query.vectors], wanted, _FIRST_ASKED)[0]
-        while len(matches) == ask and matches[-1].distance <= max_distance:
-            ask *= 10
-            [matches] = store.query([query.vectors], wanted, ask)
-        near = (match.sighting for match in matches if match.distance <= max_distance)
-        found |= {sighting.id: sighting for sighting in near}
+        people = store.nearest(query.vectors, wanted)
+        near = takewhile(lambda match: match.distance <= max_distance, people)
+        found |= {match.sighting.id: match.sighting for match in near}
     return [*found.values()]
 
 

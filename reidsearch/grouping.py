@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from reidsearch import defaults
 from reidsearch.errors import UsageError
-from reidsearch.types import Match, Passage
+from reidsearch.types import Passage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from reidsearch.types import Fuse
+    from reidsearch.types import Fuse, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,54 +50,51 @@ class Grouping:
             if length is not None and not length >= 0:
                 raise UsageError("distances and gaps are not negative")
 
-    @property
-    def first_guess(self) -> int:
-        """How many people to look at first; more, when they turn out to be of a few frames."""
-        plain = (self.per_frame, self.per_source, self.gap_s) == (None, None, None)
-        return self.top if plain else 4 * self.top
-
-    def apply(
-        self, ranked: Sequence[Match], likely_distance: float | None, *, is_all: bool
-    ) -> list[Match] | None:
-        """Make matches of people.
+    def choose(
+        self, people: Iterable[Match], sources: int, likely_distance: float | None = None
+    ) -> list[Match]:
+        """Make matches of people, of whom no more are taken than are needed to tell.
 
         Args:
-            ranked: people, nearest first.
+            people: nearest first.
+            sources: of how many sources they can be.
             likely_distance: up to which a sighting belongs to a passage although enough passages
                 are nearer; None adds none.
-            is_all: whether there are no others.
 
         Returns:
-            Matches, ranked anew; None if more people are needed to tell.
+            Matches, ranked anew.
         """
-        near = [m for m in ranked if self.max_distance is None or m.distance <= self.max_distance]
-        is_all = is_all or len(near) < len(ranked)
-        kept = _first_of(near, self.per_frame, _frame_of)
+        limit = math.inf if self.max_distance is None else self.max_distance
+        near = takewhile(lambda match: match.distance <= limit, people)
+        matches = _first_of(near, self.per_frame, _frame_of)
         if self.gap_s is not None:
-            matches = self._join(kept, likely_distance or 0.0, is_all=is_all)
-        else:
-            matches = kept if is_all or len(kept) >= self.top else None
-        if matches is None:
-            return None
-        chosen = _first_of(matches, self.per_source, _source_of)
-        if len(chosen) < min(self.top, len(matches)) and not is_all:
-            return None
-        return [replace(m, rank=rank) for rank, m in enumerate(chosen[: self.top], start=1)]
+            matches = iter(self._join(matches, likely_distance or 0.0))
+        top = self.top if self.per_source is None else min(self.top, self.per_source * sources)
+        chosen = islice(_first_of(matches, self.per_source, _source_of), top)
+        return [replace(match, rank=rank) for rank, match in enumerate(chosen, start=1)]
 
-    def _join(
-        self, kept: list[Match], likely_distance: float, *, is_all: bool
-    ) -> list[Match] | None:
-        """Join sightings that follow each other closely; passages come nearest first."""
-        passages = self._passages(kept)
-        if len(passages) > self.top:
-            # Enough: what is farther than the last of them, and not likely, belongs to none.
-            limit = max(likely_distance, passages[self.top - 1].distance)
-            if not is_all and kept[-1].distance <= limit:
-                return None
-            passages = self._passages([match for match in kept if match.distance <= limit])
-        elif not is_all:
-            return None
-        return passages
+    def _join(self, people: Iterator[Match], likely_distance: float) -> list[Match]:
+        """Join sightings that follow each other closely; passages come nearest first.
+
+        Once there are enough passages, what is farther than the last of them, and not likely,
+        belongs to none.
+        """
+        near: list[Match] = []
+        limit = math.inf
+        for match in people:
+            if match.distance > limit:
+                break
+            near.append(match)
+            if limit == math.inf and len(near).bit_count() == 1:  # after 1, 2, 4, 8 ...
+                limit = max(likely_distance, self._farthest(near))
+        if limit == math.inf:
+            limit = max(likely_distance, self._farthest(near))
+        return self._passages([match for match in near if match.distance <= limit])
+
+    def _farthest(self, near: list[Match]) -> float:
+        """Distance of the last passage that is shown; infinite while there may be more."""
+        passages = [*_first_of(self._passages(near), self.per_source, _source_of)]
+        return passages[self.top - 1].distance if len(passages) > self.top else math.inf
 
     def _passages(self, kept: list[Match]) -> list[Match]:
         by_source: dict[tuple[str, str], list[Match]] = defaultdict(list)
@@ -123,19 +122,15 @@ def _frame_of(match: Match) -> tuple[str, str, int]:
 
 
 def _first_of(
-    matches: list[Match], count: int | None, key_of: Callable[[Match], Hashable]
-) -> list[Match]:
+    matches: Iterable[Match], count: int | None, key_of: Callable[[Match], Hashable]
+) -> Iterator[Match]:
     """The first `count` matches of each key; all of them when it is None."""
-    if count is None:
-        return matches
     seen: Counter[Hashable] = Counter()
-    kept = []
     for match in matches:
         key = key_of(match)
         seen[key] += 1
-        if seen[key] <= count:
-            kept.append(match)
-    return kept
+        if count is None or seen[key] <= count:
+            yield match
 
 
 def _as_one(run: list[Match]) -> Match:

@@ -1,11 +1,4 @@
-"""From a query to ranked matches, under the later-frames rule.
-
-The rule: a stored person is searched for in later frames only. Within its own source that means a
-greater frame number; in another source, a greater time. A source's times rise with its frame
-numbers, so both are one condition: a time greater than the query's. Times of sources whose start is
-known count from the epoch and those of the others from zero, so only sources of the query's kind
-are compared. A picture from outside has no time: every frame is searched.
-"""
+"""From a query to ranked matches."""
 
 from __future__ import annotations
 
@@ -19,6 +12,7 @@ import numpy as np
 from reidsearch.errors import QueryError, UsageError
 from reidsearch.grouping import Grouping
 from reidsearch.ids import CropId
+from reidsearch.later import find_scope
 from reidsearch.types import Detections, Filter
 from reidsearch.window import Window
 
@@ -228,22 +222,11 @@ def find_later(
     grouping: Grouping | None = None,
     calibration: Calibration | None = None,
 ) -> SearchResult:
-    """Rank the people in later frames by their distance to the query; see `find_each`."""
-    return find_each(store, [query], window, grouping, calibration)[0]
-
-
-def find_each(
-    store: Store,
-    queries: Sequence[Query],
-    window: Window | None = None,
-    grouping: Grouping | None = None,
-    calibration: Calibration | None = None,
-) -> list[SearchResult]:
-    """Rank the people in later frames by their distance to each query, in one pass for all.
+    """Rank the people in later frames by their distance to the query.
 
     Args:
         store: the gallery.
-        queries: who is looked for; more than one only if none of them is a stored person.
+        query: who is looked for.
         window: which part of the footage is searched; all of it by default.
         grouping: which of the people found become matches.
         calibration: of the store's embedder.
@@ -252,62 +235,50 @@ def find_each(
         QueryError: no source has that camera, or a clock that the window can be compared with.
     """
     window, grouping = window or Window(), grouping or Grouping()
-    sighting = queries[0].sighting
-    sources = store.sources()
-    chosen = window.choose(sources)
-    comparable = [r for r in chosen if has_clock_of(r, sighting, sources, window)]
-    left_out = tuple(str(r.info) for r in chosen if r not in comparable)
-    if chosen and not any(window.has_clock(is_dated=r.info.start_s is not None) for r in chosen):
-        raise QueryError(
-            f"no source can be searched{window}: times with and without --start cannot be compared",
-            hint="for sources with --start write a date, such as 2009-05-06T14:30; for others "
-            "seconds or a clock; a frame number suits both",
-        )
-    limit = None if calibration is None else calibration.likely_distance
+    scope = find_scope(window, query.sighting, store.sources())
     started = time.perf_counter()
-    found: list[list[Match]] = [[] for _ in queries]
+    matches: list[Match] = []
     candidates = 0 if store.is_exact else None
-    if comparable:
-        keys = tuple(r.info.key for r in comparable) if comparable != [*sources] else None
-        wanted = window.to_filter(keys, sighting)
-        candidates = store.count(wanted) if store.is_exact else None
-        found = _rank(store, [query.vectors for query in queries], wanted, grouping, limit)
-    ms = 1000 * (time.perf_counter() - started)
-    scope = f"{'all' if sighting is None else 'later'} frames{window}"
-    return [
-        SearchResult(
-            query,
-            _with_probability(matches, calibration),
-            scope,
-            left_out,
-            calibration,
-            exact=store.is_exact,
-            candidates=candidates,
-            ms=ms,
+    if scope.wanted is not None:
+        candidates = store.count(scope.wanted) if store.is_exact else None
+        people = store.nearest(query.vectors, scope.wanted, grouping.fuse)
+        limit = None if calibration is None else calibration.likely_distance
+        matches = grouping.choose(people, len(scope.sources), limit)
+    return SearchResult(
+        query,
+        _with_probability(matches, calibration),
+        f"{'all' if query.sighting is None else 'later'} frames{window}",
+        tuple(str(record.info) for record in scope.left_out),
+        calibration,
+        exact=store.is_exact,
+        candidates=candidates,
+        ms=1000 * (time.perf_counter() - started),
+    )
+
+
+def find_in_each_frame(
+    store: Store, query: Query, record: SourceRecord, max_distance: float | None = None
+) -> dict[int, Match]:
+    """Find the nearest person of each later frame of a source.
+
+    Returns:
+        Matches by frame number; frames without anyone within `max_distance` are not among them.
+
+    Raises:
+        QueryError: the source's times cannot be compared with the query's.
+    """
+    scope = find_scope(Window(sources=(record,)), query.sighting, store.sources())
+    if scope.wanted is None:
+        raise QueryError(
+            f"the times of {record.info} cannot be compared with the person's",
+            hint="only one of the two sources was ingested with --start",
         )
-        for query, matches in zip(queries, found, strict=True)
-    ]
-
-
-def _rank(
-    store: Store,
-    queries: list[NDArray[np.float32]],
-    wanted: Filter,
-    grouping: Grouping,
-    likely_distance: float | None,
-) -> list[list[Match]]:
-    """Ask for more and more people until there are as many matches as are wanted."""
-    done: dict[int, list[Match]] = {}
-    ask = grouping.first_guess
-    while len(done) < len(queries):
-        left = [place for place in range(len(queries)) if place not in done]
-        ranked = store.query([queries[place] for place in left], wanted, ask, grouping.fuse)
-        for place, people in zip(left, ranked, strict=True):
-            matches = grouping.apply(people, likely_distance, is_all=len(people) < ask)
-            if matches is not None:
-                done[place] = matches
-        ask *= 4
-    return [done[place] for place in range(len(queries))]
+    best: dict[int, Match] = {}
+    for match in store.nearest(query.vectors, scope.wanted):
+        if max_distance is not None and match.distance > max_distance:
+            break
+        best.setdefault(match.sighting.frame, match)
+    return best
 
 
 def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:
@@ -318,19 +289,3 @@ def _with_probability(matches: list[Match], calibration: Calibration | None) -> 
         replace(match, probability=probability)
         for match, probability in zip(matches, said.tolist(), strict=True)
     ]
-
-
-def has_clock_of(
-    record: SourceRecord,
-    query: Sighting | None,
-    sources: Sequence[SourceRecord],
-    window: Window | None = None,
-) -> bool:
-    """Whether a source's times can be compared with all moments that a search names."""
-    is_dated = record.info.start_s is not None
-    if window is not None and not window.has_clock(is_dated=is_dated):
-        return False
-    if query is None:
-        return True
-    own = next(r for r in sources if r.info.key == (query.camera, query.source))
-    return is_dated == (own.info.start_s is not None)

@@ -8,13 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reidsearch.errors import QueryError, UsageError
-from reidsearch.types import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reidsearch.provenance import SourceRecord
-    from reidsearch.types import Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +120,6 @@ class Window:
         """Whether its times can be compared with those of sources with, or without, a start."""
         moments = [moment for moment in (self.after, self.before) if moment is not None]
         return all(moment.time_s is None or moment.is_date == is_dated for moment in moments)
-
-    def to_filter(
-        self, sources: tuple[tuple[str, str], ...] | None, query: Sighting | None
-    ) -> Filter:
-        """What a store is asked for.
-
-        Args:
-            sources: `(camera, name)` of those searched, or None for all.
-            query: the stored person, whose frame and all before it are left out.
-        """
-        after, before = self.after or Moment(), self.before or Moment()
-        moments = after.time_s, None if query is None else query.time_s
-        times = [time_s for time_s in moments if time_s is not None]
-        return Filter(
-            sources=sources,
-            after_frame=after.frame,
-            before_frame=before.frame,
-            after_s=max(times, default=None),
-            before_s=before.time_s,
-            min_score=self.min_score,
-        )
 
     def __str__(self) -> str:
         parts = []

@@ -17,6 +17,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,7 +208,7 @@ def measure(path: Path, crops: int, dim: int, queries: int) -> list[dict[str, An
             records = index.scan(wanted)
             truth = brute_force(records, vectors)
             methods: dict[str, Callable[[np.ndarray], list[str]]] = {
-                "exact": lambda v, w=wanted: ids(index.query([v[np.newaxis]], w, TOP)[0]),
+                "exact": lambda v, w=wanted: ids(islice(index.nearest(v[np.newaxis], w), TOP)),
                 "numpy": numpy_search(records),
                 f"chroma_{'all' if where is None else 'where'}": lambda v, w=where: people.query(
                     query_embeddings=v[np.newaxis],

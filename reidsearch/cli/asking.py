@@ -221,29 +221,28 @@ class AskedSearch(AskedPerson):
     def search(
         self,
         gallery: Gallery,
-        queries: list[Query],
+        query: Query,
         files: Sequence[Path | None] = (),
         action: Action = "search",
-    ) -> list[SearchResult]:
+    ) -> SearchResult:
         """Search, record what was found, and warn of what could not be searched.
 
         Args:
             gallery: what is searched.
-            queries: who is looked for.
-            files: what the results will be written to; None is no file.
+            query: who is looked for.
+            files: what the matches will be written to; None is no file.
             action: what is done with them.
         """
-        results = gallery.search_each(queries, self.window(gallery), self.grouping())
-        for result in results:
-            found = [match.sighting.id for match in result.matches]
-            about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
-            self.record(gallery, result.query, found, files, action, **about)
-        if results[0].left_out:
+        result = gallery.find_later(query, self.window(gallery), self.grouping())
+        found = [match.sighting.id for match in result.matches]
+        about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
+        self.record(gallery, query, found, files, action, **about)
+        if result.left_out:
             warn(
                 "not searched, as times with and without --start cannot be compared: "
-                f"{', '.join(results[0].left_out)}"
+                f"{', '.join(result.left_out)}"
             )
-        return results
+        return result
 
 
 def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -75,7 +75,7 @@ def matches(
 
     require_writable(out, *TABLES)
     with asked.open(approximate=asked.approximate) as gallery:
-        result = asked.search(gallery, [asked.query(gallery)], [out], "export")[0]
+        result = asked.search(gallery, asked.query(gallery), [out], "export")
     _finish(export_matches(result.matches, out), out, json=json)
 
 

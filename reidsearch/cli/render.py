@@ -12,7 +12,7 @@ from reidsearch.cli.asking import AskedPerson, AskedSearch, asks
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
-from reidsearch.errors import QueryError, UsageError
+from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from reidsearch.build import Gallery
@@ -53,6 +53,8 @@ def video(
     from reidsearch.files import VIDEOS, require_writable
     from reidsearch.render.footage import open_moved
     from reidsearch.render.video import VideoOptions, render_video
+    from reidsearch.search import find_in_each_frame
+    from reidsearch.types import Filter
 
     with asked.open() as gallery:
         require_writable(out, *VIDEOS, kept=asked.kept_files(gallery))
@@ -60,16 +62,15 @@ def video(
         record = _find_footage(gallery, query, source)
         if max_distance is None and gallery.calibration is not None:
             max_distance = gallery.calibration.likely_distance
-        options = VideoOptions(max_distance, only_matches, fps, root)
+        options = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
 
-        def note(ids: list[str]) -> None:
-            asked.record(
-                gallery, query, ids, [out], scope=str(record.info), max_distance=max_distance
-            )
-
+        best = find_in_each_frame(gallery.store, query, record, max_distance)
+        ids = [match.sighting.id for match in best.values()]
+        asked.record(gallery, query, ids, [out], scope=str(record.info), max_distance=max_distance)
+        people = gallery.store.sightings(Filter(sources=(record.info.key,)))
         with counting("frames", len(record.frames)) as step:
-            report = render_video(footage, record, query, gallery.store, out, options, step, note)
+            report = render_video(footage, record, query, people, best, out, options, step)
     for problem in report.problems:
         warn(problem)
     if json:
@@ -79,19 +80,13 @@ def video(
 
 
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
-    from reidsearch.search import find_source, has_clock_of
+    from reidsearch.search import find_source
 
     own = query.sighting
     if source is None and own is None:
         raise UsageError("whose footage shall be shown?", hint="give --source [CAMERA/]SOURCE")
     name = source or (f"{own.camera}/{own.source}" if own is not None else "")
-    record = find_source(gallery.store, name)
-    if not has_clock_of(record, own, gallery.store.sources()):
-        raise QueryError(
-            f"the times of {record.info} cannot be compared with the person's",
-            hint="only one of the two sources was ingested with --start",
-        )
-    return record
+    return find_source(gallery.store, name)
 
 
 @app.command()
@@ -110,7 +105,7 @@ def sheet(
 
     with asked.open(approximate=asked.approximate) as gallery:
         require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
-        result = asked.search(gallery, [asked.query(gallery)], [out])[0]
+        result = asked.search(gallery, asked.query(gallery), [out])
     for problem in draw_sheet(result, out, root):
         warn(problem)
     if json:

@@ -64,7 +64,7 @@ def search(
     with asked.open(approximate=asked.approximate) as gallery:
         _require_writable(sheet, report, gallery, asked)
         queries = asked.queries(gallery) if each else [asked.query(gallery)]
-        results = asked.search(gallery, queries, [sheet, report])
+        results = [asked.search(gallery, query, [sheet, report]) for query in queries]
         if report is not None:
             _write_report(results[0], gallery, asked, report, root)
     if json:
@@ -187,7 +187,7 @@ def _write_report(
     from reidsearch.render.report import Origin, write_report
 
     everyone = Grouping(_HISTOGRAM_CROPS, per_frame=None, fuse=asked.fuse)
-    [nearest] = gallery.search_each([result.query], asked.window(gallery), everyone)
+    nearest = gallery.find_later(result.query, asked.window(gallery), everyone)
     origin = Origin(
         asked.db.resolve(),
         gallery.store.provenance,

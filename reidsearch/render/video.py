@@ -17,10 +17,10 @@ from reidsearch.render.footage import is_same
 from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
 from reidsearch.render.video_file import open_video
 from reidsearch.text import format_time
-from reidsearch.types import BadFrame, Filter
+from reidsearch.types import BadFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from reidsearch.render.portrait import Colour
     from reidsearch.search import Query
     from reidsearch.sources import FrameSource
-    from reidsearch.store import Store
-    from reidsearch.types import Frame, Records, Sighting
+    from reidsearch.types import Frame, Match, Sighting
 
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
@@ -56,13 +55,11 @@ class VideoOptions:
     """What is drawn.
 
     Attributes:
-        max_distance: of a match; None shows the nearest person of each later frame.
         only_matches: leave out frames without the query or a match.
         fps: pictures per second; None shows the footage at its own speed.
         root: where footage has been moved to; see `footage.locate`.
     """
 
-    max_distance: float | None = None
     only_matches: bool = False
     fps: float | None = None
     root: Path | None = None
@@ -72,11 +69,11 @@ def render_video(
     source: FrameSource,
     record: SourceRecord,
     query: Query,
-    store: Store,
+    people: Iterable[Sighting],
+    best: Mapping[int, Match],
     out: Path,
     options: VideoOptions,
     on_frame: Callable[[], None] = lambda: None,
-    on_matches: Callable[[list[str]], None] = lambda _ids: None,
 ) -> VideoReport:
     """Write the ingested frames of a source with everyone found and the query's best matches.
 
@@ -84,21 +81,18 @@ def render_video(
         source: the footage; see `footage.open_moved`.
         record: what the store knows of it.
         query: a person of any source, or a picture, which is looked for in all frames.
-        store: holds the source.
+        people: everyone found in the source.
+        best: the match of each frame that has one.
         out: the video to write, `.mp4`.
         options: what to draw.
         on_frame: called after each frame read.
-        on_matches: called once, with the matches' ids, before anything is drawn.
 
     Raises:
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
-    people = store.scan(Filter(sources=(record.info.key,)))
     by_frame: dict[int, list[Sighting]] = defaultdict(list)
-    for sighting in people.sightings:
+    for sighting in people:
         by_frame[sighting.frame].append(sighting)
-    best = _best_matches(people, query, options.max_distance)
-    on_matches([sighting.id for _, sighting in best.values()])
     painter = _Painter(record, query, by_frame, best, options.root)
     shown = {*best, painter.query_frame}
     frames = matched = 0
@@ -133,7 +127,7 @@ class _Painter:
         record: SourceRecord,
         query: Query,
         by_frame: Mapping[int, list[Sighting]],
-        best: Mapping[int, tuple[float, Sighting]],
+        best: Mapping[int, Match],
         root: Path | None,
     ) -> None:
         self._record, self._query = record, query
@@ -154,8 +148,8 @@ class _Painter:
         for sighting in people:
             _draw_box(picture, sighting, GREEN)
         if number in self._best:
-            distance, sighting = self._best[number]
-            _draw_box(picture, sighting, ORANGE, f"{distance:.3f}")
+            match = self._best[number]
+            _draw_box(picture, match.sighting, ORANGE, f"{match.distance:.3f}")
         elif number == self.query_frame and self._query.sighting is not None:
             _draw_box(picture, self._query.sighting, ORANGE, "query")
         info = self._record.info
@@ -201,24 +195,6 @@ def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top:
     left, top = max(left, 0), max(top, 0)
     room = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
     room[:] = patch[: room.shape[0], : room.shape[1]]
-
-
-def _best_matches(
-    people: Records, query: Query, max_distance: float | None
-) -> dict[int, tuple[float, Sighting]]:
-    """Nearest person of each later frame, with its distance."""
-    distances = np.min(
-        [np.linalg.norm(people.embeddings.vectors - vector, axis=1) for vector in query.vectors],
-        axis=0,
-    )
-    best: dict[int, tuple[float, Sighting]] = {}
-    for distance, sighting in zip(distances.tolist(), people.sightings, strict=True):
-        is_later = query.sighting is None or sighting.time_s > query.sighting.time_s
-        if is_later and (max_distance is None or distance <= max_distance):
-            nearest = best.setdefault(sighting.frame, (distance, sighting))
-            if distance < nearest[0]:
-                best[sighting.frame] = distance, sighting
-    return best
 
 
 def _real_fps(record: SourceRecord) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,22 +30,23 @@ class Store(Protocol):
 
     @property
     def is_exact(self) -> bool:
-        """Whether `query` never misses a row that is near, and `count` is quick."""
+        """Whether `nearest` never misses a row, and `count` is quick."""
         ...
 
     def sources(self) -> tuple[SourceRecord, ...]:
         """All sources, by camera and name."""
         ...
 
-    def query(
-        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
-    ) -> list[list[Match]]:
-        """For each query the `top` rows nearest to it among those wanted, nearest first.
+    def nearest(
+        self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
+    ) -> Iterator[Match]:
+        """Give the rows wanted, nearest first, as long as they are asked for.
+
+        Rows of one distance come in the order of `sightings`.
 
         Args:
-            queries: `(Q, D)` each, of Q pictures of one person.
+            query: `(Q, D)`, of Q pictures of one person.
             wanted: which rows.
-            top: how many at most.
             fuse: how the distances to the Q vectors become one.
         """
         ...

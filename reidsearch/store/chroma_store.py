@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 import chromadb
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from reidsearch.store.checking import Checked
     from reidsearch.types import FileStamp, Filter, Fuse, Records, Sighting
 
+_FIRST_ASKED = 100
 _FRAMES_TO_DELETE = 100
 # Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
 # the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
@@ -191,20 +193,32 @@ class ChromaStore:
         """See `checking.check`."""
         return check(self._journal, [self], record, frames)
 
-    def query(
-        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
-    ) -> list[list[Match]]:
-        """See `Store.query`; of several pictures, only what is near to one of them is found."""
-        if len(self) == 0:
-            return [[] for _ in queries]
-        return [self._query(as_half(query), wanted, top, fuse) for query in queries]
+    def nearest(
+        self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
+    ) -> Iterator[Match]:
+        """See `Store.nearest`; Chroma's graph can miss rows.
 
-    def _query(
-        self, query: NDArray[np.float32], wanted: Filter, top: int, fuse: Fuse
-    ) -> list[Match]:
+        It is asked for more and more rows. What it finds late though it is nearer than what was
+        given stays missed, so that distances rise.
+        """
+        rank, last = count(1), (-1.0, ("", "", 0, 0))
+        asked, is_all = _FIRST_ASKED, self.rows == 0
+        while not is_all:
+            people, is_all = self._ask(as_half(query), wanted, asked, fuse)
+            for distance, sighting in people:
+                if (place := (distance, footage_order(sighting))) > last:
+                    last = place
+                    yield Match(next(rank), distance, sighting)
+            asked *= 4
+
+    def _ask(
+        self, query: NDArray[np.float32], wanted: Filter, most: int, fuse: Fuse
+    ) -> tuple[list[tuple[float, Sighting]], bool]:
+        """Distances to what Chroma finds nearest to each picture, and whether that is all."""
+        most = min(most, self.rows)
         found = self._collection.query(
             query_embeddings=query,
-            n_results=min(top, len(self)),
+            n_results=most,
             where=to_where(wanted),
             include=["metadatas", "embeddings"],
         )
@@ -220,8 +234,8 @@ class ChromaStore:
             for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
                 if self._counts(row):
                     people[id_] = distance, to_sighting(id_, row)
-        ranked = sorted(people.values(), key=lambda pair: (pair[0], footage_order(pair[1])))[:top]
-        return [Match(rank, *pair) for rank, pair in enumerate(ranked, start=1)]
+        is_all = most == self.rows or max(map(len, found["ids"])) < most
+        return sorted(people.values(), key=lambda pair: (pair[0], footage_order(pair[1]))), is_all
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""

@@ -8,109 +8,116 @@ import numkong
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from reidsearch.types import Fuse
 
-    Ranked = tuple[NDArray[np.intp], NDArray[np.float64]]
     Allowed = Callable[[slice], NDArray[np.bool_]]
+    Kernel = Callable[[NDArray[np.float16], NDArray[np.float16]], NDArray[np.float64]]
     OrderOf = Callable[[NDArray[np.intp]], tuple[NDArray[np.intp], ...]]
 
 _CHUNK_ROWS = 1 << 14
 _EXACT_ROWS = 1 << 12
-_KEPT_ROWS = 4096  # rows that may gather before the farthest of them are let go
+_FIRST_BLOCK = 64  # rows; each block after it is four times as large
+_SAMPLE_STEP = 16
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
 
 
-def rank_rows(
+def nearest_rows(
     vectors: NDArray[np.float16],
-    queries: Sequence[NDArray[np.float16]],
+    query: NDArray[np.float16],
     slices: Iterable[slice],
-    top: int,
     fuse: Fuse = "min",
     allowed: Allowed | None = None,
     order_of: OrderOf = lambda rows: (rows,),
-) -> list[Ranked]:
-    """Find the rows nearest to each query, exactly: as float64 would rank them.
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Rank rows by their distance to a query, exactly: as float64 would rank them.
 
     A first pass gives every row a distance by NumKong's kernels, which widen float16 to float32;
-    only rows that can be among the nearest are ranked again in float64. Why none is missed: a
+    only rows that can be among the next to come are ranked again in float64. Why none is missed: a
     squared distance is a sum of D terms (x - q)², none of them negative. Each difference, square
     and addition in float32, in whatever order and fused or not, is off by a factor within 1 ± u, u
     = 2^-24, so the computed sum is within 1 ± g of the true one, with g = n u / (1 - n u) and
     n = D + 3 (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, lemma 3.1; a
     difference's error counts twice in its square). Its root is within 1 ± g too, and so is the
-    minimum or the mean of several. Let K be the k-th smallest computed distance. At least k rows
-    are truly no farther than K / (1 - g), so none of the true k nearest is, and none of them has a
-    computed distance above K (1 + g) / (1 - g). All rows up to there are ranked again.
+    minimum or the mean of several; that it is kept in float32 makes n one more. Let K be the k-th
+    smallest computed distance. A row with a computed distance above K (1 + g) / (1 - g) is truly
+    farther than K / (1 - g). So of all rows up to there, ranked again, those truly within
+    K / (1 - g) come next, and these are k at least.
 
     Whether the kernel of this processor keeps the bound is checked on the rows ranked again; if it
     should not, numpy does its work.
 
     Args:
         vectors: `(N, D)`.
-        queries: `(Q, D)` each, of Q pictures of one person.
+        query: `(Q, D)`, of Q pictures of one person.
         slices: rows to look at; they do not overlap.
-        top: how many to find at most.
         fuse: what becomes of the distances to the Q vectors.
         allowed: which rows of a slice count, as a mask.
         order_of: how rows of one distance follow each other: keys of some rows, as `np.lexsort`
             takes them, the last being the first to count.
 
-    Returns:
-        For each query its rows, nearest first, and their L2 distances.
+    Yields:
+        Rows and their L2 distances, nearest first, in blocks; each allowed row once.
     """
-    n = vectors.shape[1] + 3
+    n = vectors.shape[1] + 4
     g = n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
     parts = list(_chunks(slices))
-    for kernel in (_by_numkong, _by_numpy):
-        pools = [_Nearest(top, (1 + g) / (1 - g)) for _ in queries]
-        together = np.concatenate(queries)
-        ends = np.cumsum([len(query) for query in queries])
-        for part in parts:
-            mask = None if allowed is None else allowed(part)
-            distances = np.split(np.sqrt(kernel(together, vectors[part])), ends[:-1])
-            for pool, distance in zip(pools, distances, strict=True):
-                pool.take(part.start, _fuse(distance, fuse), mask)
-        ranked, is_kept = [], True
-        for pool, query in zip(pools, queries, strict=True):
-            rows, near = pool.rest()
-            exact = _rank_again(vectors, query, rows, fuse)
-            is_kept &= bool((np.abs(near - exact) <= g * exact).all())
-            order = np.lexsort((*order_of(rows), exact))[:top]
-            ranked.append((rows[order], exact[order]))
-        if is_kept:
-            break
-    return ranked
+    starts = np.array([part.start for part in parts], np.intp)
+    ends = np.cumsum([part.stop - part.start for part in parts], dtype=np.intp)
+    near = _distances(vectors, query, parts, fuse, allowed, _by_numkong)
+    is_given = np.zeros(len(near), np.bool_)
+    is_checked = True
+    size = _FIRST_BLOCK
+    while left := int(np.isfinite(near).sum()):
+        farthest = _smallest(near, min(size, left))
+        within = np.nextafter(np.float32(farthest * (1 + g) / (1 - g)), np.float32(np.inf))
+        places = np.flatnonzero(near <= within)
+        part = np.searchsorted(ends, places, "right")
+        rows = starts[part] + places - np.concatenate([[0], ends])[part]
+        exact = _rank_again(vectors, query, rows, fuse)
+        if is_checked and not (np.abs(near[places] - exact) <= g * exact).all():
+            near = _distances(vectors, query, parts, fuse, allowed, _by_numpy)
+            near[is_given] = np.inf
+            is_checked = False
+            continue
+        comes = exact <= farthest / (1 - g)
+        places, rows, exact = places[comes], rows[comes], exact[comes]
+        order = np.lexsort((*order_of(rows), exact))
+        yield rows[order], exact[order]
+        is_given[places] = True
+        near[places] = np.inf
+        size *= 4
 
 
-class _Nearest:
-    """The rows that may be among the nearest, as far as distances are known."""
+def _distances(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float16],
+    parts: list[slice],
+    fuse: Fuse,
+    allowed: Allowed | None,
+    kernel: Kernel,
+) -> NDArray[np.float32]:
+    """Distances of all rows of the parts, one after another; infinite where not allowed."""
+    near = np.empty(sum(part.stop - part.start for part in parts), np.float32)
+    start = 0
+    for part in parts:
+        some = near[start : start + part.stop - part.start]
+        some[:] = _fuse(np.sqrt(kernel(query, vectors[part])), fuse)
+        if allowed is not None:
+            some[~allowed(part)] = np.inf
+        start += len(some)
+    return near
 
-    def __init__(self, top: int, margin: float) -> None:
-        self._top, self._margin = top, margin
-        self._limit = np.inf
-        self._rows = np.empty(0, np.intp)
-        self._near = np.empty(0, np.float64)
 
-    def take(
-        self, start: int, distance: NDArray[np.float64], mask: NDArray[np.bool_] | None
-    ) -> None:
-        inside = distance <= self._limit
-        found = np.flatnonzero(inside if mask is None else inside & mask)
-        self._rows = np.concatenate([self._rows, found + start])
-        self._near = np.concatenate([self._near, distance[found]])
-        if len(self._rows) > max(_KEPT_ROWS, 2 * self._top) or self._limit == np.inf:
-            self.rest()
-
-    def rest(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        if len(self._rows) >= self._top:
-            self._limit = np.partition(self._near, self._top - 1)[self._top - 1] * self._margin
-            kept = self._near <= self._limit
-            self._rows, self._near = self._rows[kept], self._near[kept]
-        return self._rows, self._near
+def _smallest(near: NDArray[np.float32], k: int) -> float:
+    """The k-th smallest distance: not above the k-th of a sample, which is quickly found."""
+    sample = near[::_SAMPLE_STEP]
+    if len(sample) >= k and np.isfinite(bound := np.partition(sample, k - 1)[k - 1]):
+        near = near[near <= bound]
+    return float(np.partition(near, k - 1)[k - 1])
 
 
 def _chunks(slices: Iterable[slice]) -> Iterator[slice]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.store.exact_search import rank_rows
+from reidsearch.store.exact_search import nearest_rows
 from reidsearch.store.index_file import map_paths, map_table, map_vectors, sightings_of
 from reidsearch.store.journal import State
 from reidsearch.store.layout import SCHEMA
 from reidsearch.types import Embeddings, Filter, Match, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,20 +48,22 @@ class IndexStore:
         """See `Store.sources`."""
         return tuple(sorted(self._manifest.sources, key=lambda record: record.info.key))
 
-    def query(
-        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
-    ) -> list[list[Match]]:
-        """See `Store.query`; exact, see `rank_rows`."""
-        ranked = rank_rows(
+    def nearest(
+        self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
+    ) -> Iterator[Match]:
+        """See `Store.nearest`; exact, see `nearest_rows`."""
+        blocks = nearest_rows(
             self._vectors,
-            [query.astype(np.float16) for query in queries],
+            query.astype(np.float16),
             self._windows(wanted),
-            top,
             fuse,
             self._scored(wanted),
             self._footage_order,
         )
-        return [self._matches(rows, distances) for rows, distances in ranked]
+        rank = count(1)
+        for rows, distances in blocks:
+            for distance, sighting in zip(distances.tolist(), self._in_order(rows), strict=True):
+                yield Match(next(rank), distance, sighting)
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
@@ -150,10 +152,6 @@ class IndexStore:
         place[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
         table = self._table[rows]
         return table["person"], table["frame"], place[self._sources_of(rows)]
-
-    def _matches(self, rows: NDArray[np.intp], distances: NDArray[np.float64]) -> list[Match]:
-        found = zip(distances.tolist(), self._in_order(rows), strict=True)
-        return [Match(rank, *pair) for rank, pair in enumerate(found, start=1)]
 
     def _in_order(self, rows: NDArray[np.intp]) -> list[Sighting]:
         """The sightings of some rows, in the order of these."""

@@ -86,7 +86,7 @@ def _read(folder: Path) -> Probe:
 
     with open_held(folder, writes=False) as store:
         nowhere = np.zeros((1, store.provenance.dimension), np.float32)
-        store.query([nowhere], Filter(), 1)  # a broken graph ends the process here
+        next(store.nearest(nowhere, Filter()), None)  # a broken graph ends the process here
         damaged = []
         for record in store.sources():
             wrong = [n for some in store.check(record, record.frames) for n in some.wrong]

@@ -99,7 +99,7 @@ def test_empty(store: WritableStore) -> None:
     assert store.provenance == PROVENANCE
     assert store.sightings(Filter()) == []
     assert len(store.scan(Filter())) == 0
-    assert store.query([np.eye(1, DIMENSION, dtype=np.float32)], Filter(), 5) == [[]]
+    assert [*store.nearest(np.eye(1, DIMENSION, dtype=np.float32), Filter())] == []
 
 
 def test_source_without_people(store: WritableStore) -> None:
@@ -137,14 +137,14 @@ def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
     (record, other) = store.sources()
     assert (record.frames, record.people) == (left, 36)
     assert (other.people, len(store)) == (3, 39)
-    [found] = store.query([rows.embeddings.vectors[2:3]], Filter(), 1000)
+    found = [*store.nearest(rows.embeddings.vectors[2:3], Filter())]
     assert len(found) == 39
     assert rows.sightings[2] not in [match.sighting for match in found]
     again = records("a", range(2, 4), people=1, seed=5)
     store.add(again, source("a"), {2: None, 3: None})
     assert store.scan(Filter(sources=(key,), frame=3)).sightings == again.sightings[1:]
-    [found] = store.query([again.embeddings.vectors[1:]], Filter(), 1)
-    assert found[0].sighting == again.sightings[1]
+    found = next(store.nearest(again.embeddings.vectors[1:], Filter()))
+    assert found.sighting == again.sightings[1]
     assert len(store) == 41
 
 
@@ -160,7 +160,7 @@ def test_stamps_come_back_where_there_are_any(store: WritableStore) -> None:
 def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
     rows = filled(store)
     vector = rows.embeddings.vectors[7]
-    [matches] = store.query([vector[np.newaxis]], Filter(), 1000)
+    matches = [*store.nearest(vector[np.newaxis], Filter())]
     assert [match.rank for match in matches] == list(range(1, 44))
     assert matches[0].sighting == rows.sightings[7]
     assert matches[0].distance == pytest.approx(0, abs=1e-3)
@@ -194,16 +194,19 @@ def test_filters(store: WritableStore, wanted: Filter, frames: set[int]) -> None
     rows = filled(store)
     assert {sighting.frame for sighting in store.sightings(wanted)} == frames
     assert {sighting.frame for sighting in store.scan(wanted).sightings} == frames
-    [found] = store.query([rows.embeddings.vectors[:1]], wanted, 1000)
+    found = [*store.nearest(rows.embeddings.vectors[:1], wanted)]
     assert {match.sighting.frame for match in found} == frames
     assert store.count(wanted) == len(store.sightings(wanted)) == len(found)
 
 
-def test_top_limits(store: WritableStore) -> None:
+def test_several_pictures(store: WritableStore) -> None:
     rows = filled(store)
-    assert [
-        len(found) for found in store.query([rows.embeddings.vectors[:1]] * 2, Filter(), 3)
-    ] == [3, 3]
+    query = rows.embeddings.vectors[[3, 11]]
+    apart = store.scan(Filter()).embeddings.vectors[:, np.newaxis] - query
+    distances = np.linalg.norm(apart, axis=2)
+    for fuse, expected in (("min", distances.min(axis=1)), ("mean", distances.mean(axis=1))):
+        found = [match.distance for match in store.nearest(query, Filter(), fuse)]
+        assert found == pytest.approx(sorted(expected.tolist()), abs=1e-3)
 
 
 def test_vectors_of_another_space_are_refused(store: WritableStore) -> None:
@@ -246,13 +249,16 @@ def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
         store.add(rows, source("a"), dict.fromkeys(range(1, 3001)))
     with open_chroma(tmp_path) as store:
         assert len(store) == 6000
-        [[nearest]] = store.query([rows.embeddings.vectors[-1:]], Filter(after_frame=2990), 1)
-        assert nearest.sighting == rows.sightings[-1]
+        query = rows.embeddings.vectors[-1:]
+        assert next(store.nearest(query, Filter(after_frame=2990))).sighting == rows.sightings[-1]
+        found = [*store.nearest(query, Filter())]  # more than Chroma is asked for at once
+        assert len({match.sighting.id for match in found}) == len(found)
+        assert [m.distance for m in found] == sorted(m.distance for m in found)
         assert store.sources()[0].frames == frozenset(range(1, 3001))
 
 
 def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableStore) -> None:
-    """Whatever was stored first; also where the last of them have no room."""
+    """Whatever was stored first."""
     vector = np.eye(1, DIMENSION, dtype=np.float32)
     for name, frame in (("south", 5), ("north", 9), ("north", 3)):
         rows = replace(
@@ -260,8 +266,5 @@ def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableSt
             embeddings=Embeddings(vector, "space"),
         )
         store.add(rows, source(name), {frame: None})
-    for top in (1, 2, 3):
-        [matches] = store.query([vector], Filter(), top)
-        expected = ["cam/north:3:1", "cam/north:9:1", "cam/south:5:1"][:top]
-        if store.is_exact or top == 3:  # the graph chooses whom it finds
-            assert [match.sighting.id for match in matches] == expected
+    found = [match.sighting.id for match in store.nearest(vector, Filter())]
+    assert found == ["cam/north:3:1", "cam/north:9:1", "cam/south:5:1"]

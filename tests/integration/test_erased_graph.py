@@ -68,8 +68,7 @@ def test_graph_forgets_too(
     assert "data_level0.bin" in files_with(db, vectors[10].tobytes())
     with open_chroma(db) as store:
         assert store.sightings(Filter()) == [*people[:5], *people[10:]]
-        [[nearest]] = store.query([vectors[10:11]], Filter(), 1)
-        assert nearest.sighting == people[10]
+        assert next(store.nearest(vectors[10:11], Filter())).sighting == people[10]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc fills memory")

@@ -14,7 +14,7 @@ from reidsearch.store.layout import SCHEMA
 from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -72,23 +72,15 @@ class MemoryStore:
     def stamps(self, key: tuple[str, str]) -> list[tuple[int, FileStamp]]:
         return [(n, stamp) for n, stamp in sorted(self._stamps.get(key, {}).items()) if stamp]
 
-    def query(
-        self, queries: Sequence[NDArray[np.float32]], wanted: Filter, top: int, fuse: Fuse = "min"
-    ) -> list[list[Match]]:
+    def nearest(
+        self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
+    ) -> Iterator[Match]:
         records = self.scan(wanted)
-        found = []
-        for query in queries:
-            apart = records.embeddings.vectors[:, np.newaxis] - query
-            distances = np.linalg.norm(apart, axis=2)
-            fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
-            nearest = np.argsort(fused, kind="stable")[:top]
-            found.append(
-                [
-                    Match(rank, float(fused[row]), records.sightings[row])
-                    for rank, row in enumerate(nearest, start=1)
-                ]
-            )
-        return found
+        apart = records.embeddings.vectors[:, np.newaxis] - query
+        distances = np.linalg.norm(apart, axis=2)
+        fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
+        for rank, row in enumerate(np.argsort(fused, kind="stable"), start=1):
+            yield Match(rank, float(fused[row]), records.sightings[row])
 
     def count(self, wanted: Filter) -> int:
         return len(self.sightings(wanted))

@@ -1,10 +1,12 @@
 """The exact search beside float64 arithmetic over all rows."""
 
+from itertools import chain, islice
+
 import numpy as np
 import pytest
 
 from reidsearch.store import exact_search
-from reidsearch.store.exact_search import rank_rows
+from reidsearch.store.exact_search import nearest_rows
 
 ROWS, DIMENSION = 40_000, 64
 
@@ -15,6 +17,14 @@ def brute_force(vectors, query, rows, top, fuse="min"):
     fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
     order = np.lexsort((rows, fused))[:top]
     return rows[order].tolist(), fused[order]
+
+
+def nearest(*arguments, top=ROWS):
+    """The first rows of `nearest_rows`, and how far they are."""
+    taken = list(
+        islice(chain.from_iterable(zip(*b, strict=True) for b in nearest_rows(*arguments)), top)
+    )
+    return [row for row, _ in taken], [distance for _, distance in taken]
 
 
 def normalised(vectors):
@@ -65,9 +75,9 @@ def test_agrees_with_float64_on_every_row(make, top):
     windows = [slice(0, ROWS), slice(100, 30_000), slice(39_990, ROWS)]
     for window in windows:
         query = vectors[rng.integers(0, ROWS)][np.newaxis]
-        [(rows, distances)] = rank_rows(vectors, [query], [window], top)
+        rows, distances = nearest(vectors, query, [window], top=top)
         expected = brute_force(vectors, query, np.arange(window.start, window.stop), top)
-        assert rows.tolist() == expected[0]
+        assert rows == expected[0]
         np.testing.assert_array_equal(distances, expected[1])
 
 
@@ -80,19 +90,28 @@ def test_several_slices_queries_and_a_mask(make, fuse):
     slices = [slice(30_000, 35_000), slice(0, 7), slice(12, 12), slice(100, 20_000)]
     rows = np.concatenate([np.arange(s.start, s.stop) for s in slices])
     rows = rows[score[rows] > 0.5]
-    queries = [vectors[:3], vectors[5:6], vectors[-2:]]
-    found = rank_rows(vectors, queries, slices, 30, fuse, lambda part: score[part] > 0.5)
-    for query, (got, distances) in zip(queries, found, strict=True):
-        expected = brute_force(vectors, query, rows, 30, fuse)
-        assert got.tolist() == expected[0]
+    for query in (vectors[:3], vectors[5:6], vectors[-2:]):
+        got, distances = nearest(vectors, query, slices, fuse, lambda part: score[part] > 0.5)
+        expected = brute_force(vectors, query, rows, ROWS, fuse)
+        assert got == expected[0]
         np.testing.assert_array_equal(distances, expected[1])
 
 
-def test_fewer_rows_than_wanted_and_none():
+def test_few_rows_and_none():
     vectors = make_random(np.random.default_rng(0))
-    [(rows, _)] = rank_rows(vectors, [vectors[:1]], [slice(0, 3)], 10)
-    assert sorted(rows.tolist()) == [0, 1, 2]
-    assert [len(found) for found, _ in rank_rows(vectors, [vectors[:1]] * 2, [], 10)] == [0, 0]
+    assert sorted(nearest(vectors, vectors[:1], [slice(0, 3)])[0]) == [0, 1, 2]
+    assert nearest(vectors, vectors[:1], []) == ([], [])
+    assert nearest(vectors, vectors[:1], [slice(0, 3)], "min", lambda _part: np.zeros(3, bool)) == (
+        [],
+        [],
+    )
+
+
+def test_rows_that_are_no_numbers_are_left_out():
+    vectors = make_random(np.random.default_rng(0))
+    vectors[::16] = np.nan  # all of the sample that limits the first block
+    rows, _ = nearest(vectors, vectors[1:2], [slice(0, ROWS)])
+    assert sorted(rows) == [row for row in range(ROWS) if row % 16]
 
 
 def test_a_kernel_that_rounds_too_much_is_not_believed(monkeypatch):
@@ -102,7 +121,7 @@ def test_a_kernel_that_rounds_too_much_is_not_believed(monkeypatch):
         return exact_search._by_numpy(query, some).astype(np.float16).astype(np.float64)
 
     monkeypatch.setattr(exact_search, "_by_numkong", careless)
-    [(rows, distances)] = rank_rows(vectors, [vectors[:1]], [slice(0, ROWS)], 20)
-    expected = brute_force(vectors, vectors[:1], np.arange(ROWS), 20)
-    assert rows.tolist() == expected[0]
+    rows, distances = nearest(vectors, vectors[:1], [slice(0, ROWS)])
+    expected = brute_force(vectors, vectors[:1], np.arange(ROWS), ROWS)
+    assert rows == expected[0]
     np.testing.assert_array_equal(distances, expected[1])

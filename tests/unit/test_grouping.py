@@ -29,54 +29,67 @@ PEOPLE = ranked(
 
 
 def test_the_nearest_of_each_frame():
-    found = Grouping(10).apply(PEOPLE, None, is_all=True)
+    found = Grouping(10).choose(PEOPLE, 2)
     assert summary(found) == [
         *[(1, "gate", 1), (2, "gate", 2), (3, "yard", 9), (4, "gate", 40), (5, "gate", 3)],
         (6, "yard", 10),
     ]
-    assert len(Grouping(10, per_frame=2).apply(PEOPLE, None, is_all=True)) == 8
-    assert Grouping(10, per_frame=None).apply(PEOPLE, None, is_all=True) == PEOPLE
+    assert len(Grouping(10, per_frame=2).choose(PEOPLE, 2)) == 8
+    assert Grouping(10, per_frame=None).choose(PEOPLE, 2) == PEOPLE
 
 
-def test_more_people_are_asked_for_when_they_are_of_a_few_frames():
-    assert Grouping(3).apply(PEOPLE[:3], None, is_all=False) is None
-    assert len(Grouping(3).apply(PEOPLE[:4], None, is_all=False)) == 3
-    assert len(Grouping(3).apply(PEOPLE[:3], None, is_all=True)) == 2
+def test_no_more_people_are_taken_than_are_needed():
+    people = iter(PEOPLE)
+    assert len(Grouping(3).choose(people, 2)) == 3
+    assert len(list(people)) == len(PEOPLE) - 4  # the fourth is the third frame's
+    people = iter(PEOPLE)
+    assert len(Grouping(9, per_source=1).choose(people, 2)) == 2  # there are no other sources
+    assert len(list(people)) == len(PEOPLE) - 4
+    people = iter(PEOPLE)
+    assert len(Grouping(9, max_distance=0.3).choose(people, 2)) == 2
+    assert len(list(people)) == len(PEOPLE) - 4
 
 
 def test_limits_of_distance_and_source():
-    near = Grouping(10, max_distance=0.3).apply(PEOPLE, None, is_all=False)
-    assert summary(near) == [(1, "gate", 1), (2, "gate", 2)]  # what is farther is not asked for
-    few = Grouping(10, per_source=1).apply(PEOPLE, None, is_all=True)
+    near = Grouping(10, max_distance=0.3).choose(PEOPLE, 2)
+    assert summary(near) == [(1, "gate", 1), (2, "gate", 2)]
+    few = Grouping(10, per_source=1).choose(PEOPLE, 2)
     assert summary(few) == [(1, "gate", 1), (2, "yard", 9)]
-    assert Grouping(3, per_source=1).apply(PEOPLE, None, is_all=False) is None
 
 
 def test_passages_are_shown_by_their_nearest_sighting():
-    found = Grouping(10, gap_s=0.1).apply(PEOPLE, None, is_all=True)
+    found = Grouping(10, gap_s=0.1).choose(PEOPLE, 2)
     assert summary(found) == [(1, "gate", 1), (2, "yard", 9), (3, "gate", 40)]
     walk = found[0].passage
     assert (walk.first.frame, walk.last.frame, walk.count) == (1, 3, 3)
     assert [match.passage.count for match in found] == [3, 2, 1]
-    apart = Grouping(10, gap_s=0.05).apply(PEOPLE, None, is_all=True)
+    apart = Grouping(10, gap_s=0.05).choose(PEOPLE, 2)
     assert len(apart) == 6
 
 
 def test_passage_grows_with_the_likely_but_not_with_all():
     people = PEOPLE[:5] + PEOPLE[6:]  # of the walk past the gate, frame 3 comes late
     two = Grouping(2, gap_s=0.1)
-    assert [m.passage.count for m in two.apply(people, None, is_all=True)] == [2, 1]
-    assert [m.passage.count for m in two.apply(people, 0.7, is_all=True)] == [3, 1]
-    assert two.apply(people[:4], 0.7, is_all=False) is None
+    assert [m.passage.count for m in two.choose(people, 2)] == [2, 1]
+    assert [m.passage.count for m in two.choose(people, 2, 0.7)] == [3, 1]
+    taken = iter(ranked(*[(GATE, 100 * n, 1) for n in range(1, 50)]))
+    assert len(two.choose(taken, 1)) == 2
+    assert len(list(taken)) == 49 - 5  # four make more than two passages; the fifth is too far
+
+
+def test_passages_of_each_source_are_limited_too():
+    people = ranked((GATE, 1, 1), (GATE, 50, 1), (GATE, 100, 1), (YARD, 9, 1), (YARD, 10, 1))
+    found = Grouping(2, per_source=1, gap_s=0.1).choose(people, 2)
+    assert [(m.sighting.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 2)]
 
 
 def test_nobody():
     for grouping in (Grouping(), Grouping(gap_s=1), Grouping(per_source=1)):
-        assert grouping.apply([], None, is_all=True) == []
+        assert grouping.choose([], 2) == []
 
 
 def test_ranks_are_counted_anew():
-    found = Grouping(5).apply([replace(m, rank=m.rank + 7) for m in PEOPLE], None, is_all=True)
+    found = Grouping(5).choose([replace(m, rank=m.rank + 7) for m in PEOPLE], 2)
     assert [match.rank for match in found] == [1, 2, 3, 4, 5]
 
 
