@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Literal
 
 from reidsearch.errors import UsageError
@@ -20,7 +22,7 @@ _DECIDING = ("openvino", "torch", "tensorflow", "opencv-python", "av", "pillow",
 
 def has_gpu() -> bool:
     """Whether torch could use a GPU of this machine; torch itself takes seconds to ask."""
-    if shutil.which("nvidia-smi") is None:
+    if shutil.which("nvidia-smi") is None or find_spec("torch") is None:
         return False
     import torch
 
@@ -51,4 +53,8 @@ def require_precision(name: str, backend: Backend) -> Precision:
 
 def library_versions() -> str:
     """Names and versions of the libraries that may decide pixels, boxes and vectors."""
-    return ", ".join(f"{name} {version(name)}" for name in _DECIDING)
+    found = []
+    for name in _DECIDING:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)

@@ -15,12 +15,13 @@ from reidsearch.catalog import (
     default_embedder,
     find_detector,
     find_embedder,
-    weights_path,
+    network_path,
 )
 from reidsearch.detectors import load_detector
 from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
 from reidsearch.errors import ModelError, StoreError, UsageError
+from reidsearch.extras import require_extra
 from reidsearch.grouping import Grouping
 from reidsearch.provenance import (
     DetectionSettings,
@@ -381,10 +382,13 @@ def open_gallery(
         DatabaseBusyError: another process writes, or reads what this one wants to write.
         StoreError: the database cannot be used, or was made with other models.
         ModelError: a model is unknown, or its weights are missing or damaged.
+        MissingPackageError: the backend's frameworks are not installed.
     """
     parse_tiles(tiles)
     if precision is not None:
         require_precision(precision, backend)
+    if backend == "reference":
+        require_extra("reference", "the reference backend")
     with ExitStack() as held:
         store: Store
         writable = None
@@ -426,7 +430,7 @@ def open_gallery(
 def _require_here(card: ModelCard) -> None:
     """Say that weights were never fetched, before they are taken for others."""
     if not card.sha256:
-        weights_path(card)
+        network_path(card)
 
 
 def _new_provenance(
@@ -435,7 +439,7 @@ def _new_provenance(
     detector_card = find_detector(detector or default_detector())
     embedder_card = find_embedder(embedder or default_embedder())
     for card in (detector_card, embedder_card):
-        weights_path(card)  # without weights there shall be no database
+        network_path(card)  # without weights there shall be no database
     return Provenance(
         embedder=embedder_card.name,
         fingerprint=embedder_card.fingerprint,

@@ -10,8 +10,9 @@ import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import platformdirs
 
@@ -19,12 +20,16 @@ from reidsearch.calibration import Calibration
 from reidsearch.errors import ModelError
 from reidsearch.files import read_text, resolve
 
+if TYPE_CHECKING:
+    from reidsearch.extras import Extra
+
 _Card = TypeVar("_Card", bound="ModelCard")
 _Made = TypeVar("_Made", "EmbedderCard", Calibration)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _MOST_PX = 1 << 14
+_REINSTALL = "reinstall the package that holds them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,8 @@ class ModelCard:
         path: the user's own weights file.
         file, package: a file in models/, or in an installed package when that is given.
         url, url_sha256, url_bytes, member: an archive to fetch, and the weights' name in it.
+        exported, exported_sha256: a zip in models/ with the network as OpenVINO reads it, and its
+            hash; made by `scripts/export.py`. Without one it is converted when it is first used.
         license, data_license: of the code and weights; of the data they were trained on.
     """
 
@@ -51,6 +58,8 @@ class ModelCard:
     url_sha256: str = ""
     url_bytes: int = 0
     member: str = ""
+    exported: str = ""
+    exported_sha256: str = ""
     license: str = ""
     data_license: str = ""
 
@@ -70,6 +79,11 @@ class DetectorCard(ModelCard):
     min_score: float
     input_px: int
     keeps_aspect: bool = False
+
+    @property
+    def extra(self) -> Extra | None:
+        """Which extra of reidsearch it needs: only TensorFlow runs what keeps the aspect."""
+        return "reference" if self.keeps_aspect else None
 
     @property
     def input_size(self) -> str:
@@ -95,6 +109,11 @@ class EmbedderCard(ModelCard):
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     calibration: Calibration | None = None
+
+    @property
+    def extra(self) -> Extra | None:
+        """Which extra of reidsearch it needs: torch exports what is not exported yet."""
+        return None if self.exported or self.architecture == "openvino_ir" else "reference"
 
     @property
     def input_size(self) -> str:
@@ -140,7 +159,10 @@ def find_detector(spec: str) -> DetectorCard:
     if name not in known:
         raise _unknown("detector", name, known)
     card = DetectorCard(name=name, **known[name])
-    return replace(card, **_own_weights(name, path)) if path is not None else _if_fetched(card)
+    if path is None:
+        return _if_fetched(card)
+    own = replace(card, **_own_weights(name, path))
+    return own if own.sha256 == card.sha256 else _without_export(own)
 
 
 def find_embedder(spec: str) -> EmbedderCard:
@@ -154,6 +176,15 @@ def find_embedder(spec: str) -> EmbedderCard:
     Raises:
         ModelError: the name is unknown, or there is no file at PATH.
     """
+    card = _find_embedder(spec)
+    for known in (_embedder_card(*item) for item in _catalog()["embedder"].items()):
+        if known.fingerprint == card.fingerprint:  # whatever it is called
+            exported, sha256 = known.exported, known.exported_sha256
+            return replace(card, exported=exported, exported_sha256=sha256)
+    return _without_export(card)
+
+
+def _find_embedder(spec: str) -> EmbedderCard:
     if spec.endswith(".toml"):
         return _read_card(Path(spec))
     name, path = _split(spec)
@@ -194,17 +225,29 @@ def weights_path(card: ModelCard) -> Path:
             hint=f"give them: {card.name}=/path/to/weights",
         )
     path = Path(card.path) if card.path else _packaged_path(card)
-    hint = "" if card.path else "reinstall the package that holds them"
+    hint = "" if card.path else _REINSTALL
     if card.url:
         hint = f"reidsearch models download {card.name}"
-    if not path.is_file():
-        raise ModelError(f"the weights of {card.name} are missing: {path}", hint=hint)
-    if hash_file(path) != card.sha256:
-        raise ModelError(
-            f"the weights of {card.name} in {path} are damaged: their sha256 is not {card.sha256}",
-            hint=hint,
-        )
-    return path
+    return _verified(path, card, card.sha256, hint)
+
+
+def network_path(card: ModelCard) -> Path:
+    """Find what runs by default: the exported network, or the weights it has to be made of.
+
+    Raises:
+        ModelError: see `weights_path`.
+    """
+    if not card.exported:
+        return weights_path(card)
+    return _verified(_models_folder() / card.exported, card, card.exported_sha256, _REINSTALL)
+
+
+def verify_files(card: ModelCard) -> list[Path]:
+    """Check the hashes of all files of a model that are here; raises as `weights_path` does."""
+    paths = [network_path(card)]
+    if card.exported and (not card.package or find_spec(card.package)):
+        paths.append(weights_path(card))
+    return paths
 
 
 def cache_folder() -> Path:
@@ -239,6 +282,29 @@ def hash_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
+
+
+def hash_weights(path: Path) -> str:
+    """sha256 of all files of a network: an OpenVINO `.bin` has its `.xml` beside it.
+
+    Raises:
+        ModelError: one of them cannot be read.
+    """
+    described = path.with_suffix(".xml")
+    if path.suffix != ".bin" or not described.is_file():
+        return hash_file(path)
+    return hashlib.sha256(f"{hash_file(described)} {hash_file(path)}".encode()).hexdigest()
+
+
+def _verified(path: Path, card: ModelCard, sha256: str, hint: str) -> Path:
+    if not path.is_file():
+        raise ModelError(f"the weights of {card.name} are missing: {path}", hint=hint)
+    if hash_weights(path) != sha256:
+        raise ModelError(
+            f"the weights of {card.name} in {path} are damaged: their sha256 is not {sha256}",
+            hint=hint,
+        )
+    return path
 
 
 @cache
@@ -309,6 +375,10 @@ def _if_fetched(card: _Card) -> _Card:
     return replace(card, path=str(path), sha256=sha256, bytes=path.stat().st_size)
 
 
+def _without_export(card: _Card) -> _Card:
+    return replace(card, exported="", exported_sha256="")
+
+
 def _expand(path: str | Path) -> Path:
     """A user's path in full; `Path.expanduser` raises RuntimeError for a user who is not there."""
     return resolve(Path(os.path.expanduser(path)))  # noqa: PTH111
@@ -324,7 +394,7 @@ def _own_weights(name: str, path: str) -> dict[str, Any]:
     return {
         "name": f"{name}={file}",
         "path": str(file),
-        "sha256": hash_file(file),
+        "sha256": hash_weights(file),
         "bytes": file.stat().st_size,
         "url": "",
         "license": "",
@@ -338,7 +408,16 @@ def _unknown(task: str, name: str, known: Any) -> ModelError:
 
 def _packaged_path(card: ModelCard) -> Path:
     if card.package:
+        if find_spec(card.package) is None:
+            raise ModelError(
+                f"the original weights of {card.name} are in the package {card.package}, which is "
+                "not installed",
+                hint='pip install "reidsearch[reference]"',
+            )
         return Path(str(files(card.package) / card.file))
+    return _models_folder() / card.file
+
+
+def _models_folder() -> Path:
     packaged = Path(str(files("reidsearch"))) / "models"  # in a wheel; beside it in a checkout
-    folder = packaged if packaged.is_dir() else packaged.parents[1] / "models"
-    return folder / card.file
+    return packaged if packaged.is_dir() else packaged.parents[1] / "models"

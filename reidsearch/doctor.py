@@ -14,6 +14,7 @@ from reidsearch._version import __version__
 from reidsearch.backends import library_versions
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
+from reidsearch.extras import missing_packages
 from reidsearch.render.footage import open_moved
 from reidsearch.store.audit_read import verify
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from reidsearch.catalog import DetectorCard, EmbedderCard
     from reidsearch.provenance import Provenance, SourceRecord
     from reidsearch.store.index_file import Manifest
     from reidsearch.store.probe import Probe
@@ -193,14 +195,20 @@ def _check_vectors(folder: Path, manifest: Manifest) -> Finding:
 def _check_models(provenance: Provenance) -> Iterator[Finding]:
     for kind, name in (("embedder", provenance.embedder), ("detector", provenance.detector)):
         try:
+            card: DetectorCard | EmbedderCard
             if kind == "embedder":
-                is_same = find_embedder(name).fingerprint == provenance.fingerprint
+                card = found = find_embedder(name)
+                is_same = found.fingerprint == provenance.fingerprint
             else:
-                is_same = find_detector(name).sha256 == provenance.detector_sha256
+                card = find_detector(name)
+                is_same = card.sha256 == provenance.detector_sha256
         except ReidsearchError as error:
             yield Finding(kind, "warning", str(error), error.hint)
             continue
-        if is_same:
+        if is_same and card.extra and (missing := missing_packages(card.extra)):
+            fix = f'pip install "reidsearch[{card.extra}]"'
+            yield Finding(kind, "warning", f"{name} needs {', '.join(missing)}", fix)
+        elif is_same:
             yield Finding(kind, "good", f"{name}, the same weights")
         else:
             yield Finding(

@@ -49,6 +49,10 @@ class ModelError(ReidsearchError):
     """A model is unknown, missing, damaged or of another architecture."""
 
 
+class MissingPackageError(ReidsearchError):
+    """A package that only some commands need is not installed."""
+
+
 class StoreError(ReidsearchError):
     """The database cannot be used."""
 

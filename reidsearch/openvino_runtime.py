@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -47,6 +48,12 @@ def compile_model(
         # OpenVINO takes one precision's blob for the other's.
         core.set_property({"CACHE_DIR": str(cache / precision)})
     return core.compile_model(model, "CPU", options(precision))
+
+
+def read_exported(path: Path) -> openvino.Model:
+    """Read a network that `scripts/export.py` wrote: a zip of its `.xml` and `.bin`."""
+    with zipfile.ZipFile(path) as archive:
+        return openvino.Core().read_model(archive.read("network.xml"), archive.read("network.bin"))
 
 
 def compile_kept(

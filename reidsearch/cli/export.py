@@ -14,8 +14,12 @@ from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
 from reidsearch.cli.recording import record
 from reidsearch.errors import UsageError
+from reidsearch.extras import require_extra
+from reidsearch.files import require_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reidsearch.provenance import SourceRecord
     from reidsearch.store import Store
 
@@ -35,9 +39,8 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
     MOTChallenge's text counts boxes from 1 and knows one source only.
     """
     from reidsearch.export import BOXES, export_detections
-    from reidsearch.files import require_writable
 
-    require_writable(out, *BOXES)
+    _require_file(out, BOXES)
     with open_db(db) as gallery:
         chosen = _choose(gallery.store, source)
         if out.suffix.lower() == ".txt" and len(chosen) > 1:
@@ -53,9 +56,8 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
     """Write everyone found, with their vectors: .csv, .jsonl or .parquet."""
     from reidsearch.export import TABLES, export_embeddings
-    from reidsearch.files import require_writable
 
-    require_writable(out, *TABLES)
+    _require_file(out, TABLES)
     with open_db(db) as gallery:
         chosen = _choose(gallery.store, source)
         _record(db, "embeddings", chosen, out)
@@ -71,12 +73,17 @@ def matches(
 ) -> None:
     """Write what a search finds: .csv, .jsonl or .parquet."""
     from reidsearch.export import TABLES, export_matches
-    from reidsearch.files import require_writable
 
-    require_writable(out, *TABLES)
+    _require_file(out, TABLES)
     with asked.open(approximate=asked.approximate) as gallery:
         result = asked.search(gallery, asked.query(gallery), [out], "export")
     _finish(export_matches(result.matches, out), out, json=json)
+
+
+def _require_file(out: Path, endings: Iterable[str]) -> None:
+    require_writable(out, *endings)
+    if out.suffix.lower() == ".parquet":
+        require_extra("parquet", f"writing {out.name}")
 
 
 def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:

@@ -48,7 +48,7 @@ def show(name: _Name, json: Json = False) -> None:
 @app.command()
 def download(name: _Name) -> None:
     """Fetch a model's weights; a download that was cut goes on."""
-    from reidsearch.catalog import weights_path
+    from reidsearch.catalog import network_path
     from reidsearch.downloads import download as fetch
 
     card = _find(name)
@@ -56,7 +56,7 @@ def download(name: _Name) -> None:
     if path is None and card.url:
         with receiving(name) as on_bytes:
             path = fetch(card, on_bytes)
-    print(path or weights_path(card))
+    print(path or network_path(card))
 
 
 @app.command()
@@ -66,14 +66,15 @@ def verify(
     ] = None,
 ) -> None:
     """Check the hashes of weights."""
-    from reidsearch.catalog import all_cards, weights_path
+    from reidsearch.catalog import all_cards, verify_files
     from reidsearch.errors import ModelError
 
     wanted = [_find(name) for name in names or ()]
     damaged = 0
     for card in wanted or [card for card in all_cards() if card.path or card.file]:
         try:
-            print(f"good  {card.name}: {weights_path(card)}")
+            for path in verify_files(card):
+                print(f"good  {card.name}: {path}")
         except ModelError as error:
             print(f"bad   {printable(str(error))}")
             damaged += 1
@@ -101,10 +102,10 @@ def _fields(card: ModelCard) -> dict[str, Any]:
 
 
 def _where(card: ModelCard) -> Path | None:
-    from reidsearch.catalog import weights_path
+    from reidsearch.catalog import network_path
     from reidsearch.errors import ModelError
 
     try:
-        return weights_path(card)
+        return network_path(card)
     except ModelError:
         return None

@@ -137,7 +137,7 @@ def audit_table(entries: Iterable[Entry]) -> Table:
 
 def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
-    table = _new_table("name", "size", "input", "licence", "data", "weights")
+    table = _new_table("name", "size", "input", "licence", "data", "needs", "weights")
     for card in cards:
         size = card.bytes or card.url_bytes
         weights = card.path or ("packaged" if card.file else "to download" if card.url else "yours")
@@ -148,6 +148,7 @@ def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
             card.input_size,
             card.license,
             card.data_license,
+            f"reidsearch[{card.extra}]" if card.extra else "",
             weights,
         )
     return table

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.backends import has_gpu, require_precision
+from reidsearch.extras import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ def load_detector(
 
     Raises:
         ModelError: the weights are missing, damaged, or not a detection graph.
+        MissingPackageError: only TensorFlow can run it, which is not installed.
         UsageError: it cannot compute in that precision here.
     """
     require_precision(precision, backend)
@@ -65,6 +67,7 @@ def _load_network(card: DetectorCard, backend: Backend, precision: Precision) ->
 
         with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead
             return OpenVinoNetwork(card, precision)
+    require_extra("reference", f"running {card.name} in TensorFlow")
     from reidsearch.detectors.tensorflow_graph import TensorFlowNetwork
 
     return TensorFlowNetwork(card)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from reidsearch.backends import has_gpu, require_precision
+from reidsearch.extras import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ def load_embedder(
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
+        MissingPackageError: it needs torch, which is not installed.
         UsageError: it cannot compute in that precision here.
     """
     require_precision(precision, backend)
@@ -53,6 +55,7 @@ def load_embedder(
         from reidsearch.embedders.openvino_export import load_exported
 
         return load_exported(card, precision)
+    require_extra("reference", f"running {card.name} in torch")
     from reidsearch.embedders.torch_embedder import TorchreidEmbedder
 
     return TorchreidEmbedder(card)

@@ -1,4 +1,4 @@
-"""torchreid's networks, exported from torch once and then run by OpenVINO."""
+"""torchreid's networks, run by OpenVINO: as they are shipped, or exported from torch once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import openvino
 
-from reidsearch.catalog import weights_path
+from reidsearch.catalog import network_path
 from reidsearch.embedders.openvino_network import OpenVinoEmbedder, take_pixels
-from reidsearch.openvino_runtime import compile_kept
+from reidsearch.extras import require_extra
+from reidsearch.openvino_runtime import compile_kept, compile_model, read_exported
 
 if TYPE_CHECKING:
     from reidsearch.backends import Precision
@@ -16,19 +17,23 @@ if TYPE_CHECKING:
 
 
 def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
-    """Load a network of torchreid's; torch is imported only when the cache does not have it.
+    """Load a network of torchreid's; torch is imported only to export it, if nobody has.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
+        MissingPackageError: torch is not installed.
     """
-    weights_path(card)
+    path = network_path(card)
+    if card.exported:
+        return OpenVinoEmbedder(card, compile_model(read_exported(path), precision))
     return OpenVinoEmbedder(
         card, compile_kept(card.fingerprint[:16], lambda: export(card), precision)
     )
 
 
 def export(card: EmbedderCard) -> openvino.Model:
-    """The network, from pixels as `take_pixels` lays them out to vectors; needs torch."""
+    """The network, from pixels as `take_pixels` lays them out to vectors."""
+    require_extra("reference", f"converting {card.name} for OpenVINO")
     import torch
 
     from reidsearch.embedders.torchreid_network import load_network

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from reidsearch.calibration import Calibration
     from reidsearch.catalog import EmbedderCard
 
-_OF_THE_CATALOGUE = ("name", "path", "package", "url", "url_sha256", "url_bytes", "member")
+_OF_THE_CATALOGUE = (
+    *("name", "path", "package", "url", "url_sha256", "url_bytes", "member"),
+    *("exported", "exported_sha256"),
+)
 
 
 def require_card_file(card: EmbedderCard, path: Path) -> None:

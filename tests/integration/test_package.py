@@ -105,4 +105,4 @@ def test_every_requirement_is_locked() -> None:
     wanted = {re.split("[<>=]", line)[0] for line in sum(extras, project["dependencies"])}
     lines = (PROJECT / "constraints.txt").read_text().splitlines()
     locked = {line.partition("==")[0] for line in lines if not line.startswith("#")}
-    assert wanted <= locked
+    assert {name for name in wanted if not name.startswith("reidsearch[")} <= locked
