@@ -164,7 +164,8 @@ def erase(
                 held.enter_context(locked(folder))
             except OSError as error:
                 raise explain(error, folder, "written") from error
-            record(folder, "erase", about=about)
+            # People of whole frames need no naming; of other ids only commitments stay.
+            record(folder, "erase", about=about, ids=() if erasure.frames else sorted(erasure.ids))
             redact(folder, erasure.has)
 
         gone, wait_s = Gone(erasure.frames, erasure.ids), FOREVER if wait else WAIT_S

@@ -86,7 +86,8 @@ def erase(
             chosen = window.choose(gallery.store.sources())
             erasure = erasing.choose_frames(gallery.store, asked.db, chosen, age_s)
             if person:
-                erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0)
+                scope = f"all frames{window}, to erase"
+                erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0, scope)
     is_nothing = not (erasure.sightings or erasure.frames)
     if not json:
         _show(erasure, dry_run=dry_run)
@@ -104,7 +105,6 @@ def erase(
         "max_distance": max_distance,
         "people": len(erasure.sightings),
         "frames": erasure.frame_count,
-        "crops": sorted(erasure.ids) if crop or person else None,
     }
     given = {name: value for name, value in about.items() if value is not None}
     with working("erasing") as step:
@@ -133,7 +133,7 @@ def _choose_crops(gallery: Gallery, crops: list[str]) -> Erasure:
 
 
 def _choose_near(
-    asked: AskedPerson, gallery: Gallery, among: Erasure, max_distance: float
+    asked: AskedPerson, gallery: Gallery, among: Erasure, max_distance: float, scope: str
 ) -> Erasure:
     """Those among the chosen who are near to the person asked for; their frames stay known."""
     from reidsearch.erase import Erasure, choose_people
@@ -146,7 +146,7 @@ def _choose_near(
     allowed = among.ids
     near = choose_people(gallery.store, [query], max_distance, wanted)
     people = [sighting for sighting in near if sighting.id in allowed]
-    asked.record(gallery, query, [sighting.id for sighting in people], scope="all frames, to erase")
+    asked.record(gallery, query, [sighting.id for sighting in people], scope=scope)
     return Erasure(people)
 
 
