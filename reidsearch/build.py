@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidsearch import defaults
+from reidsearch import defaults, extras
 from reidsearch._version import __version__
 from reidsearch.backends import library_versions, require_precision
 from reidsearch.catalog import (
@@ -21,7 +21,6 @@ from reidsearch.detectors import load_detector
 from reidsearch.detectors.tiles import parse_tiles
 from reidsearch.embedders import load_embedder
 from reidsearch.errors import ModelError, StoreError, UsageError
-from reidsearch.extras import require_extra
 from reidsearch.grouping import Grouping
 from reidsearch.provenance import (
     DetectionSettings,
@@ -388,7 +387,7 @@ def open_gallery(
     if precision is not None:
         require_precision(precision, backend)
     if backend == "reference":
-        require_extra("reference", "the reference backend")
+        extras.require(extras.REFERENCE, "reference", "the reference backend")
     with ExitStack() as held:
         store: Store
         writable = None

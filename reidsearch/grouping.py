@@ -67,13 +67,13 @@ class Grouping:
         limit = math.inf if self.max_distance is None else self.max_distance
         near = takewhile(lambda match: match.distance <= limit, people)
         matches = _first_of(near, self.per_frame, _frame_of)
-        if self.gap_s is not None:
-            matches = iter(self._join(matches, likely_distance or 0.0))
         top = self.top if self.per_source is None else min(self.top, self.per_source * sources)
+        if self.gap_s is not None:
+            matches = iter(self._join(matches, top, likely_distance or 0.0))
         chosen = islice(_first_of(matches, self.per_source, _source_of), top)
         return [replace(match, rank=rank) for rank, match in enumerate(chosen, start=1)]
 
-    def _join(self, people: Iterator[Match], likely_distance: float) -> list[Match]:
+    def _join(self, people: Iterator[Match], top: int, likely_distance: float) -> list[Match]:
         """Join sightings that follow each other closely; passages come nearest first.
 
         Once there are enough passages, what is farther than the last of them, and not likely,
@@ -83,18 +83,21 @@ class Grouping:
         limit = math.inf
         for match in people:
             if match.distance > limit:
-                break
+                limit = self._limit(near, top, likely_distance)  # some may have grown together
+                if match.distance > limit:
+                    break
             near.append(match)
             if limit == math.inf and len(near).bit_count() == 1:  # after 1, 2, 4, 8 ...
-                limit = max(likely_distance, self._farthest(near))
-        if limit == math.inf:
-            limit = max(likely_distance, self._farthest(near))
+                limit = self._limit(near, top, likely_distance)
+        limit = self._limit(near, top, likely_distance)
         return self._passages([match for match in near if match.distance <= limit])
 
-    def _farthest(self, near: list[Match]) -> float:
-        """Distance of the last passage that is shown; infinite while there may be more."""
+    def _limit(self, near: list[Match], top: int, likely_distance: float) -> float:
+        """Up to which distance sightings count; infinite while there may be more passages."""
         passages = [*_first_of(self._passages(near), self.per_source, _source_of)]
-        return passages[self.top - 1].distance if len(passages) > self.top else math.inf
+        if len(passages) < top:
+            return math.inf
+        return max(likely_distance, passages[top - 1].distance)
 
     def _passages(self, kept: list[Match]) -> list[Match]:
         by_source: dict[tuple[str, str], list[Match]] = defaultdict(list)

@@ -25,7 +25,7 @@ class Provenance:
         embedder, detector: names as `--embedder` and `--detector` take them.
         fingerprint: the embedder's vector space; see `catalog.EmbedderCard.fingerprint`.
         dimension: D of the vectors.
-        detector_sha256: of the detector's weights.
+        detector_sha256: of the detector's original weights, also where its exported network ran.
         precision: what the networks compute in; see `backends.Precision`.
         versions: of the libraries that decide pixels, boxes and vectors, where it was made.
         package_version: of the reidsearch that made the database.

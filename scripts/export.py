@@ -23,12 +23,14 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # the same network makes the same file
 
 def main(name: str) -> None:
     """Convert the network of that name."""
-    [card] = [card for card in all_cards() if card.name == name]
+    card = next((card for card in all_cards() if card.name == name), None)
+    if card is None:
+        sys.exit(f"{name} is not in the catalogue: see `reidsearch models list`")
     if isinstance(card, EmbedderCard):
         model = export(card)
     else:
         model = cut_graph(weights_path(card), card.input_px)
-    out = Path("models") / f"{name}.zip"
+    out = Path(__file__).parents[1] / "models" / f"{name}.zip"
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
         openvino.save_model(model, Path(folder) / "network.xml", compress_to_fp16=True)
         for file in ("network.xml", "network.bin"):
@@ -38,4 +40,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1] if len(sys.argv) == 2 else "")

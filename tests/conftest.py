@@ -125,11 +125,13 @@ def made_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of the sample frames, made once by the command. Only to be read."""
     folder = shared_folder(tmp_path_factory) / "made"
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             ran = run(*INGEST, "--json", cwd=folder)
             assert ran.code == 0, ran.err
             assert (ran.json["frames"], ran.json["people"]) == (40, PEOPLE)
+            (folder / "done").touch()
     return folder / "db"
 
 

@@ -86,7 +86,8 @@ def erase(
             chosen = window.choose(gallery.store.sources())
             erasure = erasing.choose_frames(gallery.store, asked.db, chosen, age_s)
             if person:
-                scope = f"all frames{window}, to erase"
+                older = f" older than {older_than}" if older_than else ""
+                scope = f"all frames{window}{older}, to erase"
                 erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0, scope)
     is_nothing = not (erasure.sightings or erasure.frames)
     if not json:
@@ -146,7 +147,8 @@ def _choose_near(
     allowed = among.ids
     near = choose_people(gallery.store, [query], max_distance, wanted)
     people = [sighting for sighting in near if sighting.id in allowed]
-    asked.record(gallery, query, [sighting.id for sighting in people], scope=scope)
+    ids = [sighting.id for sighting in people]
+    asked.record(gallery, query, ids, scope=scope, max_distance=max_distance)
     return Erasure(people)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from reidsearch import extras
 from reidsearch.cli.asking import AskedSearch, asks
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
 from reidsearch.cli.recording import record
 from reidsearch.errors import UsageError
-from reidsearch.extras import require_extra
 from reidsearch.files import require_writable
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def matches(
 def _require_file(out: Path, endings: Iterable[str]) -> None:
     require_writable(out, *endings)
     if out.suffix.lower() == ".parquet":
-        require_extra("parquet", f"writing {out.name}")
+        extras.require(extras.PARQUET, "parquet", f"writing {out.name}")
 
 
 def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:

@@ -13,6 +13,7 @@ from reidsearch.cli.progress import receiving
 from reidsearch.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from reidsearch.catalog import ModelCard
@@ -52,7 +53,7 @@ def download(name: _Name) -> None:
     from reidsearch.downloads import download as fetch
 
     card = _find(name)
-    path = _where(card)
+    path = _where(card, network_path)
     if path is None and card.url:
         with receiving(name) as on_bytes:
             path = fetch(card, on_bytes)
@@ -96,16 +97,18 @@ def _find(name: str) -> ModelCard:
 
 
 def _fields(card: ModelCard) -> dict[str, Any]:
-    """A card as JSON has it; its path is null when the weights are not here, or damaged."""
-    path = _where(card)
-    return {**asdict(card), "path": None if path is None else str(path)}
+    """A card as JSON has it; a path is null where no whole file is here."""
+    from reidsearch.catalog import network_path, weights_path
+
+    exported = _where(card, network_path) if card.exported else None
+    paths = {"path": _where(card, weights_path), "exported_path": exported}
+    return {**asdict(card), **{name: path and str(path) for name, path in paths.items()}}
 
 
-def _where(card: ModelCard) -> Path | None:
-    from reidsearch.catalog import network_path
+def _where(card: ModelCard, find: Callable[[ModelCard], Path]) -> Path | None:
     from reidsearch.errors import ModelError
 
     try:
-        return network_path(card)
+        return find(card)
     except ModelError:
         return None

@@ -148,7 +148,7 @@ def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
             card.input_size,
             card.license,
             card.data_license,
-            f"reidsearch[{card.extra}]" if card.extra else "",
+            ", ".join(card.needs),
             weights,
         )
     return table

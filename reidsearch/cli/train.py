@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from reidsearch import extras
 from reidsearch.cli.output import say, warn
 from reidsearch.cli.progress import make_bar
-from reidsearch.extras import require_extra
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -66,7 +66,7 @@ def train(
     if min(identities, crops) < 2:
         raise typer.BadParameter("needs two people and two crops of each", param_hint="--batch")
 
-    require_extra("train", "training")
+    extras.require(extras.TRAIN, "train", "training")
     from reidsearch.training.recipe import Recipe
     from reidsearch.training.run import train as run
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from reidsearch import extras
 from reidsearch.backends import has_gpu, require_precision
-from reidsearch.extras import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +62,13 @@ def load_detector(
 
 
 def _load_network(card: DetectorCard, backend: Backend, precision: Precision) -> Network:
-    if backend == "auto" and not card.keeps_aspect and not has_gpu():
+    is_on_gpu = not extras.missing(extras.TENSORFLOW) and has_gpu()
+    if backend == "auto" and not card.keeps_aspect and not is_on_gpu:
         from reidsearch.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
         with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead
             return OpenVinoNetwork(card, precision)
-    require_extra("reference", f"running {card.name} in TensorFlow")
+    extras.require(extras.TENSORFLOW, "reference", f"running {card.name} in TensorFlow")
     from reidsearch.detectors.tensorflow_graph import TensorFlowNetwork
 
     return TensorFlowNetwork(card)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from reidsearch import extras
 from reidsearch.backends import has_gpu, require_precision
-from reidsearch.extras import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +51,12 @@ def load_embedder(
         from reidsearch.embedders.openvino_ir import load_ir
 
         return load_ir(card, precision)
-    if backend == "auto" and not has_gpu():
+    is_on_gpu = not extras.missing(extras.TORCH) and has_gpu()
+    if backend == "auto" and not is_on_gpu:
         from reidsearch.embedders.openvino_export import load_exported
 
         return load_exported(card, precision)
-    require_extra("reference", f"running {card.name} in torch")
+    extras.require(extras.TORCH, "reference", f"running {card.name} in torch")
     from reidsearch.embedders.torch_embedder import TorchreidEmbedder
 
     return TorchreidEmbedder(card)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import openvino
 
+from reidsearch import extras
 from reidsearch.catalog import network_path
 from reidsearch.embedders.openvino_network import OpenVinoEmbedder, take_pixels
-from reidsearch.extras import require_extra
 from reidsearch.openvino_runtime import compile_kept, compile_model, read_exported
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
 
 def export(card: EmbedderCard) -> openvino.Model:
     """The network, from pixels as `take_pixels` lays them out to vectors."""
-    require_extra("reference", f"converting {card.name} for OpenVINO")
+    extras.require(extras.TORCH, "reference", f"converting {card.name} for OpenVINO")
     import torch
 
     from reidsearch.embedders.torchreid_network import load_network

@@ -1,4 +1,4 @@
-"""The audit log of a database: who asked for whom, when, and which people were shown.
+"""The audit log of a database: who asked for whom, when, and which people were shown or erased.
 
 `audit.jsonl` has one line for each event, in canonical JSON. Each line holds the hash of the line
 before it and its own, so that no line can be changed, removed, added or moved without all later
@@ -56,7 +56,7 @@ class Entry:
         query: sha256 of the vectors searched for, as little-endian float16, or None.
         asked: the stored person asked for, or None.
         about: filters and options, and the files it was written to.
-        ids: the people shown, nearest first.
+        ids: the people shown, nearest first, or of those erased.
         previous: hash of the line before; zeros in the first.
         hash: see `digest`.
     """

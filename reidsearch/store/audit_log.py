@@ -55,7 +55,7 @@ def record(
         asked: id of the stored person asked for.
         vectors: `(Q, D)` float32, what is searched for.
         about: filters and options, values of JSON. No ids: they could not be erased there.
-        ids: of the people shown.
+        ids: of the people shown, or of those erased unless whole frames were.
         collection: that of `Store.state`. Where it is not the database's any more, people may have
             been erased since they were found: then no id is recorded.
 

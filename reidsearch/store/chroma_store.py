@@ -355,6 +355,8 @@ def prepare(folder: Path) -> None:
 @contextmanager
 def _open_client(folder: Path) -> Iterator[Client]:
     folder_id = str(folder.resolve())  # Chroma opens a folder once in a process, by its name
+    kept, users = Systems._identifier_to_system, Systems._identifier_to_refcount  # noqa: SLF001
+    is_open = folder_id in kept
     try:
         # Said here, or an environment variable or a .env file could send us to a server.
         settings = Settings(
@@ -365,9 +367,9 @@ def _open_client(folder: Path) -> Iterator[Client]:
         opened = cast("Client", chromadb.PersistentClient(folder_id, settings))
     except BaseException as error:  # its panics are no Exception
         # Chroma keeps a system that did not start, and would hand it out at the next opening.
-        kept, in_use = Systems._identifier_to_system, Systems._identifier_to_refcount  # noqa: SLF001
-        if folder_id not in in_use:
+        if not is_open:
             kept.pop(folder_id, None)
+            users.pop(folder_id, None)
         if isinstance(error, ChromaError | ValueError):
             raise explain(error, folder) from error
         raise

@@ -74,13 +74,20 @@ def test_passage_grows_with_the_likely_but_not_with_all():
     assert [m.passage.count for m in two.choose(people, 2, 0.7)] == [3, 1]
     taken = iter(ranked(*[(GATE, 100 * n, 1) for n in range(1, 50)]))
     assert len(two.choose(taken, 1)) == 2
-    assert len(list(taken)) == 49 - 5  # four make more than two passages; the fifth is too far
+    assert len(list(taken)) == 49 - 3  # the third is farther than the second passage
+
+
+def test_passages_that_grow_together_are_not_counted_twice():
+    """Seen at 0, 2, 4 and 6 s, then between them, and only then elsewhere."""
+    people = ranked(*[(GATE, 10 * s, 1) for s in (1, 3, 5, 7, 2, 4, 6, 30, 40)])
+    found = Grouping(2, gap_s=1.5).choose(people, 1, 0.75)
+    assert [m.passage.count for m in found] == [7, 1]
 
 
 def test_passages_of_each_source_are_limited_too():
     people = ranked((GATE, 1, 1), (GATE, 50, 1), (GATE, 100, 1), (YARD, 9, 1), (YARD, 10, 1))
     found = Grouping(2, per_source=1, gap_s=0.1).choose(people, 2)
-    assert [(m.sighting.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 2)]
+    assert [(m.sighting.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 1)]
 
 
 def test_nobody():
