@@ -174,10 +174,11 @@ def find_embedder(spec: str) -> EmbedderCard:
         ModelError: the name is unknown, or there is no file at PATH.
     """
     card = _find_embedder(spec)
-    for known in (_embedder_card(*item) for item in _catalog()["embedder"].items()):
-        if known.fingerprint == card.fingerprint:  # whatever it is called
-            exported, sha256 = known.exported, known.exported_sha256
-            return replace(card, exported=exported, exported_sha256=sha256)
+    for name, table in _catalog()["embedder"].items():
+        if "exported" not in table or _embedder_card(name, table).fingerprint != card.fingerprint:
+            continue  # whatever it is called, the fingerprint tells
+        exported, sha256 = table["exported"], table["exported_sha256"]
+        return replace(card, exported=exported, exported_sha256=sha256)
     return _without_export(card)
 
 
@@ -210,6 +211,7 @@ def weights_path(card: ModelCard) -> Path:
 
     Raises:
         ModelError: they are not on this machine, or are not the ones that the catalogue names.
+        MissingPackageError: the package that holds them is not installed.
     """
     if card.url and not card.path:
         raise ModelError(
@@ -405,12 +407,7 @@ def _unknown(task: str, name: str, known: Any) -> ModelError:
 
 def _packaged_path(card: ModelCard) -> Path:
     if card.package:
-        if extras.missing([card.package]):
-            raise ModelError(
-                f"the original weights of {card.name} are in the package {card.package}, which is "
-                "not installed",
-                hint='pip install "reidsearch[reference]"',
-            )
+        extras.require([card.package], "reference", f"the original network of {card.name}")
         return Path(str(files(card.package) / card.file))
     return _models_folder() / card.file
 

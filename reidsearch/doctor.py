@@ -197,8 +197,8 @@ def _check_models(provenance: Provenance) -> Iterator[Finding]:
         try:
             card: DetectorCard | EmbedderCard
             if kind == "embedder":
-                card = found = find_embedder(name)
-                is_same = found.fingerprint == provenance.fingerprint
+                card = embedder = find_embedder(name)
+                is_same = embedder.fingerprint == provenance.fingerprint
             else:
                 card = find_detector(name)
                 is_same = card.sha256 == provenance.detector_sha256
@@ -206,8 +206,8 @@ def _check_models(provenance: Provenance) -> Iterator[Finding]:
             yield Finding(kind, "warning", str(error), error.hint)
             continue
         if is_same and (missing := extras.missing(card.needs)):
-            fix = 'pip install "reidsearch[reference]"'
-            yield Finding(kind, "warning", f"{name} needs {', '.join(missing)}", fix)
+            found = f"{name} needs {', '.join(missing)}"
+            yield Finding(kind, "warning", found, extras.install_hint("reference"))
         elif is_same:
             yield Finding(kind, "good", f"{name}, the same weights")
         else:

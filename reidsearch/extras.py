@@ -20,6 +20,11 @@ TRAIN = (*TORCH, "matplotlib")
 PARQUET = ("pyarrow",)
 
 
+def install_hint(extra: Extra) -> str:
+    """How to get what an extra brings."""
+    return f'pip install "reidsearch[{extra}]"'
+
+
 def missing(packages: Iterable[str]) -> list[str]:
     """Which packages are not installed; imports none of them."""
     return [name for name in packages if find_spec(name) is None]
@@ -39,5 +44,5 @@ def require(packages: Iterable[str], extra: Extra, what: str) -> None:
     if names := missing(packages):
         raise MissingPackageError(
             f"{what} needs {', '.join(names)}: not installed",
-            hint=f'pip install "reidsearch[{extra}]"',
+            hint=install_hint(extra),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import openvino
 from filelock import FileLock
 
-from reidsearch.catalog import cache_folder
+from reidsearch.catalog import cache_folder, network_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.backends import Precision
+    from reidsearch.catalog import ModelCard
 
 _CONVERSION = 2  # to be raised when networks are converted in another way
 
@@ -50,28 +51,29 @@ def compile_model(
     return core.compile_model(model, "CPU", options(precision))
 
 
-def read_exported(path: Path) -> openvino.Model:
-    """Read a network that `scripts/export.py` wrote: a zip of its `.xml` and `.bin`."""
-    with zipfile.ZipFile(path) as archive:
-        return openvino.Core().read_model(archive.read("network.xml"), archive.read("network.bin"))
-
-
-def compile_kept(
-    name: str, convert: Callable[[], openvino.Model], precision: Precision
+def compile_card(
+    card: ModelCard, name: str, convert: Callable[[Path], openvino.Model], precision: Precision
 ) -> openvino.CompiledModel:
-    """Compile a network that is converted from something else, and keep it in the cache.
+    """Compile what is shipped of a model; what is not is converted, and kept in the cache.
 
     Args:
-        name: of its files; says all that decides the network.
-        convert: makes it, if it is not in the cache.
+        card: the model.
+        name: of the converted network's files; says all that decides it.
+        convert: makes it of the model's weights, if it is not in the cache.
         precision: what it computes in.
+
+    Raises:
+        ModelError: the files of the model are missing or damaged.
     """
+    source = network_path(card)
+    if card.exported:
+        return compile_model(_read_exported(source), precision)
     version = openvino.__version__.partition("-")[0]
     path = cache_folder() / "openvino" / f"{name}-v{_CONVERSION}-{version}.xml"
     if path.exists():
         with suppress(RuntimeError):  # the files are damaged: they are made again
             return compile_model(path, precision, path.parent)
-    model = convert()
+    model = convert(source)
     with suppress(OSError, RuntimeError):  # no room for a cache is no reason to stop
         _save(model, path)
     return compile_model(model, precision)
@@ -116,6 +118,12 @@ def run_each(
     finally:  # inputs may go only after those who look at them
         for request, _ in under_way:
             request.wait()
+
+
+def _read_exported(path: Path) -> openvino.Model:
+    """Read what `scripts/export.py` wrote: a zip of a network's `.xml` and `.bin`."""
+    with zipfile.ZipFile(path) as archive:
+        return openvino.Core().read_model(archive.read("network.xml"), archive.read("network.bin"))
 
 
 def _save(model: openvino.Model, path: Path) -> None:

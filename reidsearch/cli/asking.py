@@ -225,7 +225,7 @@ class AskedSearch(AskedPerson):
         files: Sequence[Path | None] = (),
         action: Action = "search",
     ) -> SearchResult:
-        """Search, record what was found, and warn of what could not be searched.
+        """Search, and record what was found.
 
         Args:
             gallery: what is searched.
@@ -237,12 +237,16 @@ class AskedSearch(AskedPerson):
         found = [match.sighting.id for match in result.matches]
         about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
         self.record(gallery, query, found, files, action, **about)
-        if result.left_out:
-            warn(
-                "not searched, as times with and without --start cannot be compared: "
-                f"{', '.join(result.left_out)}"
-            )
         return result
+
+
+def warn_of_left_out(result: SearchResult) -> None:
+    """Say which sources could not be searched."""
+    if result.left_out:
+        warn(
+            "not searched, as times with and without --start cannot be compared: "
+            f"{', '.join(result.left_out)}"
+        )
 
 
 def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch import extras
-from reidsearch.cli.asking import AskedSearch, asks
+from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
@@ -77,6 +77,7 @@ def matches(
     _require_file(out, TABLES)
     with asked.open(approximate=asked.approximate) as gallery:
         result = asked.search(gallery, asked.query(gallery), [out], "export")
+        warn_of_left_out(result)
     _finish(export_matches(result.matches, out), out, json=json)
 
 

@@ -106,9 +106,9 @@ def _fields(card: ModelCard) -> dict[str, Any]:
 
 
 def _where(card: ModelCard, find: Callable[[ModelCard], Path]) -> Path | None:
-    from reidsearch.errors import ModelError
+    from reidsearch.errors import MissingPackageError, ModelError
 
     try:
         return find(card)
-    except ModelError:
+    except (ModelError, MissingPackageError):
         return None

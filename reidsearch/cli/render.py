@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedPerson, AskedSearch, asks
+from reidsearch.cli.asking import AskedPerson, AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
@@ -106,6 +106,7 @@ def sheet(
     with asked.open(approximate=asked.approximate) as gallery:
         require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
         result = asked.search(gallery, asked.query(gallery), [out])
+        warn_of_left_out(result)
     for problem in draw_sheet(result, out, root):
         warn(problem)
     if json:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedSearch, asks
+from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.errors import UsageError
@@ -65,6 +65,7 @@ def search(
         _require_writable(sheet, report, gallery, asked)
         queries = asked.queries(gallery) if each else [asked.query(gallery)]
         results = [asked.search(gallery, query, [sheet, report]) for query in queries]
+        warn_of_left_out(results[0])
         if report is not None:
             _write_report(results[0], gallery, asked, report, root)
     if json:

@@ -21,11 +21,10 @@ from openvino.frontend import (
 from openvino.preprocess import PrePostProcessor
 
 from reidsearch.boxes import suppress
-from reidsearch.catalog import network_path
 from reidsearch.detectors.network import SCORE_FLOOR
 from reidsearch.detectors.quiet import quiet_stderr
 from reidsearch.errors import ModelError
-from reidsearch.openvino_runtime import compile_kept, compile_model, read_exported, run_each
+from reidsearch.openvino_runtime import compile_card, run_each
 from reidsearch.types import Detections
 
 if TYPE_CHECKING:
@@ -59,13 +58,10 @@ class OpenVinoNetwork:
 
     def __init__(self, card: DetectorCard, precision: Precision) -> None:
         self._card = card
-        path = network_path(card)
-        if card.exported:
-            self._compiled = compile_model(read_exported(path), precision)
-            return
-        self._compiled = compile_kept(
+        self._compiled = compile_card(
+            card,
             f"{card.sha256[:16]}-{card.input_px}",
-            lambda: cut_graph(path, card.input_px),
+            lambda graph: cut_graph(graph, card.input_px),
             precision,
         )
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import openvino
 
 from reidsearch import extras
-from reidsearch.catalog import network_path
 from reidsearch.embedders.openvino_network import OpenVinoEmbedder, take_pixels
-from reidsearch.openvino_runtime import compile_kept, compile_model, read_exported
+from reidsearch.openvino_runtime import compile_card
 
 if TYPE_CHECKING:
     from reidsearch.backends import Precision
@@ -23,11 +22,9 @@ def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
         ModelError: the weights are missing, damaged, or of another architecture.
         MissingPackageError: torch is not installed.
     """
-    path = network_path(card)
-    if card.exported:
-        return OpenVinoEmbedder(card, compile_model(read_exported(path), precision))
+    name = card.fingerprint[:16]
     return OpenVinoEmbedder(
-        card, compile_kept(card.fingerprint[:16], lambda: export(card), precision)
+        card, compile_card(card, name, lambda _weights: export(card), precision)
     )
 
 

@@ -65,23 +65,22 @@ def nearest_rows(
     n = vectors.shape[1] + 4
     g = n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
     parts = list(_chunks(slices))
-    starts = np.array([part.start for part in parts], np.intp)
     ends = np.cumsum([part.stop - part.start for part in parts], dtype=np.intp)
+    shifts = np.array([part.stop for part in parts], np.intp) - ends  # from places to rows
     near = _distances(vectors, query, parts, fuse, allowed, _by_numkong)
     is_given = np.zeros(len(near), np.bool_)
-    is_checked = True
+    is_by_numkong = True
     size = _FIRST_BLOCK
     while left := int(np.isfinite(near).sum()):
         farthest = _smallest(near, min(size, left))
         within = np.nextafter(np.float32(farthest * (1 + g) / (1 - g)), np.float32(np.inf))
         places = np.flatnonzero(near <= within)
-        part = np.searchsorted(ends, places, "right")
-        rows = starts[part] + places - np.concatenate([[0], ends])[part]
+        rows = places + shifts[np.searchsorted(ends, places, "right")]
         exact = _rank_again(vectors, query, rows, fuse)
-        if is_checked and not (np.abs(near[places] - exact) <= g * exact).all():
+        if is_by_numkong and not (np.abs(near[places] - exact) <= g * exact).all():
             near = _distances(vectors, query, parts, fuse, allowed, _by_numpy)
             near[is_given] = np.inf
-            is_checked = False
+            is_by_numkong = False
             continue
         comes = exact <= farthest / (1 - g)
         places, rows, exact = places[comes], rows[comes], exact[comes]

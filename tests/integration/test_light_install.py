@@ -91,7 +91,7 @@ def test_same_weights_under_another_name_take_what_is_shipped(tmp_path: Path) ->
     assert find_embedder(f"{card.name}={other}").exported == ""
 
 
-def test_shipped_network_that_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_network_that_is_damaged() -> None:
     card = replace(find_embedder(default_embedder()), exported_sha256="0" * 64)
     with pytest.raises(ModelError, match="damaged"):
         load_embedder(card)
