@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from reidsearch._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from reidsearch.build import Gallery, open_gallery
-    from reidsearch.errors import ReidsearchError
-    from reidsearch.sources import SourceOptions, open_source
+    from reidsearch.core.errors import ReidsearchError
+    from reidsearch.footage import SourceOptions, open_source
+    from reidsearch.services.gallery import Gallery, open_gallery
 
 __all__ = ["Gallery", "ReidsearchError", "SourceOptions", "open_gallery", "open_source"]
 
 _HOMES = {
-    "Gallery": "reidsearch.build",
-    "open_gallery": "reidsearch.build",
-    "ReidsearchError": "reidsearch.errors",
-    "SourceOptions": "reidsearch.sources",
-    "open_source": "reidsearch.sources",
+    "Gallery": "reidsearch.services.gallery",
+    "open_gallery": "reidsearch.services.gallery",
+    "ReidsearchError": "reidsearch.core.errors",
+    "SourceOptions": "reidsearch.footage",
+    "open_source": "reidsearch.footage",
 }
 
 

@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from reidsearch.boxes import iou_matrix
+from reidsearch.core.boxes import iou_matrix
 
 SMALL = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
@@ -112,21 +112,21 @@ def look(
     """Find and embed, and write what was found."""
     if cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    from reidsearch.catalog import (
+    from reidsearch.core.defaults import MIN_HEIGHT_PX
+    from reidsearch.core.provenance import DetectionSettings
+    from reidsearch.core.types import Detections
+    from reidsearch.footage import SourceOptions, open_source
+    from reidsearch.footage.images import cut_crops
+    from reidsearch.models.catalog import (
         default_detector,
         default_embedder,
         find_detector,
         find_embedder,
     )
-    from reidsearch.defaults import MIN_HEIGHT_PX
-    from reidsearch.detectors import load_detector
-    from reidsearch.embedders import load_embedder
-    from reidsearch.evaluation.footage import measure_search
-    from reidsearch.evaluation.mot import read_mot
-    from reidsearch.images import cut_crops
-    from reidsearch.provenance import DetectionSettings
-    from reidsearch.sources import SourceOptions, open_source
-    from reidsearch.types import Detections
+    from reidsearch.models.detectors import load_detector
+    from reidsearch.models.embedders import load_embedder
+    from reidsearch.research.footage import measure_search
+    from reidsearch.research.mot import read_mot
 
     card = find_detector(default_detector())
     settings = DetectionSettings(card.min_score, MIN_HEIGHT_PX, "auto")

@@ -23,13 +23,18 @@ import typer
 from bench_tools import compare, machine, peak_mb, run_side, to_markdown
 
 from reidsearch import SourceOptions, open_gallery, open_source
-from reidsearch.backends import Precision
-from reidsearch.catalog import default_detector, default_embedder, find_detector, find_embedder
-from reidsearch.defaults import MIN_HEIGHT_PX
-from reidsearch.detectors import Detector, load_detector
-from reidsearch.embedders import load_embedder
-from reidsearch.images import cut_crops
-from reidsearch.provenance import DetectionSettings
+from reidsearch.core.defaults import MIN_HEIGHT_PX
+from reidsearch.core.provenance import DetectionSettings
+from reidsearch.footage.images import cut_crops
+from reidsearch.models.backends import Precision
+from reidsearch.models.catalog import (
+    default_detector,
+    default_embedder,
+    find_detector,
+    find_embedder,
+)
+from reidsearch.models.detectors import Detector, load_detector
+from reidsearch.models.embedders import load_embedder
 
 LARGE = "osnet_ain_x1_0"
 BATCH = 32  # of torchreid's FeatureExtractor, in this comparison
@@ -88,7 +93,7 @@ def save_random_weights(folder: Path) -> Path:
     """Speed does not ask what a network has learnt."""
     import torch
 
-    from reidsearch.embedders.torchreid_parts import build_network
+    from reidsearch.models.embedders.torchreid_parts import build_network
 
     path = folder / "random.pt"
     torch.save(build_network(LARGE).state_dict(), path)
@@ -225,10 +230,10 @@ def limit_ours(setting: Setting) -> dict[str, float]:
     """Time the networks alone, and count what they do."""
     from bench_roofline import count_macs, measure_peaks
 
-    from reidsearch.catalog import weights_path
-    from reidsearch.detectors.openvino_graph import cut_graph
-    from reidsearch.embedders.openvino_export import export
-    from reidsearch.openvino_runtime import compile_model, run_each
+    from reidsearch.models.catalog import weights_path
+    from reidsearch.models.detectors.openvino_graph import cut_graph
+    from reidsearch.models.embedders.openvino_export import export
+    from reidsearch.models.openvino_runtime import compile_model, run_each
 
     detector = find_detector(default_detector())
     figures = {f"peak_{name}": value for name, value in measure_peaks().items()}

@@ -17,9 +17,9 @@ import typer
 from bench_tools import machine
 
 from reidsearch import SourceOptions, open_gallery, open_source
-from reidsearch.store import chroma_store
-from reidsearch.store.journal import Journal
-from reidsearch.store.lock import writing
+from reidsearch.database import chroma_store
+from reidsearch.database.journal import Journal
+from reidsearch.database.lock import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from reidsearch.catalog import weights_path
-from reidsearch.detectors.tensorflow_graph import tf
-from reidsearch.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
-from reidsearch.embedders.torchreid_network import load_network
-from reidsearch.types import Detections
+from reidsearch.core.types import Detections
+from reidsearch.models.catalog import weights_path
+from reidsearch.models.detectors.tensorflow_graph import tf
+from reidsearch.models.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
+from reidsearch.models.embedders.torchreid_network import load_network
 
 if TYPE_CHECKING:
-    from reidsearch.catalog import DetectorCard, EmbedderCard
+    from reidsearch.models.catalog import DetectorCard, EmbedderCard
 
 MIN_HEIGHT_PX = 24
 

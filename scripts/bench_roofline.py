@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from reidsearch.openvino_runtime import options
+from reidsearch.models.openvino_runtime import options
 
 SIDE = 1024
 PRECISIONS = ("f32", "bf16", "int8")

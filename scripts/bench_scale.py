@@ -26,15 +26,20 @@ import numpy as np
 import typer
 from bench_tools import machine
 
-from reidsearch.catalog import default_detector, default_embedder, find_detector, find_embedder
-from reidsearch.defaults import MIN_HEIGHT_PX
-from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.index_file import map_vectors, read_manifest
-from reidsearch.store.index_keeper import IndexKeeper
-from reidsearch.store.layout import size_on_disk
-from reidsearch.store.opening import open_to_read
-from reidsearch.types import Embeddings, Filter, Records, Sighting, SourceInfo
+from reidsearch.core.defaults import MIN_HEIGHT_PX
+from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
+from reidsearch.core.types import Embeddings, Filter, Records, Sighting, SourceInfo
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.index_file import map_vectors, read_manifest
+from reidsearch.database.index_keeper import IndexKeeper
+from reidsearch.database.layout import size_on_disk
+from reidsearch.database.opening import open_to_read
+from reidsearch.models.catalog import (
+    default_detector,
+    default_embedder,
+    find_detector,
+    find_embedder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,10 +24,10 @@ import typer
 from bench_tools import Compared, machine, to_markdown
 
 from reidsearch import open_gallery
-from reidsearch.catalog import default_embedder, find_embedder
-from reidsearch.defaults import MIN_HEIGHT_PX
-from reidsearch.provenance import DetectionSettings, SourceRecord
-from reidsearch.types import Embeddings, Records, Sighting, SourceInfo
+from reidsearch.core.defaults import MIN_HEIGHT_PX
+from reidsearch.core.provenance import DetectionSettings, SourceRecord
+from reidsearch.core.types import Embeddings, Records, Sighting, SourceInfo
+from reidsearch.models.catalog import default_embedder, find_embedder
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
 PER_FRAME = 5

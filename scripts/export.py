@@ -14,9 +14,9 @@ from pathlib import Path
 
 import openvino
 
-from reidsearch.catalog import EmbedderCard, all_cards, hash_file, weights_path
-from reidsearch.detectors.openvino_graph import cut_graph
-from reidsearch.embedders.openvino_export import export
+from reidsearch.models.catalog import EmbedderCard, all_cards, hash_weights, weights_path
+from reidsearch.models.detectors.openvino_graph import cut_graph
+from reidsearch.models.embedders.openvino_export import export
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same network makes the same file
 
@@ -36,7 +36,7 @@ def main(name: str) -> None:
         for file in ("network.xml", "network.bin"):
             content = (Path(folder) / file).read_bytes()
             archive.writestr(zipfile.ZipInfo(file, _TIME), content, zipfile.ZIP_DEFLATED, 9)
-    print(f'exported = "{out.name}"\nexported_sha256 = "{hash_file(out)}"')
+    print(f'exported = "{out.name}"\nexported_sha256 = "{hash_weights(out)}"')
 
 
 if __name__ == "__main__":

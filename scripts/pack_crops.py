@@ -19,10 +19,10 @@ import openvino
 import typer
 from numpy.typing import NDArray
 
-from reidsearch.datasets import TRAIN, read_crops
-from reidsearch.images import IMAGE_SUFFIXES, cut_crops, read_image
-from reidsearch.training.pack import write_pack
-from reidsearch.types import Detections
+from reidsearch.core.types import Detections
+from reidsearch.footage.images import IMAGE_SUFFIXES, cut_crops, read_image
+from reidsearch.research.datasets import TRAIN, read_crops
+from reidsearch.research.training.pack import write_pack
 
 SIZE_HW = (256, 128)
 MIN_SCORE, MIN_HEIGHT_PX = 0.4, 40

@@ -20,14 +20,14 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from reidsearch.catalog import find_embedder, weights_path
-from reidsearch.embedders import load_embedder
-from reidsearch.embedders.state_dict import read_state_dict
-from reidsearch.evaluation.market1501 import evaluate_market1501
-from reidsearch.training.card import write_card
-from reidsearch.training.distil import Distiller, Lesson
-from reidsearch.training.pack import read_pack
-from reidsearch.training.views import ViewStore
+from reidsearch.models.catalog import find_embedder, weights_path
+from reidsearch.models.embedders import load_embedder
+from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.research.market1501 import evaluate_market1501
+from reidsearch.research.training.card import write_card
+from reidsearch.research.training.distil import Distiller, Lesson
+from reidsearch.research.training.pack import read_pack
+from reidsearch.research.training.views import ViewStore
 
 SAID_BATCHES = 25
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reidsearch.errors import ReidsearchError
+from reidsearch.core.errors import ReidsearchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -319,8 +319,8 @@ def ok(result: tuple[str, Any]) -> Any:
 
 def contents(db: Path) -> Any:
     """All rows with their vectors, and all sources, read through Chroma."""
-    from reidsearch.store.chroma_store import open_chroma
-    from reidsearch.types import Filter
+    from reidsearch.core.types import Filter
+    from reidsearch.database.chroma_store import open_chroma
 
     with open_chroma(db, mend=True) as store:
         found = store.scan(Filter())
@@ -336,8 +336,8 @@ def contents(db: Path) -> Any:
 
 def look(db: Path) -> int:
     """How many people there are, each of them once."""
-    from reidsearch.store.opening import open_to_read
-    from reidsearch.types import Filter
+    from reidsearch.core.types import Filter
+    from reidsearch.database.opening import open_to_read
 
     with open_to_read(db) as store:
         ids = [sighting.id for sighting in store.sightings(Filter())]
@@ -367,14 +367,14 @@ def ranking(db: Path) -> Any:
 
 def repair(db: Path) -> str:
     """As `doctor --repair`."""
-    from reidsearch.store.rebuild import repair as mend
+    from reidsearch.database.rebuild import repair as mend
 
     return mend(db, lambda _done, _total: None)
 
 
 def examine(db: Path) -> str:
     """What is wrong with the rest of it, as `doctor` says it."""
-    from reidsearch.doctor import examine as look_over
+    from reidsearch.database.doctor import examine as look_over
 
     bad = [one for one in look_over(db) if one.state == "bad" and one.check != "audit log"]
     return "; ".join(f"{one.check}: {one.found}" for one in bad)
@@ -382,7 +382,7 @@ def examine(db: Path) -> str:
 
 def verify_log(db: Path) -> str:
     """As `audit verify`."""
-    from reidsearch.store.audit_read import verify
+    from reidsearch.database.audit_read import verify
 
     return verify(db).problem
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 import typer
 
-from reidsearch.catalog import find_embedder, weights_path
-from reidsearch.embedders.state_dict import read_state_dict
-from reidsearch.embedders.torchreid_parts import build_network, is_classifier
+from reidsearch.models.catalog import find_embedder, weights_path
+from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
 
 SPREAD = 0.5  # of the share that a copy gets
 

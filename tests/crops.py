@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from reidsearch.evaluation.mot import read_mot
-from reidsearch.images import cut_crops, read_image
-from reidsearch.types import Detections
+from reidsearch.core.types import Detections
+from reidsearch.footage.images import cut_crops, read_image
+from reidsearch.research.mot import read_mot
 from tests.conftest import SAMPLE
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from reidsearch.cli import (
     train,
 )
 from reidsearch.cli.output import say
-from reidsearch.errors import ReidsearchError, UsageError
-from reidsearch.files import read_text
+from reidsearch.core.errors import ReidsearchError, UsageError
+from reidsearch.core.files import read_text
 
 _CONFIG_FILE = Path("reidsearch.toml")
 

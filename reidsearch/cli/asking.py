@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hin
 
 import typer
 
-from reidsearch import defaults
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db
 from reidsearch.cli.output import warn
 from reidsearch.cli.recording import record
-from reidsearch.errors import UsageError
+from reidsearch.core import defaults
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from reidsearch.build import Gallery
-    from reidsearch.grouping import Grouping
-    from reidsearch.search import Query, SearchResult
-    from reidsearch.store.audit_entry import Action
-    from reidsearch.window import Window
+    from reidsearch.database.audit_entry import Action
+    from reidsearch.search.find import SearchResult
+    from reidsearch.search.grouping import Grouping
+    from reidsearch.search.query import Query
+    from reidsearch.search.window import Window
+    from reidsearch.services.gallery import Gallery
 
 _Asked = TypeVar("_Asked", bound="AskedPerson")
 # Who is asked for stands apart from the options in the audit log, to be erased.
@@ -93,7 +94,7 @@ class AskedPerson:
 
     def query(self, gallery: Gallery) -> Query:
         """The person, by all pictures together."""
-        from reidsearch.search import join_queries
+        from reidsearch.search.query import join_queries
 
         return join_queries(self.queries(gallery))
 
@@ -199,7 +200,7 @@ class AskedSearch(AskedPerson):
 
     def grouping(self) -> Grouping:
         """Which of the people found become matches."""
-        from reidsearch.grouping import Grouping
+        from reidsearch.search.grouping import Grouping
 
         return Grouping(
             self.top, self.max_distance, self.per_frame, self.per_source, self.gap, self.fuse
@@ -281,7 +282,7 @@ def _list_pictures(path: Path) -> list[Path]:
     """A picture, or those in a folder."""
     if not path.is_dir():
         return [path]
-    from reidsearch.images import IMAGE_SUFFIXES
+    from reidsearch.footage.images import IMAGE_SUFFIXES
 
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not found:

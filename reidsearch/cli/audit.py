@@ -10,11 +10,11 @@ import typer
 
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_fields, print_json, print_table, say, warn
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.store.audit_entry import Entry
-    from reidsearch.store.audit_read import Verdict
+    from reidsearch.database.audit_entry import Entry
+    from reidsearch.database.audit_read import Verdict
 
 NOT_WHOLE = 1
 
@@ -35,8 +35,8 @@ def verify(
     Note the head where those who may write the database cannot: --head tells later whether
     somebody made the whole log again. The exit code is 1 when something was changed.
     """
-    from reidsearch.store.audit_read import verify as check
-    from reidsearch.store.layout import require_database
+    from reidsearch.database.audit_read import verify as check
+    from reidsearch.database.layout import require_database
 
     noted = (head or "").lower()
     if head is not None and not re.fullmatch(r"[0-9a-f]{64}", noted):
@@ -60,9 +60,9 @@ def show(
     json: Json = False,
 ) -> None:
     """Show searches, exports and erasures, oldest first."""
-    from reidsearch.store.audit_read import read_entries
-    from reidsearch.store.audit_read import verify as check
-    from reidsearch.store.layout import require_database
+    from reidsearch.database.audit_read import read_entries
+    from reidsearch.database.audit_read import verify as check
+    from reidsearch.database.layout import require_database
 
     require_database(db)
     entries = read_entries(db, last)
@@ -92,7 +92,7 @@ def _print(verdict: Verdict) -> None:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     """Ids without their salts; that of an erased person is "erased"."""
-    from reidsearch.store.audit_entry import name_of
+    from reidsearch.database.audit_entry import name_of
 
     asked = None if entry.asked is None else name_of(entry.asked)
     return asdict(entry) | {"asked": asked, "ids": [name_of(one) for one in entry.ids]}

@@ -22,9 +22,9 @@ def backup(
 
     All of it is read to see whether it is whole.
     """
-    from reidsearch.files import require_writable
-    from reidsearch.store.backup import write_backup
-    from reidsearch.text import format_bytes
+    from reidsearch.core.files import require_writable
+    from reidsearch.core.text import format_bytes
+    from reidsearch.database.backup import write_backup
 
     require_writable(out, ".zip")
     with working("copying") as step:
@@ -41,8 +41,8 @@ def restore(
     json: Json = False,
 ) -> None:
     """Make a database of a backup, in a new folder, once all its checksums are right."""
-    from reidsearch.store.backup import restore_backup
-    from reidsearch.text import format_bytes
+    from reidsearch.core.text import format_bytes
+    from reidsearch.database.backup import restore_backup
 
     size = restore_backup(file, db)
     if json:

@@ -44,14 +44,14 @@ def calibrate(
 
     Fitted on all people; how true it is, is measured on each half of them by a fit on the other.
     """
-    from reidsearch.catalog import default_embedder, find_embedder
     from reidsearch.cli.tables import reliability_table
-    from reidsearch.datasets import GALLERY, QUERY, read_crops
-    from reidsearch.embedders import load_embedder
-    from reidsearch.evaluation import calibrate as calibration
-    from reidsearch.evaluation.calibrated_card import require_card_file, save_card
-    from reidsearch.evaluation.mot import read_mot
-    from reidsearch.sources import open_source
+    from reidsearch.footage import open_source
+    from reidsearch.models.catalog import default_embedder, find_embedder
+    from reidsearch.models.embedders import load_embedder
+    from reidsearch.research import calibrate as calibration
+    from reidsearch.research.calibrated_card import require_card_file, save_card
+    from reidsearch.research.datasets import GALLERY, QUERY, read_crops
+    from reidsearch.research.mot import read_mot
 
     card = find_embedder(embedder or default_embedder())
     if save is not None:

@@ -29,11 +29,11 @@ def doctor(
     The exit code is 1 when something is lost or wrong. Nothing is changed without --repair.
     """
     from reidsearch.cli.tables import finding_table
-    from reidsearch.doctor import examine
-    from reidsearch.text import count
+    from reidsearch.core.text import count
+    from reidsearch.database.doctor import examine
 
     if repair:
-        from reidsearch.store import rebuild
+        from reidsearch.database import rebuild
 
         with working("mending") as step:
             done = rebuild.repair(db, step)

@@ -13,11 +13,11 @@ from reidsearch.cli.asking import AskedPerson, asks
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import working
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.build import Gallery
-    from reidsearch.erase import Erasure
+    from reidsearch.services.erase import Erasure
+    from reidsearch.services.gallery import Gallery
 
 NOTHING_TO_ERASE = 3
 
@@ -64,7 +64,7 @@ def erase(
     What is given together must all hold. The database is written anew, which needs as much room
     again meanwhile. Footage and backups are not touched: footage that is ingested again comes back.
     """
-    from reidsearch import erase as erasing
+    from reidsearch.services import erase as erasing
 
     person = bool(asked.pictures or asked.frame or asked.crop_id)
     _require_both(person=person, near=max_distance is not None)
@@ -126,8 +126,8 @@ def _require_both(*, person: bool, near: bool) -> None:
 
 
 def _choose_crops(gallery: Gallery, crops: list[str]) -> Erasure:
-    from reidsearch.erase import Erasure
-    from reidsearch.search import query_crop
+    from reidsearch.search.query import query_crop
+    from reidsearch.services.erase import Erasure
 
     people = [query_crop(gallery.store, crop_id).sighting for crop_id in dict.fromkeys(crops)]
     return Erasure(people)
@@ -137,8 +137,8 @@ def _choose_near(
     asked: AskedPerson, gallery: Gallery, among: Erasure, max_distance: float, scope: str
 ) -> Erasure:
     """Those among the chosen who are near to the person asked for; their frames stay known."""
-    from reidsearch.erase import Erasure, choose_people
-    from reidsearch.types import Filter
+    from reidsearch.core.types import Filter
+    from reidsearch.services.erase import Erasure, choose_people
 
     if not among.frames:
         return Erasure([])
@@ -157,7 +157,7 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
         say("there is nothing to erase")
         return
     from reidsearch.cli.tables import erasure_table, sighting_table
-    from reidsearch.text import count
+    from reidsearch.core.text import count
 
     if erasure.frames:
         print_table(erasure_table(*_count_by_source(erasure)))

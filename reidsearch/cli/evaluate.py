@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch import defaults
 from reidsearch.cli.calibrate import calibrate
 from reidsearch.cli.options import (
     Backend,
@@ -21,13 +20,14 @@ from reidsearch.cli.options import (
 )
 from reidsearch.cli.output import print_fields, print_json, say, warn
 from reidsearch.cli.progress import counting
-from reidsearch.errors import ReidsearchError, UsageError
-from reidsearch.files import resolve
+from reidsearch.core import defaults
+from reidsearch.core.errors import ReidsearchError, UsageError
+from reidsearch.core.files import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reidsearch.evaluation.market1501 import Market1501Result
+    from reidsearch.research.market1501 import Market1501Result
 
 _RANKS = (1, 5, 10, 20)
 _PICTURE_RANKS = 10
@@ -58,10 +58,10 @@ def market1501(
     Each query is compared with every crop of bounding_box_test by exact L2 distance. Crops of its
     own identity and camera and junk (-1) do not count; distractors (0000) count as wrong.
     """
-    from reidsearch.catalog import default_embedder, find_embedder
-    from reidsearch.datasets import GALLERY, QUERY, read_crops
-    from reidsearch.embedders import load_embedder
-    from reidsearch.evaluation.market1501 import evaluate_market1501
+    from reidsearch.models.catalog import default_embedder, find_embedder
+    from reidsearch.models.embedders import load_embedder
+    from reidsearch.research.datasets import GALLERY, QUERY, read_crops
+    from reidsearch.research.market1501 import evaluate_market1501
 
     if pictures is not None and resolve(dataset) in resolve(pictures / "x").parents:
         raise UsageError("--pictures must not be in the data set", hint="name another folder")
@@ -109,18 +109,18 @@ def footage(
     on. Search: each person's first sighting is searched for in all later frames; a match is right
     when its box overlaps that person by IoU 0.5; mAP, and how often rank 1 is right.
     """
-    from reidsearch.catalog import (
+    from reidsearch.core.provenance import DetectionSettings
+    from reidsearch.footage import SourceOptions, open_source
+    from reidsearch.models.catalog import (
         default_detector,
         default_embedder,
         find_detector,
         find_embedder,
     )
-    from reidsearch.detectors import load_detector
-    from reidsearch.embedders import load_embedder
-    from reidsearch.evaluation.footage import evaluate_footage
-    from reidsearch.evaluation.mot import read_mot
-    from reidsearch.provenance import DetectionSettings
-    from reidsearch.sources import SourceOptions, open_source
+    from reidsearch.models.detectors import load_detector
+    from reidsearch.models.embedders import load_embedder
+    from reidsearch.research.footage import evaluate_footage
+    from reidsearch.research.mot import read_mot
 
     people = read_mot(truth, person_map)
     frames = open_source(source, SourceOptions(every=every))

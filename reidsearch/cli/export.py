@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch import extras
 from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
 from reidsearch.cli.recording import record
-from reidsearch.errors import UsageError
-from reidsearch.files import require_writable
+from reidsearch.core import extras
+from reidsearch.core.errors import UsageError
+from reidsearch.core.files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reidsearch.provenance import SourceRecord
-    from reidsearch.store import Store
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
 
 app = typer.Typer(help="Write what is stored or found for other tools.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 
     MOTChallenge's text counts boxes from 1 and knows one source only.
     """
-    from reidsearch.export import BOXES, export_detections
+    from reidsearch.services.export import BOXES, export_detections
 
     _require_file(out, BOXES)
     with open_db(db) as gallery:
@@ -55,7 +55,7 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 @app.command()
 def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
     """Write everyone found, with their vectors: .csv, .jsonl or .parquet."""
-    from reidsearch.export import TABLES, export_embeddings
+    from reidsearch.services.export import TABLES, export_embeddings
 
     _require_file(out, TABLES)
     with open_db(db) as gallery:
@@ -72,7 +72,7 @@ def matches(
     json: Json = False,
 ) -> None:
     """Write what a search finds: .csv, .jsonl or .parquet."""
-    from reidsearch.export import TABLES, export_matches
+    from reidsearch.services.export import TABLES, export_matches
 
     _require_file(out, TABLES)
     with asked.open(approximate=asked.approximate) as gallery:
@@ -88,7 +88,7 @@ def _require_file(out: Path, endings: Iterable[str]) -> None:
 
 
 def _choose(store: Store, names: list[str] | None) -> list[SourceRecord]:
-    from reidsearch.search import find_source
+    from reidsearch.search.query import find_source
 
     if not names:
         return [*store.sources()]

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 from rich.markup import escape
 
-from reidsearch import defaults
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, OwnPrecision, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
 from reidsearch.cli.progress import make_bar
-from reidsearch.errors import SourceError, UsageError
+from reidsearch.core import defaults
+from reidsearch.core.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reidsearch.box_files import KnownBoxes
-    from reidsearch.build import Gallery
-    from reidsearch.ingest import IngestReport
-    from reidsearch.pipeline import StageTimes
-    from reidsearch.sources import FrameSource
-    from reidsearch.types import BadFrame
+    from reidsearch.core.types import BadFrame
+    from reidsearch.footage import FrameSource
+    from reidsearch.footage.box_files import KnownBoxes
+    from reidsearch.ingest.ingest import IngestReport
+    from reidsearch.ingest.pipeline import StageTimes
+    from reidsearch.services.gallery import Gallery
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _BLINK_S = 0.1
@@ -109,10 +109,10 @@ def ingest(
 
     Frames that are stored already are skipped: an interrupted ingest goes on where it was.
     """
-    from reidsearch.box_files import read_boxes
-    from reidsearch.growing import follow
-    from reidsearch.sources import SourceOptions, open_source
-    from reidsearch.window import parse_start
+    from reidsearch.footage import SourceOptions, open_source
+    from reidsearch.footage.box_files import read_boxes
+    from reidsearch.ingest.growing import follow
+    from reidsearch.search.window import parse_start
 
     boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
@@ -153,7 +153,7 @@ def ingest(
             ]
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
-        from reidsearch.text import count
+        from reidsearch.core.text import count
 
         warn(f"{count(changed, 'frame')} changed since ingested: --refresh does that again")
     if not watch:
@@ -173,7 +173,7 @@ def _ingest_rounds(
     gallery: Gallery, folders: Iterable[FrameSource], progress: _Progress, *, refresh: bool
 ) -> IngestReport:
     """Ingest what comes into growing folders until interrupted, and report all of it as one."""
-    from reidsearch.ingest import IngestReport
+    from reidsearch.ingest.ingest import IngestReport
 
     began, cpu_began = time.monotonic(), time.process_time()
     changed: dict[tuple[str, str], int] = {}

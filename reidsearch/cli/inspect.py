@@ -11,13 +11,13 @@ import typer
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_fields, print_json, print_table, say
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.provenance import SourceRecord
-    from reidsearch.store import Store
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
 
 
 class What(StrEnum):
@@ -67,8 +67,8 @@ def inspect(
 
 def _show_database(store: Store, db: Path, *, json: bool) -> None:
     from reidsearch.cli.tables import source_table
-    from reidsearch.store.layout import size_on_disk
-    from reidsearch.text import format_bytes
+    from reidsearch.core.text import format_bytes
+    from reidsearch.database.layout import size_on_disk
 
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
@@ -111,8 +111,8 @@ def _show_sources(store: Store, *, json: bool) -> None:
 
 def _show_frame(store: Store, address: str, *, json: bool) -> None:
     from reidsearch.cli.tables import sighting_table
-    from reidsearch.search import find_frame
-    from reidsearch.types import Filter
+    from reidsearch.core.types import Filter
+    from reidsearch.search.query import find_frame
 
     record, frame = find_frame(store, address)
     people = store.sightings(Filter(sources=(record.info.key,), frame=frame))
@@ -128,7 +128,7 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
 
 def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
     from reidsearch.cli.tables import format_box
-    from reidsearch.search import query_crop
+    from reidsearch.search.query import query_crop
 
     query = query_crop(store, crop_id)
     sighting = query.sighting
@@ -140,7 +140,7 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
 
 def _show_runs(db: Path, *, json: bool) -> None:
     from reidsearch.cli.tables import run_table
-    from reidsearch.store.journal import read_runs
+    from reidsearch.database.journal import read_runs
 
     runs = read_runs(db)
     if json:

@@ -10,13 +10,13 @@ import typer
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_fields, print_json, print_table
 from reidsearch.cli.progress import receiving
-from reidsearch.text import printable
+from reidsearch.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from reidsearch.catalog import ModelCard
+    from reidsearch.models.catalog import ModelCard
 
 app = typer.Typer(help="Show, fetch and check the models that have a name.", no_args_is_help=True)
 
@@ -26,8 +26,8 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` sho
 @app.command(name="list")
 def list_models(json: Json = False) -> None:
     """Show every model, its licence, and whether its weights are here."""
-    from reidsearch.catalog import all_cards
     from reidsearch.cli.tables import model_table
+    from reidsearch.models.catalog import all_cards
 
     cards = all_cards()
     if json:
@@ -49,8 +49,8 @@ def show(name: _Name, json: Json = False) -> None:
 @app.command()
 def download(name: _Name) -> None:
     """Fetch a model's weights; a download that was cut goes on."""
-    from reidsearch.catalog import network_path
-    from reidsearch.downloads import download as fetch
+    from reidsearch.models.catalog import network_path
+    from reidsearch.models.downloads import download as fetch
 
     card = _find(name)
     path = _where(card, network_path)
@@ -67,8 +67,8 @@ def verify(
     ] = None,
 ) -> None:
     """Check the hashes of weights."""
-    from reidsearch.catalog import all_cards, verify_files
-    from reidsearch.errors import ModelError
+    from reidsearch.core.errors import ModelError
+    from reidsearch.models.catalog import all_cards, verify_files
 
     wanted = [_find(name) for name in names or ()]
     damaged = 0
@@ -87,8 +87,8 @@ def verify(
 
 
 def _find(name: str) -> ModelCard:
-    from reidsearch.catalog import all_cards
-    from reidsearch.errors import ModelError
+    from reidsearch.core.errors import ModelError
+    from reidsearch.models.catalog import all_cards
 
     for card in all_cards():
         if card.name == name:
@@ -98,7 +98,7 @@ def _find(name: str) -> ModelCard:
 
 def _fields(card: ModelCard) -> dict[str, Any]:
     """A card as JSON has it; a path is null where no whole file is here."""
-    from reidsearch.catalog import network_path, weights_path
+    from reidsearch.models.catalog import network_path, weights_path
 
     exported = _where(card, network_path) if card.exported else None
     paths = {"path": _where(card, weights_path), "exported_path": exported}
@@ -106,7 +106,7 @@ def _fields(card: ModelCard) -> dict[str, Any]:
 
 
 def _where(card: ModelCard, find: Callable[[ModelCard], Path]) -> Path | None:
-    from reidsearch.errors import MissingPackageError, ModelError
+    from reidsearch.core.errors import MissingPackageError, ModelError
 
     try:
         return find(card)

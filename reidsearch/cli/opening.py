@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reidsearch.build import Gallery
+    from reidsearch.services.gallery import Gallery
 
 
 @contextmanager
 def open_db(db: Path, **options: Any) -> Iterator[Gallery]:
     """Open a gallery; see `open_gallery`, which takes the options."""
-    from reidsearch.build import open_gallery
+    from reidsearch.services.gallery import open_gallery
 
     with (
         working("indexing") as step,

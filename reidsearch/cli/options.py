@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import defaults
-from reidsearch.backends import Backend as BackendName
-from reidsearch.backends import Precision as PrecisionName
+from reidsearch.core import defaults
+from reidsearch.models.backends import Backend as BackendName
+from reidsearch.models.backends import Precision as PrecisionName
 
 Db = Annotated[
     Path, typer.Option("--db", envvar="REIDSEARCH_DB", help="Database folder.", metavar="DIR")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from reidsearch.text import printable, to_json
+from reidsearch.core.text import printable, to_json
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.cli.output import warn
-from reidsearch.errors import StoreError
+from reidsearch.core.errors import StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.store.audit_entry import Action
+    from reidsearch.database.audit_entry import Action
 
 
 def record(db: Path, action: Action, **event: Any) -> None:
     """Add an event to the database's audit log; see `audit.log.record`, which takes the rest."""
-    from reidsearch.store.audit_log import record as write
+    from reidsearch.database.audit_log import record as write
 
     try:
         write(db, action, **event)

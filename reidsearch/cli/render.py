@@ -12,12 +12,12 @@ from reidsearch.cli.asking import AskedPerson, AskedSearch, asks, warn_of_left_o
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.build import Gallery
-    from reidsearch.provenance import SourceRecord
-    from reidsearch.search import Query
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.search.query import Query
+    from reidsearch.services.gallery import Gallery
 
 app = typer.Typer(help="Draw what a search finds.", no_args_is_help=True)
 
@@ -50,11 +50,11 @@ def video(
     json: Json = False,
 ) -> None:
     """Draw everyone found in green and, in later frames, the best match in orange."""
-    from reidsearch.files import VIDEOS, require_writable
-    from reidsearch.render.footage import open_moved
+    from reidsearch.core.files import VIDEOS, require_writable
+    from reidsearch.core.types import Filter
+    from reidsearch.footage.reread import open_moved
     from reidsearch.render.video import VideoOptions, render_video
-    from reidsearch.search import find_in_each_frame
-    from reidsearch.types import Filter
+    from reidsearch.search.find import find_in_each_frame
 
     with asked.open() as gallery:
         require_writable(out, *VIDEOS, kept=asked.kept_files(gallery))
@@ -80,7 +80,7 @@ def video(
 
 
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
-    from reidsearch.search import find_source
+    from reidsearch.search.query import find_source
 
     own = query.sighting
     if source is None and own is None:
@@ -100,7 +100,7 @@ def sheet(
     json: Json = False,
 ) -> None:
     """Draw the person and the best matches on one picture."""
-    from reidsearch.files import PICTURES, require_writable
+    from reidsearch.core.files import PICTURES, require_writable
     from reidsearch.render.sheet import draw_sheet
 
     with asked.open(approximate=asked.approximate) as gallery:

@@ -16,14 +16,15 @@ from rich.markup import escape
 from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, print_table, say, warn
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from reidsearch.build import Gallery
-    from reidsearch.search import Query, SearchResult
-    from reidsearch.types import Match
+    from reidsearch.core.types import Match
+    from reidsearch.search.find import SearchResult
+    from reidsearch.search.query import Query
+    from reidsearch.services.gallery import Gallery
 
 NOTHING_MATCHED = 3
 _PREVIEW_ROWS = 7
@@ -72,7 +73,7 @@ def search(
         documents = [_to_json(result) for result in results]
         print_json({"results": documents} if each else documents[0])
     elif csv:
-        from reidsearch.export import write_matches
+        from reidsearch.services.export import write_matches
 
         write_matches(results[0].matches, sys.stdout)
     else:
@@ -87,7 +88,7 @@ def search(
 def _require_writable(
     sheet: Path | None, report: Path | None, gallery: Gallery, asked: AskedSearch
 ) -> None:
-    from reidsearch.files import PAGES, PICTURES, require_writable
+    from reidsearch.core.files import PAGES, PICTURES, require_writable
 
     kept = asked.kept_files(gallery)
     if sheet is not None:
@@ -97,7 +98,7 @@ def _require_writable(
 
 
 def _to_json(result: SearchResult) -> dict[str, Any]:
-    from reidsearch.export import match_row
+    from reidsearch.services.export import match_row
 
     query = _query_fields(result.query)
     return {
@@ -153,7 +154,7 @@ def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableTyp
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells what a terminal lacks
     from textual_image.renderable import Image as TerminalPicture
 
-    from reidsearch.render.footage import read_frames
+    from reidsearch.footage.reread import read_frames
     from reidsearch.render.portrait import ORANGE, portray
 
     pictures: dict[str, RenderableType] = {}
@@ -184,8 +185,8 @@ def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, s
 def _write_report(
     result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
 ) -> None:
-    from reidsearch.grouping import Grouping
     from reidsearch.render.report import Origin, write_report
+    from reidsearch.search.grouping import Grouping
 
     everyone = Grouping(_HISTOGRAM_CROPS, per_frame=None, fuse=asked.fuse)
     nearest = gallery.find_later(result.query, asked.window(gallery), everyone)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from reidsearch.store.audit_entry import name_of
-from reidsearch.text import format_bytes, format_probability, format_time, printable
+from reidsearch.core.text import format_bytes, format_probability, format_time, printable
+from reidsearch.database.audit_entry import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from reidsearch.catalog import DetectorCard, EmbedderCard
-    from reidsearch.doctor import Finding
-    from reidsearch.evaluation.calibrate import Level
-    from reidsearch.pipeline import StageTimes
-    from reidsearch.provenance import SourceRecord
-    from reidsearch.store.audit_entry import Entry
-    from reidsearch.store.journal import Run
-    from reidsearch.types import Match, Sighting
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.types import Match, Sighting
+    from reidsearch.database.audit_entry import Entry
+    from reidsearch.database.doctor import Finding
+    from reidsearch.database.journal import Run
+    from reidsearch.ingest.pipeline import StageTimes
+    from reidsearch.models.catalog import DetectorCard, EmbedderCard
+    from reidsearch.research.calibrate import Level
 
 
 def format_box(sighting: Sighting) -> str:

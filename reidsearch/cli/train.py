@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch import extras
 from reidsearch.cli.output import say, warn
 from reidsearch.cli.progress import make_bar
+from reidsearch.core import extras
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -67,8 +67,8 @@ def train(
         raise typer.BadParameter("needs two people and two crops of each", param_hint="--batch")
 
     extras.require(extras.TRAIN, "train", "training")
-    from reidsearch.training.recipe import Recipe
-    from reidsearch.training.run import train as run
+    from reidsearch.research.training.recipe import Recipe
+    from reidsearch.research.training.run import train as run
 
     recipe = Recipe(
         architecture=arch,
@@ -100,7 +100,7 @@ def _parse_pair(text: str, option: str) -> tuple[int, int]:
 
 
 class _Progress:
-    """A bar for each phase; see `reidsearch.training.run.Progress`."""
+    """A bar for each phase; see `reidsearch.research.training.run.Progress`."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar

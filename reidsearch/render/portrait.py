@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reidsearch.render.footage import read_frames
-from reidsearch.text import printable
+from reidsearch.core.text import printable
+from reidsearch.footage.reread import read_frames
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from reidsearch.render.footage import FoundFrame
-    from reidsearch.search import Query
+    from reidsearch.footage.reread import FoundFrame
+    from reidsearch.search.query import Query
 
     Colour = tuple[int, int, int]
 

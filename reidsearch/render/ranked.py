@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reidsearch.images import read_image, resize
+from reidsearch.footage.images import read_image
+from reidsearch.models.preprocess import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

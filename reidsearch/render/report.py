@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from reidsearch._version import __version__
-from reidsearch.errors import ReidsearchError
-from reidsearch.files import whole_file
-from reidsearch.render.footage import read_frames
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.files import whole_file
+from reidsearch.core.text import format_time, printable
+from reidsearch.footage.reread import read_frames
 from reidsearch.render.portrait import GREY, ORANGE, fit, portray
-from reidsearch.text import format_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.render.footage import FoundFrame
-    from reidsearch.search import SearchResult
-    from reidsearch.types import Match, Sighting
+    from reidsearch.core.provenance import Provenance, SourceRecord
+    from reidsearch.core.types import Match, Sighting
+    from reidsearch.footage.reread import FoundFrame
+    from reidsearch.search.find import SearchResult
 
 _CROP_WH = 220, 330
 _FRAME_PX, _VIEW_PX = 1280, 640

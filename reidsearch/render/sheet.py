@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from reidsearch.errors import ReidsearchError
-from reidsearch.files import whole_file
-from reidsearch.render.footage import read_frames
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.files import whole_file
+from reidsearch.core.text import format_probability, format_time, printable
+from reidsearch.footage.reread import read_frames
 from reidsearch.render.portrait import (
     GREY,
     ORANGE,
@@ -17,13 +18,12 @@ from reidsearch.render.portrait import (
     portray,
     portray_query,
 )
-from reidsearch.text import format_probability, format_time, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.search import SearchResult
-    from reidsearch.types import Match, Sighting
+    from reidsearch.core.types import Match, Sighting
+    from reidsearch.search.find import SearchResult
 
 _CELL_WH = 160, 240
 _COLUMNS = 6

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from reidsearch.errors import ReidsearchError
-from reidsearch.pipeline import ahead
-from reidsearch.render.footage import is_same
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.text import format_time
+from reidsearch.core.types import BadFrame
+from reidsearch.footage.reread import is_same
+from reidsearch.ingest.pipeline import ahead
 from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
 from reidsearch.render.video_file import open_video
-from reidsearch.text import format_time
-from reidsearch.types import BadFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.provenance import SourceRecord
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.types import Frame, Match, Sighting
+    from reidsearch.footage import FrameSource
     from reidsearch.render.portrait import Colour
-    from reidsearch.search import Query
-    from reidsearch.sources import FrameSource
-    from reidsearch.types import Frame, Match, Sighting
+    from reidsearch.search.query import Query
 
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.error import FFmpegError
 
-from reidsearch.errors import ReidsearchError
-from reidsearch.files import whole_file
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import pytest
 
-from reidsearch.store.audit_log import redact
+from reidsearch.database.audit_log import redact
 from tests.conftest import PEOPLE, Ran, assert_refused, run, run_apart
 
 PERSON = "pets09-s2l1/pets09-s2l1:1:1"

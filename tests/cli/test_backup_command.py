@@ -15,13 +15,13 @@ import chromadb
 import numpy as np
 import pytest
 
-from reidsearch.errors import StoreError
-from reidsearch.store.backup import restore_backup, write_backup
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.index_file import read_manifest
-from reidsearch.store.journal import read_state
-from reidsearch.store.lock import writing
-from reidsearch.types import Filter
+from reidsearch.core.errors import StoreError
+from reidsearch.core.types import Filter
+from reidsearch.database.backup import restore_backup, write_backup
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.index_file import read_manifest
+from reidsearch.database.journal import read_state
+from reidsearch.database.lock import writing
 from tests.conftest import PEOPLE, Ran, assert_refused, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch.catalog import default_embedder, find_embedder
+from reidsearch.models.catalog import default_embedder, find_embedder
 from tests.conftest import assert_refused, run
 
 pytestmark = pytest.mark.networks

@@ -9,12 +9,12 @@ import chromadb
 import numpy as np
 import pytest
 
-from reidsearch.store import index_file
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.index_file import map_vectors, read_manifest, restamp
-from reidsearch.store.journal import read_runs
-from reidsearch.store.lock import writing
-from reidsearch.types import Filter
+from reidsearch.core.types import Filter
+from reidsearch.database import index_file
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.index_file import map_vectors, read_manifest, restamp
+from reidsearch.database.journal import read_runs
+from reidsearch.database.lock import writing
 from tests.conftest import INGEST, PEOPLE, assert_refused, run
 from tests.unit.builders import (
     PROVENANCE,

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reidsearch.erase import Erasure
-from reidsearch.erase import erase as erase_people
-from reidsearch.errors import StoreError
-from reidsearch.store import swap
-from reidsearch.store.audit_log import record
-from reidsearch.store.chroma_store import open_chroma, open_held
-from reidsearch.store.lock import reading, writing
-from reidsearch.store.opening import open_to_read
-from reidsearch.store.swap import swapping
-from reidsearch.types import Filter, Records
+from reidsearch.core.errors import StoreError
+from reidsearch.core.types import Filter, Records
+from reidsearch.database import swap
+from reidsearch.database.audit_log import record
+from reidsearch.database.chroma_store import open_chroma, open_held
+from reidsearch.database.lock import reading, writing
+from reidsearch.database.opening import open_to_read
+from reidsearch.database.swap import swapping
+from reidsearch.services.erase import Erasure
+from reidsearch.services.erase import erase as erase_people
 from tests.conftest import INGEST, PEOPLE, Ran, assert_refused, run, run_apart
 
 SOURCE = "pets09-s2l1/pets09-s2l1"
@@ -181,11 +181,11 @@ def test_undated_footage_is_as_old_as_its_ingest(own_db: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from reidsearch.store import rebuild, swap
-from reidsearch import erase
-from reidsearch.erase import Erasure
-from reidsearch.store.opening import open_to_read
-from reidsearch.types import Filter
+from reidsearch.database import rebuild, swap
+from reidsearch.services import erase
+from reidsearch.services.erase import Erasure
+from reidsearch.database.opening import open_to_read
+from reidsearch.core.types import Filter
 db, step = Path(sys.argv[1]), sys.argv[2]
 count = 0
 def dying(function, at=1, after=False):

@@ -4,7 +4,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from reidsearch.datasets import GALLERY, QUERY, TRAIN
+from reidsearch.research.datasets import GALLERY, QUERY, TRAIN
 from tests.conftest import PEOPLE, assert_refused, run
 from tests.crops import write_dataset
 

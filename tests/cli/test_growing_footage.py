@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reidsearch.store.chroma_store import open_chroma
+from reidsearch.database.chroma_store import open_chroma
 from tests.conftest import COMMAND, SAMPLE, assert_refused, run
 
 pytestmark = pytest.mark.networks

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from reidsearch.text import printable
+from reidsearch.core.text import printable
 from tests.conftest import SAMPLE, assert_refused, run, run_apart
 from tests.unit.small_footage import write_bomb, write_film, write_slow_bomb
 

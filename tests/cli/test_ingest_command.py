@@ -14,8 +14,8 @@ import openvino
 import pytest
 import torch
 
-from reidsearch.store.journal import read_state
-from reidsearch.store.lock import writing
+from reidsearch.database.journal import read_state
+from reidsearch.database.lock import writing
 from tests.conftest import COMMAND, INGEST, SAMPLE, assert_refused, run, run_apart
 
 pytestmark = pytest.mark.networks

@@ -4,7 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from reidsearch.images import read_image
+from reidsearch.footage.images import read_image
 from reidsearch.render.portrait import GREEN, ORANGE
 from tests.conftest import assert_refused, run
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.boxes import iou_matrix
-from reidsearch.catalog import default_detector, find_detector
-from reidsearch.detectors import Detector, load_detector
-from reidsearch.errors import ModelError
-from reidsearch.images import read_image
-from reidsearch.provenance import DetectionSettings
+from reidsearch.core.boxes import iou_matrix
+from reidsearch.core.errors import ModelError
+from reidsearch.core.provenance import DetectionSettings
+from reidsearch.footage.images import read_image
+from reidsearch.models.catalog import default_detector, find_detector
+from reidsearch.models.detectors import Detector, load_detector
 
 pytestmark = pytest.mark.networks
 
@@ -27,7 +27,7 @@ def write_graph(
     path: Path, boxes: list[list[float]], scores: list[float], classes: list[int]
 ) -> Path:
     """Write a frozen graph that looks at nothing and always finds the same."""
-    from reidsearch.detectors.tensorflow_graph import tf
+    from reidsearch.models.detectors.tensorflow_graph import tf
 
     graph = tf.Graph()
     with graph.as_default():
@@ -126,7 +126,7 @@ def test_any_object_detection_graph(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["faster_rcnn_inception_v2_coco", default_detector()])
 def test_a_graph_of_something_else(tmp_path: Path, name: str) -> None:
-    from reidsearch.detectors.tensorflow_graph import tf
+    from reidsearch.models.detectors.tensorflow_graph import tf
 
     graph = tf.Graph()
     with graph.as_default():
@@ -140,7 +140,7 @@ def test_a_graph_of_something_else(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("operation", ["WriteFile", "PyFunc", "ReadFile"])
 def test_a_graph_that_does_more_than_compute(tmp_path: Path, operation: str) -> None:
-    from reidsearch.detectors.tensorflow_graph import tf
+    from reidsearch.models.detectors.tensorflow_graph import tf
 
     path = write_graph(tmp_path / "graph.pb", [[0, 0, 1, 1]], [0.9], [1])
     definition = tf.compat.v1.GraphDef()

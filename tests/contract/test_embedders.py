@@ -11,15 +11,16 @@ import torch
 from openvino import opset13 as ops
 from torch import nn
 
-from reidsearch.catalog import default_embedder, find_embedder
-from reidsearch.embedders import Embedder, load_embedder
-from reidsearch.embedders.state_dict import read_state_dict
-from reidsearch.embedders.torchreid_parts import build_network
-from reidsearch.errors import ModelError
-from reidsearch.evaluation.market1501 import l2_distances
-from reidsearch.evaluation.mot import read_mot
-from reidsearch.images import cut_crops, read_image, to_batch
-from reidsearch.types import Detections
+from reidsearch.core.errors import ModelError
+from reidsearch.core.types import Detections
+from reidsearch.footage.images import cut_crops, read_image
+from reidsearch.models.catalog import default_embedder, find_embedder
+from reidsearch.models.embedders import Embedder, load_embedder
+from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.models.embedders.torchreid_parts import build_network
+from reidsearch.models.preprocess import to_batch
+from reidsearch.research.market1501 import l2_distances
+from reidsearch.research.mot import read_mot
 
 pytestmark = pytest.mark.networks
 

@@ -9,13 +9,13 @@ import chromadb
 import numpy as np
 import pytest
 
-from reidsearch.errors import ModelMismatchError
-from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.store import WritableStore
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.index_store import IndexStore
-from reidsearch.store.opening import open_to_read
-from reidsearch.types import Embeddings, FileStamp, Filter, Records, Sighting, SourceInfo
+from reidsearch.core.errors import ModelMismatchError
+from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
+from reidsearch.core.store import WritableStore
+from reidsearch.core.types import Embeddings, FileStamp, Filter, Records, Sighting, SourceInfo
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.index_store import IndexStore
+from reidsearch.database.opening import open_to_read
 from tests.unit.memory_store import MemoryStore
 
 DIMENSION = 8

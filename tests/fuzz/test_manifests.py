@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidsearch.store.index_file import (
+from reidsearch.database.index_file import (
     DamagedIndexError,
     append,
     new_manifest,

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from reidsearch.errors import ImageError
-from reidsearch.images import read_image
+from reidsearch.core.errors import ImageError
+from reidsearch.footage.images import read_image
 from tests.conftest import SAMPLE
 from tests.fuzz.mutations import mutated
 from tests.fuzz.refusals import may_refuse

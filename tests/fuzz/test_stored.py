@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidsearch.errors import StoreError
-from reidsearch.provenance import Provenance, SourceRecord
-from reidsearch.store.chroma_rows import header, read_provenance, to_metadata, to_sighting
-from reidsearch.store.journal import create_journal, open_journal, read_runs, read_state
-from reidsearch.store.layout import SCHEMA
-from reidsearch.types import Sighting
+from reidsearch.core.errors import StoreError
+from reidsearch.core.provenance import Provenance, SourceRecord
+from reidsearch.core.types import Sighting
+from reidsearch.database.chroma_rows import header, read_provenance, to_metadata, to_sighting
+from reidsearch.database.journal import create_journal, open_journal, read_runs, read_state
+from reidsearch.database.layout import SCHEMA
 from tests.fuzz.mutations import mutated, others_than
 from tests.unit.builders import (
     PROVENANCE,

@@ -8,13 +8,13 @@ import tomli_w
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from reidsearch.box_files import read_boxes
-from reidsearch.catalog import EmbedderCard, find_embedder
-from reidsearch.errors import DetectionsError, ModelError, ReidsearchError, UsageError
-from reidsearch.evaluation.mot import read_mot
-from reidsearch.frame_set import FrameSet
-from reidsearch.types import Detections, Frame
-from reidsearch.window import Moment, parse_start
+from reidsearch.core.errors import DetectionsError, ModelError, ReidsearchError, UsageError
+from reidsearch.core.frame_set import FrameSet
+from reidsearch.core.types import Detections, Frame
+from reidsearch.footage.box_files import read_boxes
+from reidsearch.models.catalog import EmbedderCard, find_embedder
+from reidsearch.research.mot import read_mot
+from reidsearch.search.window import Moment, parse_start
 from tests.fuzz.mutations import mutated_text, others_than
 from tests.fuzz.refusals import may_refuse
 from tests.unit.builders import make_info

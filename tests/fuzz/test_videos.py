@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from reidsearch.errors import SourceError
-from reidsearch.sources import open_source
-from reidsearch.sources.video import jump_to_frames
-from reidsearch.types import Frame
+from reidsearch.core.errors import SourceError
+from reidsearch.core.types import Frame
+from reidsearch.footage import open_source
+from reidsearch.footage.video import jump_to_frames
 from tests.fuzz.mutations import mutated
 from tests.fuzz.refusals import may_refuse
 

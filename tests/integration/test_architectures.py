@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.catalog import find_embedder
-from reidsearch.embedders import load_embedder
-from reidsearch.training.batches import TrainingSet
-from reidsearch.training.card import write_card
-from reidsearch.training.recipe import Recipe
-from reidsearch.training.trainer import Trainer
+from reidsearch.models.catalog import find_embedder
+from reidsearch.models.embedders import load_embedder
+from reidsearch.research.training.batches import TrainingSet
+from reidsearch.research.training.card import write_card
+from reidsearch.research.training.recipe import Recipe
+from reidsearch.research.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 

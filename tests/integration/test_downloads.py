@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from reidsearch import downloads
-from reidsearch.catalog import EmbedderCard, cached_path, hash_file, weights_path
-from reidsearch.downloads import download
-from reidsearch.errors import ModelError
+from reidsearch.core.errors import ModelError
+from reidsearch.models import downloads
+from reidsearch.models.catalog import EmbedderCard, cached_path, hash_weights, weights_path
+from reidsearch.models.downloads import download
 from tests.conftest import run
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_file_is_fetched_checked_and_kept(server: Server, cache: Path) -> None:
     assert path == cache / "osnet.test.pt"
     assert path.read_bytes() == WEIGHTS
     assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
-    assert (cache / "osnet.test.pt.sha256").read_text().split()[0] == hash_file(path)
+    assert (cache / "osnet.test.pt.sha256").read_text().split()[0] == hash_weights(path)
     assert not list(cache.glob("*.part"))
 
 
@@ -255,7 +255,7 @@ def test_command_downloads_through_a_proxy_and_refuses_what_is_wrong(
 
 
 def test_fetched_weights_are_used_by_name(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reidsearch import catalog
+    from reidsearch.models import catalog
 
     fields = {
         "architecture": "osnet_x0_25",

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.erase import Erasure, erase
-from reidsearch.errors import StoreError
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.opening import open_to_read
-from reidsearch.types import Embeddings, Filter, Records, Sighting
+from reidsearch.core.errors import StoreError
+from reidsearch.core.types import Embeddings, Filter, Records, Sighting
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.opening import open_to_read
+from reidsearch.services.erase import Erasure, erase
 from tests.unit.builders import PROVENANCE, make_info, make_sighting, make_source_record
 
 DIMENSION = 64
@@ -81,7 +81,7 @@ def test_graph_forgets_too(
 def test_memory_is_not_written(tmp_path: Path, written: str) -> None:
     db, variables = tmp_path / "db", os.environ | {"MALLOC_PERTURB_": str(FILLING)}
     call = "from pathlib import Path; from tests.integration.test_erased_graph import *; "
-    unwiped = "from reidsearch.store import swap; swap.wipe_unused = lambda _folder: None; "
+    unwiped = "from reidsearch.database import swap; swap.wipe_unused = lambda _folder: None; "
 
     def erase_after(preparation: str) -> set[str]:
         command = [sys.executable, "-c", f"{call}{preparation}erase_first(Path({str(db)!r}))"]
@@ -94,7 +94,7 @@ def test_memory_is_not_written(tmp_path: Path, written: str) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_graph_of_another_chroma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reidsearch.store import graph_files
+    from reidsearch.database import graph_files
 
     monkeypatch.setattr(graph_files, "_VERSION", 2)
     with pytest.raises(StoreError, match="not as this reidsearch knows it"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reidsearch import open_gallery
-from reidsearch.errors import ModelError, StoreError, UsageError
+from reidsearch.core.errors import ModelError, StoreError, UsageError
 from tests.conftest import PEOPLE
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import COMMAND
 
+TENSORFLOW = "reidsearch.models.detectors.tensorflow_graph"
+TORCH = "reidsearch.models.embedders.torch_embedder"
 HEAVY = {"torch", "torchreid", "tensorflow", "chromadb", "cv2", "numpy"}
 
 
@@ -43,12 +45,12 @@ def test_search_for_a_stored_person_loads_no_network(made_db: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "order",
     [
-        pytest.param(("detectors.tensorflow_graph", "embedders.torch_embedder"), id="tf-first"),
-        pytest.param(("embedders.torch_embedder", "detectors.tensorflow_graph"), id="tf-last"),
+        pytest.param((TENSORFLOW, TORCH), id="tf-first"),
+        pytest.param((TORCH, TENSORFLOW), id="tf-last"),
     ],
 )
 def test_both_frameworks_live_in_one_process(tmp_path: Path, order: tuple[str, str]) -> None:
-    lines = [f"import reidsearch.{backend}" for backend in order]
+    lines = [f"import {backend}" for backend in order]
     # Importing torch's compiler is what crashes when TensorFlow was loaded without our care.
     assert {"torch", "tensorflow"} <= loaded_after(
         "\n".join([*lines, "import torch._dynamo"]), cwd=tmp_path

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from reidsearch import SourceOptions, open_gallery, open_source
-from reidsearch.store import index_keeper
-from reidsearch.store.chroma_store import ChromaStore, open_chroma
-from reidsearch.store.index_store import IndexStore
-from reidsearch.store.opening import open_to_read
-from reidsearch.types import Filter
+from reidsearch.core.types import Filter
+from reidsearch.database import index_keeper
+from reidsearch.database.chroma_store import ChromaStore, open_chroma
+from reidsearch.database.index_store import IndexStore
+from reidsearch.database.opening import open_to_read
 from tests.conftest import PEOPLE, Ran, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
@@ -177,7 +177,7 @@ def test_killed_between_the_database_and_its_index(
     """Chroma has the rows and the record, and the process ends before the index has them."""
     code = f"""
 import os
-from reidsearch.store import index_keeper
+from reidsearch.database import index_keeper
 from reidsearch import open_gallery, open_source, SourceOptions
 from pathlib import Path
 index_keeper.append = lambda *_: os._exit(9)

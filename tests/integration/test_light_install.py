@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import extras
-from reidsearch.catalog import default_embedder, find_embedder, weights_path
-from reidsearch.embedders import load_embedder
-from reidsearch.errors import ModelError
+from reidsearch.core import extras
+from reidsearch.core.errors import ModelError
+from reidsearch.models.catalog import default_embedder, find_embedder, weights_path
+from reidsearch.models.embedders import load_embedder
 from tests.conftest import BOXES, INGEST, SAMPLE, assert_refused, run, run_apart
 from tests.contract.test_embedders import people
 
@@ -66,7 +66,7 @@ def test_doctor_says_what_the_database_cannot_do_without(
 ) -> None:
     card = find_embedder(default_embedder())
     bare = replace(card, exported="", exported_sha256="")
-    monkeypatch.setattr("reidsearch.doctor.find_embedder", lambda _name: bare)
+    monkeypatch.setattr("reidsearch.database.doctor.find_embedder", lambda _name: bare)
     ran = run("doctor", "--db", own_db, "--json", cwd=tmp_path)
     found = {finding["check"]: finding for finding in ran.json["findings"]}
     assert (found["embedder"]["state"], "torch" in found["embedder"]["found"]) == ("warning", True)

@@ -17,17 +17,18 @@ def test_wheel_carries_the_weights_and_the_catalogue(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "reidsearch/catalog.toml" in names
+    assert "reidsearch/models/catalog.toml" in names
     assert "reidsearch/py.typed" in names
     built_in = PROJECT / "models" / "osnet_ain_x1_0.third.pt"
-    assert zipfile.ZipFile(wheel).read(f"reidsearch/models/{built_in.name}") == (
+    assert zipfile.ZipFile(wheel).read(f"reidsearch/weights/{built_in.name}") == (
         built_in.read_bytes()
     )
     assert not [name for name in names if not name.startswith(("reidsearch/", "reidsearch-"))]
     # Unpacked elsewhere, the package finds its weights in itself.
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "from reidsearch.catalog import *\nprint(weights_path(find_embedder(default_embedder())))"
+        "from reidsearch.models.catalog import *\n"
+        "print(weights_path(find_embedder(default_embedder())))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -36,7 +37,7 @@ def test_wheel_carries_the_weights_and_the_catalogue(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == str(tmp_path / "site" / "reidsearch" / "models" / built_in.name)
+    assert done.stdout.strip() == str(tmp_path / "site" / "reidsearch" / "weights" / built_in.name)
 
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:

@@ -27,13 +27,18 @@ from pathlib import Path
 sample, boxes, out, cores = sys.argv[1:]
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
 import numpy as np
-from reidsearch.box_files import read_boxes
-from reidsearch.catalog import default_detector, default_embedder, find_detector, find_embedder
-from reidsearch.detectors import load_detector
-from reidsearch.embedders import load_embedder
-from reidsearch.images import cut_crops
-from reidsearch.provenance import DetectionSettings
-from reidsearch.sources import open_source
+from reidsearch.footage.box_files import read_boxes
+from reidsearch.models.catalog import (
+    default_detector,
+    default_embedder,
+    find_detector,
+    find_embedder,
+)
+from reidsearch.models.detectors import load_detector
+from reidsearch.models.embedders import load_embedder
+from reidsearch.footage.images import cut_crops
+from reidsearch.core.provenance import DetectionSettings
+from reidsearch.footage import open_source
 card = find_detector(default_detector())
 detector = load_detector(card, DetectionSettings(card.min_score, 24, "auto"))
 embedder = load_embedder(find_embedder(default_embedder()))

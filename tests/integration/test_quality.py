@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from reidsearch import open_gallery
-from reidsearch.catalog import default_embedder, find_embedder
-from reidsearch.datasets import GALLERY, QUERY, read_crops
-from reidsearch.embedders import load_embedder
-from reidsearch.embedders.torchreid_parts import import_part
-from reidsearch.evaluation.footage import measure_detection, measure_search
-from reidsearch.evaluation.market1501 import embed_crops, evaluate_market1501, l2_distances
-from reidsearch.evaluation.mot import read_mot
-from reidsearch.types import Detections, Filter
+from reidsearch.core.types import Detections, Filter
+from reidsearch.models.catalog import default_embedder, find_embedder
+from reidsearch.models.embedders import load_embedder
+from reidsearch.models.embedders.torchreid_parts import import_part
+from reidsearch.research.datasets import GALLERY, QUERY, read_crops
+from reidsearch.research.footage import measure_detection, measure_search
+from reidsearch.research.market1501 import embed_crops, evaluate_market1501, l2_distances
+from reidsearch.research.mot import read_mot
 from tests.conftest import run
 
 pytestmark = pytest.mark.networks

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from reidsearch.catalog import find_embedder
-from reidsearch.embedders.torchreid_network import load_network
-from reidsearch.embedders.torchreid_parts import build_network
+from reidsearch.models.catalog import find_embedder
+from reidsearch.models.embedders.torchreid_network import load_network
+from reidsearch.models.embedders.torchreid_parts import build_network
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "widen.py"
 

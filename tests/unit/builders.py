@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidsearch.frame_set import FrameSet
-from reidsearch.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.types import Detections, Embeddings, Records, Sighting, SourceInfo
+from reidsearch.core.frame_set import FrameSet
+from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
+from reidsearch.core.types import Detections, Embeddings, Records, Sighting, SourceInfo
 
 FINGERPRINT = "space-of-tests"
 PROVENANCE = Provenance(

@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.errors import ModelMismatchError
-from reidsearch.frame_set import FrameSet
-from reidsearch.store.journal import State
-from reidsearch.store.layout import SCHEMA
-from reidsearch.types import Embeddings, Filter, Match, Records, Sighting
+from reidsearch.core.errors import ModelMismatchError
+from reidsearch.core.frame_set import FrameSet
+from reidsearch.core.store import SnapshotId
+from reidsearch.core.types import Embeddings, Filter, Match, Records, Sighting
+from reidsearch.database.layout import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from reidsearch.provenance import Provenance, SourceRecord
-    from reidsearch.types import FileStamp, Fuse
+    from reidsearch.core.provenance import Provenance, SourceRecord
+    from reidsearch.core.types import FileStamp, Fuse
 
 
 class MemoryStore:
-    """See `reidsearch.store.WritableStore`."""
+    """See `reidsearch.core.store.WritableStore`."""
 
     is_exact = True
-    state = State(SCHEMA, "memory", 0)
+    state = SnapshotId(SCHEMA, "memory", 0)
 
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance

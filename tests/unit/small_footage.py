@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from reidsearch.sources import SourceOptions, open_source
-from reidsearch.types import Frame
+from reidsearch.core.types import Frame
+from reidsearch.footage import SourceOptions, open_source
 
 FPS = 12.5
 FILM_FRAMES = 25

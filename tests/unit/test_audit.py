@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reidsearch.errors import StoreError
-from reidsearch.store import audit_log as log
-from reidsearch.store.audit_entry import ERASED, START, Entry, Head, name_of
-from reidsearch.store.audit_log import record, redact
-from reidsearch.store.audit_read import read_entries, verify
-from reidsearch.store.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
+from reidsearch.core.errors import StoreError
+from reidsearch.database import audit_log as log
+from reidsearch.database.audit_entry import ERASED, START, Entry, Head, name_of
+from reidsearch.database.audit_log import record, redact
+from reidsearch.database.audit_read import read_entries, verify
+from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
 
 PEOPLE = [f"gate/monday:{frame}:1" for frame in (10, 20, 30)]
 VECTORS = np.eye(2, 4, dtype=np.float32)

@@ -1,8 +1,8 @@
 import pytest
 
 from reidsearch import open_gallery
-from reidsearch.backends import library_versions, require_precision
-from reidsearch.errors import UsageError
+from reidsearch.core.errors import UsageError
+from reidsearch.models.backends import library_versions, require_precision
 
 
 def test_f32_is_everywhere():

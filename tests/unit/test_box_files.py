@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from reidsearch.box_files import read_boxes
-from reidsearch.errors import DetectionsError
-from reidsearch.types import Frame
+from reidsearch.core.errors import DetectionsError
+from reidsearch.core.types import Frame
+from reidsearch.footage.box_files import read_boxes
 from tests.unit.builders import make_info
 
 INFO = make_info()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reidsearch.boxes import clip_to, iou_matrix
+from reidsearch.core.boxes import clip_to, iou_matrix
 
 
 def as_boxes(*rows):

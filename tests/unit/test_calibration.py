@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from reidsearch.calibration import Calibration
-from reidsearch.errors import DatasetError
-from reidsearch.evaluation.calibrate import (
+from reidsearch.core.calibration import Calibration
+from reidsearch.core.errors import DatasetError
+from reidsearch.research.calibrate import (
     LabelledVectors,
     PairCounts,
     calibrate,

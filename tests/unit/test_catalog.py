@@ -5,18 +5,18 @@ from importlib.resources import files
 
 import pytest
 
-from reidsearch.catalog import (
+from reidsearch.core.errors import ModelError
+from reidsearch.models.catalog import (
     EmbedderCard,
     default_detector,
     default_embedder,
     find_detector,
     find_embedder,
-    hash_file,
+    hash_weights,
     weights_path,
 )
-from reidsearch.errors import ModelError
 
-CATALOG = tomllib.loads((files("reidsearch") / "catalog.toml").read_text("utf-8"))
+CATALOG = tomllib.loads((files("reidsearch.models") / "catalog.toml").read_text("utf-8"))
 DETECTORS, EMBEDDERS = list(CATALOG["detector"]), list(CATALOG["embedder"])
 ARCHITECTURES = CATALOG["architectures"]["names"]
 ALL_CARDS = [*map(find_detector, DETECTORS), *map(find_embedder, EMBEDDERS)]
@@ -85,7 +85,7 @@ def test_defaults_are_in_the_catalogue():
 def test_packaged_weights_are_the_ones_of_the_catalogue(card):
     path = weights_path(card)
     assert path.stat().st_size == card.bytes
-    assert hash_file(path) == card.sha256
+    assert hash_weights(path) == card.sha256
 
 
 @pytest.mark.parametrize("card", by_name(card for card in ALL_CARDS if card.url))
@@ -114,7 +114,7 @@ def test_unknown_embedder_lists_the_known_and_the_architectures(spec):
 def test_detector_with_own_graph_keeps_the_rest_of_its_card(name, own_weights):
     own, card = find_detector(f"{name}={own_weights}"), find_detector(name)
     assert own.name == f"{name}={own_weights}"
-    assert (own.sha256, own.bytes) == (hash_file(own_weights), 17)
+    assert (own.sha256, own.bytes) == (hash_weights(own_weights), 17)
     assert (own.input_px, own.person_class) == (card.input_px, card.person_class)
     assert weights_path(own) == own_weights
 

@@ -1,7 +1,7 @@
 import pytest
 
-from reidsearch.datasets import GALLERY, QUERY, TRAIN, read_crops
-from reidsearch.errors import DatasetError
+from reidsearch.core.errors import DatasetError
+from reidsearch.research.datasets import GALLERY, QUERY, TRAIN, read_crops
 
 
 def write(folder, *names):

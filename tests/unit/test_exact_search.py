@@ -5,8 +5,8 @@ from itertools import chain, islice
 import numpy as np
 import pytest
 
-from reidsearch.store import exact_search
-from reidsearch.store.exact_search import nearest_rows
+from reidsearch.core import exact_search
+from reidsearch.core.exact_search import nearest_rows
 
 ROWS, DIMENSION = 40_000, 64
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from reidsearch.box_files import read_boxes
-from reidsearch.errors import ReidsearchError
-from reidsearch.export import export_detections, export_embeddings, export_matches
-from reidsearch.text import printable
-from reidsearch.types import Frame, Match
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.text import printable
+from reidsearch.core.types import Frame, Match
+from reidsearch.footage.box_files import read_boxes
+from reidsearch.services.export import export_detections, export_embeddings, export_matches
 from tests.unit.builders import (
     PROVENANCE,
     make_info,

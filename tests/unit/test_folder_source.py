@@ -1,8 +1,8 @@
 import pytest
 
-from reidsearch import defaults
-from reidsearch.errors import SourceError
-from reidsearch.sources import SourceOptions, open_source
+from reidsearch.core import defaults
+from reidsearch.core.errors import SourceError
+from reidsearch.footage import SourceOptions, open_source
 from tests.unit.small_footage import greys, numbers, read, reasons, write_folder, write_picture
 
 

@@ -3,8 +3,8 @@ from math import isnan
 import numpy as np
 import pytest
 
-from reidsearch.evaluation.footage import measure_detection, measure_search
-from reidsearch.evaluation.mot import FrameTruth
+from reidsearch.research.footage import measure_detection, measure_search
+from reidsearch.research.mot import FrameTruth
 from tests.unit.builders import make_detections, make_vectors
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 30), (50, 0, 60, 30), (100, 0, 110, 30)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reidsearch.frame_set import FrameSet
+from reidsearch.core.frame_set import FrameSet
 
 
 @pytest.mark.parametrize(

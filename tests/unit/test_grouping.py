@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from reidsearch.errors import UsageError
-from reidsearch.grouping import Grouping
-from reidsearch.types import Match
+from reidsearch.core.errors import UsageError
+from reidsearch.core.types import Match
+from reidsearch.search.grouping import Grouping
 from tests.unit.builders import make_info, make_sighting
 
 GATE, YARD = make_info("gate"), make_info("yard")  # 10 frames a second

@@ -1,6 +1,6 @@
 import pytest
 
-from reidsearch.ids import CropId
+from reidsearch.core.ids import CropId
 
 
 @pytest.mark.parametrize(

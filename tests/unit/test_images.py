@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from reidsearch.errors import ImageError
-from reidsearch.images import IMAGE_SUFFIXES, cut_crops, read_image, to_batch
+from reidsearch.core.errors import ImageError
+from reidsearch.footage.images import IMAGE_SUFFIXES, cut_crops, read_image
+from reidsearch.models.preprocess import to_batch
 from tests.unit.builders import make_detections
 from tests.unit.small_footage import write_bomb, write_slow_bomb
 

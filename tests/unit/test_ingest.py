@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reidsearch import ingest as ingest_module
-from reidsearch.errors import SourceError
-from reidsearch.ingest import ingest
-from reidsearch.types import BadFrame, Embeddings, FileStamp, Filter, Frame
+from reidsearch.core.errors import SourceError
+from reidsearch.core.types import BadFrame, Embeddings, FileStamp, Filter, Frame
+from reidsearch.ingest.ingest import ingest
+from reidsearch.ingest.ingest import ingest as ingest_module
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from reidsearch.errors import StoreError
-from reidsearch.store.checksum import checksum_fields, checksum_rows
-from reidsearch.store.journal import (
+from reidsearch.core.errors import StoreError
+from reidsearch.core.types import FileStamp
+from reidsearch.database.checksum import checksum_fields, checksum_rows
+from reidsearch.database.journal import (
     create_journal,
     open_journal,
     read_runs,
     read_state,
     read_stored_before,
 )
-from reidsearch.types import FileStamp
 from tests.unit.builders import make_info, make_records, make_sighting, make_source_record
 
 INFO = make_info()

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from reidsearch.errors import DatabaseBusyError, ReadOnlyError
-from reidsearch.store import lock, opening
-from reidsearch.store.chroma_store import open_chroma
-from reidsearch.store.layout import LOCK_FILE, OWNER_FILE, explain
-from reidsearch.store.lock import Owner, is_being_written, read_owner, reading, writing
+from reidsearch.core.errors import DatabaseBusyError, ReadOnlyError
+from reidsearch.database import lock, opening
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
+from reidsearch.database.lock import Owner, is_being_written, read_owner, reading, writing
 from tests.unit.builders import (
     PROVENANCE,
     make_info,

@@ -3,7 +3,7 @@ from math import isnan
 import numpy as np
 import pytest
 
-from reidsearch.evaluation.metrics import detection_average_precision, ranking_average_precision
+from reidsearch.research.metrics import detection_average_precision, ranking_average_precision
 
 
 def slow_detection_average_precision(score, is_true, truth_count):

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from reidsearch.errors import ReidsearchError
-from reidsearch.evaluation.mot import read_mot
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.research.mot import read_mot
 
 
 @pytest.fixture

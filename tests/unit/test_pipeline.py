@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from reidsearch.pipeline import ahead, in_parallel
+from reidsearch.ingest.pipeline import ahead, in_parallel
 
 
 def counted(made, fail_at=None, error=None):

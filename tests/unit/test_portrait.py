@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reidsearch.render.footage import FoundFrame
+from reidsearch.footage.reread import FoundFrame
 from reidsearch.render.portrait import GREEN, draw_text, fit, portray
 from tests.unit.builders import make_info, make_sighting
 

@@ -2,16 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from reidsearch.catalog import DetectorCard, EmbedderCard
-from reidsearch.errors import ModelMismatchError, SourceError
-from reidsearch.provenance import (
+from reidsearch.core.errors import ModelMismatchError, SourceError
+from reidsearch.core.provenance import (
     Provenance,
     SourceRecord,
-    require_detector,
-    require_embedder,
     require_same_footage,
     require_same_options,
 )
+from reidsearch.models.catalog import DetectorCard, EmbedderCard
+from reidsearch.models.matching import require_detector, require_embedder
 from tests.unit.builders import SETTINGS, make_info, make_source_record
 
 EMBEDDER = EmbedderCard(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.embedders.torchreid_parts import import_part
-from reidsearch.evaluation.market1501 import l2_distances
-from reidsearch.evaluation.metrics import measure_ranking, rank_gallery
-from reidsearch.evaluation.rerank import rerank_distances
+from reidsearch.models.embedders.torchreid_parts import import_part
+from reidsearch.research.market1501 import l2_distances
+from reidsearch.research.metrics import measure_ranking, rank_gallery
+from reidsearch.research.rerank import rerank_distances
 
 
 def measure(distance, query_pids, query_camids, gallery_pids, gallery_camids):

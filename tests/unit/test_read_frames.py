@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from reidsearch.images import hash_crop, read_image
-from reidsearch.render import footage
-from reidsearch.render.footage import locate, read_frames
+from reidsearch.footage import reread as footage
+from reidsearch.footage.images import hash_crop, read_image
+from reidsearch.footage.reread import locate, read_frames
 from tests.unit.builders import make_info, make_sighting
 from tests.unit.small_footage import write_film, write_picture
 

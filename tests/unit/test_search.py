@@ -4,10 +4,11 @@ from math import radians, sin
 import numpy as np
 import pytest
 
-from reidsearch import search
-from reidsearch.errors import QueryError, UsageError
-from reidsearch.grouping import Grouping
-from reidsearch.search import (
+from reidsearch.core.errors import QueryError, UsageError
+from reidsearch.core.types import Embeddings, Filter
+from reidsearch.search import find
+from reidsearch.search.grouping import Grouping
+from reidsearch.search.query import (
     Query,
     find_frame,
     find_source,
@@ -15,8 +16,7 @@ from reidsearch.search import (
     query_picture,
     query_stored,
 )
-from reidsearch.types import Embeddings, Filter
-from reidsearch.window import Moment, Window, parse_start
+from reidsearch.search.window import Moment, Window, parse_start
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
@@ -52,7 +52,7 @@ def make_store(*infos, people=None):
 def find_later(store, query, *, top=10, camera=None, after=None):
     """All people of a frame, not only the nearest of them."""
     window = Window(() if camera is None else (camera,), after=after)
-    return search.find_later(store, query, window, Grouping(top, per_frame=None))
+    return find.find_later(store, query, window, Grouping(top, per_frame=None))
 
 
 def ids(result):

@@ -1,7 +1,7 @@
 import pytest
 
-from reidsearch.errors import SourceError, UsageError
-from reidsearch.sources import SourceOptions, open_source
+from reidsearch.core.errors import SourceError, UsageError
+from reidsearch.footage import SourceOptions, open_source
 
 
 @pytest.mark.parametrize(

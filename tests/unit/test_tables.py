@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from reidsearch.cli.tables import format_box, match_table, sighting_table, source_table
-from reidsearch.text import format_bytes, format_time
-from reidsearch.types import Match, Sighting
+from reidsearch.core.text import format_bytes, format_time
+from reidsearch.core.types import Match, Sighting
 from tests.unit.builders import make_info, make_sighting, make_source_record
 
 

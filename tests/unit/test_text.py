@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from reidsearch.text import printable, to_json
+from reidsearch.core.text import printable, to_json
 
 UNSHOWN = [
     pytest.param("\n", id="newline"),

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from reidsearch.boxes import iou_matrix
-from reidsearch.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
-from reidsearch.errors import UsageError
+from reidsearch.core.boxes import iou_matrix
+from reidsearch.core.errors import UsageError
+from reidsearch.models.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
 from tests.unit.builders import make_detections
 
 NOBODY = make_detections()

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.datasets import CropSet
-from reidsearch.errors import DatasetError
-from reidsearch.training.batches import draw_batches, join_sets
+from reidsearch.core.errors import DatasetError
+from reidsearch.research.datasets import CropSet
+from reidsearch.research.training.batches import draw_batches, join_sets
 
 
 def make_set(crops_of, cameras=2):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from reidsearch.catalog import EmbedderCard
-from reidsearch.errors import DatasetError, TrainingError
-from reidsearch.training.distil import CHECKPOINT, Distiller, Lesson, draw_rows
-from reidsearch.training.pack import Pack, read_pack, write_pack
-from reidsearch.training.views import ViewStore, make_views
-from reidsearch.types import Embeddings
+from reidsearch.core.errors import DatasetError, TrainingError
+from reidsearch.core.types import Embeddings
+from reidsearch.models.catalog import EmbedderCard
+from reidsearch.research.training.distil import CHECKPOINT, Distiller, Lesson, draw_rows
+from reidsearch.research.training.pack import Pack, read_pack, write_pack
+from reidsearch.research.training.views import ViewStore, make_views
 
 HW = (32, 16)
 LESSON = Lesson(architecture="osnet_x0_25", input_hw=HW, batch=8, batches=2, warmup=2, averaged=2)
@@ -39,7 +39,7 @@ def make_pack(count, size=3):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr("reidsearch.training.views.SHARD_VIEWS", 16)
+    monkeypatch.setattr("reidsearch.research.training.views.SHARD_VIEWS", 16)
     views = ViewStore(tmp_path / "views", make_pack(24), HW, 1)
     views.extend([Colours(), Colours()])
     views.extend([Colours(), Colours()])

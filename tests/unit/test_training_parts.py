@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from reidsearch.training.augment import Augmenter
-from reidsearch.training.losses import IdentityLoss, TeacherLoss
-from reidsearch.training.recipe import Recipe
+from reidsearch.research.training.augment import Augmenter
+from reidsearch.research.training.losses import IdentityLoss, TeacherLoss
+from reidsearch.research.training.recipe import Recipe
 
 RECIPE = Recipe(architecture="osnet_x0_25", epochs=10, warmup_epochs=2, peak_lr=1.0)
 PLAIN = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)

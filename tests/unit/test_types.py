@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from reidsearch.types import Crops, Detections, Embeddings, Filter, Frame, Records, require_rgb
+from reidsearch.core.types import Crops, Detections, Embeddings, Filter, Frame, Records, require_rgb
 from tests.unit.builders import make_detections, make_info, make_sighting, make_vectors
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reidsearch.detectors.unchanged import ChangedViews
+from reidsearch.models.detectors.unchanged import ChangedViews
 from tests.unit.builders import make_detections
 
 WHOLE, LEFT = (0, 0, 200, 100), (0, 0, 100, 100)

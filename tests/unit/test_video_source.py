@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from reidsearch.errors import SourceError
-from reidsearch.sources import SourceOptions, open_source, video
+from reidsearch.core.errors import SourceError
+from reidsearch.footage import SourceOptions, open_source, video
 from tests.unit.small_footage import (
     FILM_FRAMES,
     FPS,

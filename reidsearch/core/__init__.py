@@ -1,0 +1,1 @@
+"""What every room shares: types, errors, ids, texts, files, the exact nearest-neighbour search."""

@@ -1,0 +1,159 @@
+"""Exact nearest vectors, by reading all of them once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numkong
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from reidsearch.core.types import Fuse
+
+    Allowed = Callable[[slice], NDArray[np.bool_]]
+    Kernel = Callable[[NDArray[np.float16], NDArray[np.float16]], NDArray[np.float64]]
+    OrderOf = Callable[[NDArray[np.intp]], tuple[NDArray[np.intp], ...]]
+
+_CHUNK_ROWS = 1 << 14
+_EXACT_ROWS = 1 << 12
+_FIRST_BLOCK = 64  # rows; each block after it is four times as large
+_SAMPLE_STEP = 16
+_UNIT_ROUNDOFF = 2.0**-24  # of float32
+
+
+def nearest_rows(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float16],
+    slices: Iterable[slice],
+    fuse: Fuse = "min",
+    allowed: Allowed | None = None,
+    order_of: OrderOf = lambda rows: (rows,),
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Rank rows by their distance to a query, exactly: as float64 would rank them.
+
+    A first pass gives every row a distance by NumKong's kernels, which widen float16 to float32;
+    only rows that can be among the next to come are ranked again in float64. Why none is missed: a
+    squared distance is a sum of D terms (x - q)², none of them negative. Each difference, square
+    and addition in float32, in whatever order and fused or not, is off by a factor within 1 ± u, u
+    = 2^-24, so the computed sum is within 1 ± g of the true one, with g = n u / (1 - n u) and
+    n = D + 3 (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, lemma 3.1; a
+    difference's error counts twice in its square). Its root is within 1 ± g too, and so is the
+    minimum or the mean of several; that it is kept in float32 makes n one more. Let K be the k-th
+    smallest computed distance. A row with a computed distance above K (1 + g) / (1 - g) is truly
+    farther than K / (1 - g). So of all rows up to there, ranked again, those truly within
+    K / (1 - g) come next, and these are k at least.
+
+    Whether the kernel of this processor keeps the bound is checked on the rows ranked again; if it
+    should not, numpy does its work.
+
+    Args:
+        vectors: `(N, D)`.
+        query: `(Q, D)`, of Q pictures of one person.
+        slices: rows to look at; they do not overlap.
+        fuse: what becomes of the distances to the Q vectors.
+        allowed: which rows of a slice count, as a mask.
+        order_of: how rows of one distance follow each other: keys of some rows, as `np.lexsort`
+            takes them, the last being the first to count.
+
+    Yields:
+        Rows and their L2 distances, nearest first, in blocks; each allowed row once.
+    """
+    n = vectors.shape[1] + 4
+    g = n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
+    parts = list(_chunks(slices))
+    ends = np.cumsum([part.stop - part.start for part in parts], dtype=np.intp)
+    shifts = np.array([part.stop for part in parts], np.intp) - ends  # from places to rows
+    near = _distances(vectors, query, parts, fuse, allowed, _by_numkong)
+    is_given = np.zeros(len(near), np.bool_)
+    is_by_numkong = True
+    size = _FIRST_BLOCK
+    while left := int(np.isfinite(near).sum()):
+        farthest = _smallest(near, min(size, left))
+        within = np.nextafter(np.float32(farthest * (1 + g) / (1 - g)), np.float32(np.inf))
+        places = np.flatnonzero(near <= within)
+        rows = places + shifts[np.searchsorted(ends, places, "right")]
+        exact = _rank_again(vectors, query, rows, fuse)
+        if is_by_numkong and not (np.abs(near[places] - exact) <= g * exact).all():
+            near = _distances(vectors, query, parts, fuse, allowed, _by_numpy)
+            near[is_given] = np.inf
+            is_by_numkong = False
+            continue
+        comes = exact <= farthest / (1 - g)
+        places, rows, exact = places[comes], rows[comes], exact[comes]
+        order = np.lexsort((*order_of(rows), exact))
+        yield rows[order], exact[order]
+        is_given[places] = True
+        near[places] = np.inf
+        size *= 4
+
+
+def _distances(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float16],
+    parts: list[slice],
+    fuse: Fuse,
+    allowed: Allowed | None,
+    kernel: Kernel,
+) -> NDArray[np.float32]:
+    """Distances of all rows of the parts, one after another; infinite where not allowed."""
+    near = np.empty(sum(part.stop - part.start for part in parts), np.float32)
+    start = 0
+    for part in parts:
+        some = near[start : start + part.stop - part.start]
+        some[:] = _fuse(np.sqrt(kernel(query, vectors[part])), fuse)
+        if allowed is not None:
+            some[~allowed(part)] = np.inf
+        start += len(some)
+    return near
+
+
+def _smallest(near: NDArray[np.float32], k: int) -> float:
+    """The k-th smallest distance: not above the k-th of a sample, which is quickly found."""
+    sample = near[::_SAMPLE_STEP]
+    if len(sample) >= k and np.isfinite(bound := np.partition(sample, k - 1)[k - 1]):
+        near = near[near <= bound]
+    return float(np.partition(near, k - 1)[k - 1])
+
+
+def _chunks(slices: Iterable[slice]) -> Iterator[slice]:
+    for wanted in slices:
+        for start in range(wanted.start, wanted.stop, _CHUNK_ROWS):
+            yield slice(start, min(start + _CHUNK_ROWS, wanted.stop))
+
+
+def _rank_again(
+    vectors: NDArray[np.float16], query: NDArray[np.float16], rows: NDArray[np.intp], fuse: Fuse
+) -> NDArray[np.float64]:
+    """Distances of some rows in float64."""
+    wide = query.astype(np.float64)
+    distances = np.empty(len(rows))
+    for start in range(0, len(rows), _EXACT_ROWS):
+        some = vectors[rows[start : start + _EXACT_ROWS]].astype(np.float64)
+        apart = [np.sqrt(np.square(some - one).sum(axis=1)) for one in wide]
+        distances[start : start + _EXACT_ROWS] = _fuse(np.stack(apart), fuse)
+    return distances
+
+
+def _fuse(distances: NDArray[np.float64], fuse: Fuse) -> NDArray[np.float64]:
+    """`(Q, N)` to `(N,)`."""
+    fused: NDArray[np.float64] = distances[0]
+    if len(distances) > 1:
+        fused = distances.min(axis=0) if fuse == "min" else distances.mean(axis=0)
+    return fused
+
+
+def _by_numkong(query: NDArray[np.float16], vectors: NDArray[np.float16]) -> NDArray[np.float64]:
+    return np.asarray(numkong.cdist(query, vectors, "sqeuclidean"), np.float64).reshape(
+        len(query), len(vectors)
+    )
+
+
+def _by_numpy(query: NDArray[np.float16], vectors: NDArray[np.float16]) -> NDArray[np.float64]:
+    some = vectors.astype(np.float32)
+    return np.stack([np.square(some - one).sum(axis=1) for one in query.astype(np.float32)]).astype(
+        np.float64
+    )

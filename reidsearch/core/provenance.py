@@ -1,0 +1,182 @@
+"""What a database records about itself: the models that filled it and the footage it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reidsearch.core.errors import SourceError, UsageError
+from reidsearch.core.frame_set import FrameSet
+from reidsearch.core.types import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The models behind every row of a database.
+
+    Attributes:
+        embedder, detector: names as `--embedder` and `--detector` take them.
+        fingerprint: the embedder's vector space; see `catalog.EmbedderCard.fingerprint`.
+        dimension: D of the vectors.
+        detector_sha256: of the detector's original weights, also where its exported network ran.
+        precision: what the networks compute in; see `backends.Precision`.
+        versions: of the libraries that decide pixels, boxes and vectors, where it was made.
+        package_version: of the reidsearch that made the database.
+    """
+
+    embedder: str
+    fingerprint: str
+    dimension: int
+    detector: str
+    detector_sha256: str
+    precision: str
+    versions: str
+    package_version: str
+
+    def __post_init__(self) -> None:
+        texts = [v for name, v in asdict(self).items() if name != "dimension"]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"no provenance: {self!r}")
+        if not (type(self.dimension) is int and self.dimension > 0):
+            raise ValueError(f"no vector has {self.dimension!r} numbers")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionSettings:
+    """What decides, beside the model, which boxes of a frame are kept.
+
+    Attributes:
+        min_score: lowest score, in `[0, 1]`: the detector's, which counts less where tiles do not
+            confirm it; see `detectors.tiles.join_views`.
+        min_height_px: lowest box, in pixels of the full frame.
+        tiles: `auto`, `off` or columns x rows such as `3x2`.
+        skip_unchanged: whether people stay where they were in views that do not change.
+        boxes_sha256: of the file that the boxes come from instead; then no detector looked.
+    """
+
+    min_score: float
+    min_height_px: int
+    tiles: str
+    skip_unchanged: bool = False
+    boxes_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.min_score <= 1 and self.min_height_px >= 1):
+            raise UsageError(
+                f"no box has a score of {self.min_score} or a height of {self.min_height_px}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A source as the database knows it.
+
+    Attributes:
+        frames: numbers of the frames ingested, with or without people.
+        people: how many sightings those frames gave.
+    """
+
+    info: SourceInfo
+    settings: DetectionSettings
+    frames: FrameSet = field(default_factory=FrameSet)
+    people: int = 0
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The first frame's number and the last one's, or None before there is any."""
+        return (self.frames.first, self.frames.last) if self.frames else None
+
+    def grown(self, frames: Iterable[int], people: int) -> SourceRecord:
+        """This record with more frames ingested."""
+        return replace(self, frames=self.frames.grown(frames), people=self.people + people)
+
+    def to_json(self) -> str:
+        """Write as one line of JSON."""
+        fields = {"info": asdict(self.info), "settings": asdict(self.settings)}
+        return json.dumps({**fields, "frames": str(self.frames), "people": self.people})
+
+    @classmethod
+    def from_json(cls, text: str) -> SourceRecord:
+        """Read what `to_json` wrote; without frames and people, there are none.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        try:
+            fields = json.loads(text)
+            people = fields.get("people", 0)
+            if not (type(people) is int and people >= 0):
+                raise ValueError(f"{people!r} people")
+            return cls(
+                SourceInfo(**fields["info"]),
+                DetectionSettings(**fields["settings"]),
+                FrameSet.from_text(fields.get("frames", "")),
+                people,
+            )
+        except (KeyError, TypeError, AttributeError, UsageError, RecursionError) as error:
+            raise ValueError(f"no source: {error}") from error
+
+
+def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
+    """Check that `info` is the footage that the database knows under that name.
+
+    When frames were added before the first or taken away from the start, footage at another path
+    is taken for other footage.
+
+    Raises:
+        SourceError: it is other footage.
+    """
+    digests = {known.info.digest, info.digest} - {""}
+    if known.info.first_number != info.first_number:
+        is_other = known.info.path != info.path
+    else:
+        is_other = len(digests) > 1
+    if is_other and known.info.path == info.path:
+        raise SourceError(
+            f"{info.path} is not what it was when it was ingested",
+            hint="ingest it with --refresh: what has changed is done again",
+        )
+    if is_other:
+        raise SourceError(
+            f"the database has other footage named {known.info}, from {known.info.path}",
+            hint="give that path, or ingest this footage under a name of its own with --camera",
+        )
+
+
+def require_same_options(
+    known: SourceRecord, info: SourceInfo, settings: DetectionSettings
+) -> None:
+    """Check that a source is read as before, so that its old and new rows fit together.
+
+    Raises:
+        SourceError: it is read with other options.
+    """
+    for option, ours, theirs in (
+        ("--fps", known.info.fps, info.fps),
+        ("--start", _format_start(known.info), _format_start(info)),
+        ("--detections", _name_boxes(known.settings), _name_boxes(settings)),
+        ("--min-score", known.settings.min_score, settings.min_score),
+        ("--min-height", known.settings.min_height_px, settings.min_height_px),
+        ("--tiles", known.settings.tiles, settings.tiles),
+        ("--skip-unchanged", known.settings.skip_unchanged, settings.skip_unchanged),
+    ):
+        if ours != theirs:
+            raise SourceError(
+                f"{info} was ingested with {option} {ours}, and now it is {theirs}",
+                hint=f"use the same {option} again, or ingest everything into another --db",
+            )
+
+
+def _name_boxes(settings: DetectionSettings) -> str:
+    return f"a file of sha256 {settings.boxes_sha256[:16]}" if settings.boxes_sha256 else "no file"
+
+
+def _format_start(info: SourceInfo) -> str:
+    if info.start_s is None:
+        return "not given"
+    return datetime.fromtimestamp(info.start_s, UTC).isoformat()

@@ -1,0 +1,119 @@
+"""What a database of sightings can be asked: the protocols that readers and writers implement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reidsearch.core.provenance import Provenance, SourceRecord
+    from reidsearch.core.types import FileStamp, Filter, Fuse, Match, Records, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotId:
+    """Names one state of one database.
+
+    Attributes:
+        schema: version of the database's format.
+        collection: id of the Chroma collection.
+        generation: grows by one with each write that was confirmed.
+    """
+
+    schema: int
+    collection: str
+    generation: int
+
+
+class Store(Protocol):
+    """Sightings, their vectors, and what is known of their sources and models."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """The models that every row was made with."""
+        ...
+
+    @property
+    def state(self) -> SnapshotId:
+        """Which state of the database this is: another one once somebody wrote to it."""
+        ...
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether `nearest` never misses a row, and `count` is quick."""
+        ...
+
+    def sources(self) -> tuple[SourceRecord, ...]:
+        """All sources, by camera and name."""
+        ...
+
+    def nearest(
+        self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
+    ) -> Iterator[Match]:
+        """Give the rows wanted, nearest first, as long as they are asked for.
+
+        Rows of one distance come in the order of `sightings`.
+
+        Args:
+            query: `(Q, D)`, of Q pictures of one person.
+            wanted: which rows.
+            fuse: how the distances to the Q vectors become one.
+        """
+        ...
+
+    def count(self, wanted: Filter) -> int:
+        """How many rows are wanted."""
+        ...
+
+    def sightings(self, wanted: Filter) -> list[Sighting]:
+        """The rows wanted, without vectors, by camera, source, frame and falling score."""
+        ...
+
+    def scan(self, wanted: Filter) -> Records:
+        """The rows wanted, with vectors, in the order of `sightings`."""
+        ...
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        ...
+
+
+class WritableStore(Store, Protocol):
+    """A store that this process, and no other, may write."""
+
+    def add(
+        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
+    ) -> None:
+        """Store frames of a source with their rows; killed in between, none of them is there.
+
+        Args:
+            records: of these frames; their vectors are rounded to float16.
+            source: by its info and settings; its frames are the store's to count.
+            frames: new ones, with or without rows, and what their files were.
+
+        Raises:
+            ModelMismatchError: the rows' fingerprint is not the store's.
+            ValueError: the store has some of these frames.
+        """
+        ...
+
+    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+        """Forget frames of a source, and their rows; they can be added again."""
+        ...
+
+    def stamps(self, key: tuple[str, str]) -> Iterable[tuple[int, FileStamp]]:
+        """Frames of a source, by number, with what their files were, where that is known."""
+        ...
+
+    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+        """Remember what files of frames are, whose contents are what they were."""
+        ...
+
+    def written(self) -> tuple[int, int]:
+        """How many frames and people were added since the store was opened."""
+        ...

@@ -1,0 +1,54 @@
+"""Checksums of what is stored, over bytes that no version of Python lays out in another way."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reidsearch.core.types import Records, Sighting
+
+
+def checksum_fields(*fields: str | int) -> int:
+    """A CRC-32 over a few texts and whole numbers."""
+    return zlib.crc32(json.dumps(fields).encode())
+
+
+def checksum_rows(
+    key: tuple[str, str], frames: Iterable[int], records: Records
+) -> dict[int, tuple[int, int]]:
+    """How many rows each frame has, and a CRC-32 over all that they say, vectors as float16.
+
+    Args:
+        key: of the source.
+        frames: all of them, also those without rows.
+        records: rows of these frames, and of no others.
+    """
+    rows: dict[int, list[int]] = {number: [] for number in frames}
+    for row, sighting in enumerate(records.sightings):
+        rows[sighting.frame].append(row)
+    halves = records.embeddings.vectors.astype("<f2")
+    found = {}
+    for number, own in rows.items():
+        crc32 = checksum_fields(*key, number)
+        for row in sorted(own, key=lambda row: records.sightings[row].person):
+            crc32 = zlib.crc32(_pack(records.sightings[row]) + halves[row].tobytes(), crc32)
+        found[number] = len(own), crc32
+    return found
+
+
+def _pack(sighting: Sighting) -> bytes:
+    """All fields as bytes: numbers little-endian, texts as UTF-8 behind their length.
+
+    Part of the format of a database: fields that come later go to the end, with another schema.
+    """
+    numbers = (sighting.frame, sighting.time_s, *sighting.box_xyxy, sighting.score)
+    packed = struct.pack("<q6d", *numbers)
+    for text in (sighting.id, sighting.camera, sighting.source, sighting.path, sighting.crop_hash):
+        data = text.encode("utf-8", "surrogatepass")
+        packed += struct.pack("<I", len(data)) + data
+    return packed

@@ -1,0 +1,179 @@
+"""How sightings, vectors and filters are written in Chroma, and read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reidsearch.core.errors import StoreError
+from reidsearch.core.ids import CropId
+from reidsearch.core.provenance import Provenance
+from reidsearch.core.types import Embeddings, Filter, Records, Sighting, is_number, is_unit
+from reidsearch.database.layout import COLLECTION, REPAIR_HINT, SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import chromadb
+    from numpy.typing import NDArray
+
+
+def header(provenance: Provenance) -> dict[str, Any]:
+    """The collection's metadata."""
+    return {"schema": SCHEMA, **asdict(provenance)}
+
+
+def read_provenance(metadata: Mapping[str, Any]) -> Provenance:
+    """Read it from the collection's metadata; raises StoreError where it is not there."""
+    try:
+        return Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
+    except (KeyError, ValueError) as error:
+        raise StoreError(
+            f"the collection {COLLECTION} is not one of reidsearch's: {error}"
+        ) from error
+
+
+def read_records(
+    collection: chromadb.Collection,
+    wanted: Filter,
+    provenance: Provenance,
+    counts: Callable[[Mapping[str, Any]], bool] = lambda _row: True,
+) -> Records:
+    """Read rows with their vectors, in the order of footage.
+
+    Args:
+        collection: whose rows.
+        wanted: which rows.
+        provenance: the database's.
+        counts: says of a row's metadata whether it is taken.
+    """
+    found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
+    rows = zip(found["ids"], found["metadatas"] or [], range(len(found["ids"])), strict=True)
+    sightings = [(to_sighting(id_, row), at) for id_, row, at in rows if counts(row)]
+    sightings.sort(key=lambda pair: footage_order(pair[0]))
+    vectors = np.asarray(found["embeddings"], np.float32)
+    try:
+        vectors = vectors.reshape(-1, provenance.dimension)
+        embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
+    except ValueError as error:
+        raise StoreError(f"Chroma holds other vectors: {error}", hint=REPAIR_HINT) from error
+    return Records(tuple(sighting for sighting, _ in sightings), embeddings)
+
+
+def read_frames(
+    collection: chromadb.Collection,
+    key: tuple[str, str],
+    frames: Sequence[int],
+    provenance: Provenance,
+) -> Records:
+    """Read the rows of frames of a source that rise and are near to each other.
+
+    Rows that are none of ours are left out: checksums tell that they are missing.
+    """
+    wanted = Filter((key,), after_frame=frames[0] - 1, before_frame=frames[-1] + 1)
+    chosen = set(frames)
+    found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
+    people: list[tuple[Sighting, NDArray[np.float32]]] = []
+    vectors = np.asarray(found["embeddings"], np.float32)
+    rows = zip(found["ids"], found["metadatas"] or [], vectors, strict=True)
+    for id_, row, vector in rows:
+        with suppress(StoreError):
+            sighting = to_sighting(id_, row)
+            is_one = vector.shape == (provenance.dimension,) and is_unit(vector)
+            if sighting.frame in chosen and is_one:
+                people.append((sighting, vector))
+    people.sort(key=lambda pair: footage_order(pair[0]))
+    kept = np.array([vector for _, vector in people], np.float32)
+    embeddings = Embeddings(kept.reshape(-1, provenance.dimension), provenance.fingerprint)
+    return Records(tuple(sighting for sighting, _ in people), embeddings)
+
+
+def as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
+    return vectors.astype(np.float16).astype(np.float32)
+
+
+def to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
+    """A row's metadata; its id stands beside them."""
+    x1, y1, x2, y2 = sighting.box_xyxy
+    return {
+        "camera": sighting.camera,
+        "source": sighting.source,
+        "frame": sighting.frame,
+        "time_s": sighting.time_s,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "score": sighting.score,
+        "path": sighting.path,
+        "crop_hash": sighting.crop_hash,
+    }
+
+
+def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
+    """Read what `to_metadata` wrote; raises StoreError where something else did."""
+    try:
+        sighting = Sighting(
+            id=id_,
+            camera=row["camera"],
+            source=row["source"],
+            frame=row["frame"],
+            time_s=row["time_s"],
+            box_xyxy=(row["x1"], row["y1"], row["x2"], row["y2"]),
+            score=row["score"],
+            path=row["path"],
+            crop_hash=row["crop_hash"],
+        )
+    except KeyError as error:
+        raise StoreError(f"the row {id_} has no {error}", hint=REPAIR_HINT) from error
+    texts = (sighting.camera, sighting.source, sighting.path, sighting.crop_hash)
+    numbers = (sighting.frame, sighting.time_s, sighting.score, *sighting.box_xyxy)
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(map(is_number, numbers))
+        and _is_id_of(id_, sighting)
+    ):
+        raise StoreError(f"the row {id_} is not as reidsearch writes it", hint=REPAIR_HINT)
+    return sighting
+
+
+def _is_id_of(id_: str, sighting: Sighting) -> bool:
+    try:
+        person = CropId.parse(id_).person
+    except ValueError:
+        return False
+    return id_ == str(CropId(sighting.camera, sighting.source, sighting.frame, person))
+
+
+def footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
+    """Sort by camera, source, frame and falling score."""
+    return sighting.camera, sighting.source, sighting.frame, sighting.person
+
+
+def to_where(wanted: Filter) -> dict[str, Any] | None:
+    """Write a filter as a Chroma `where`; None matches everything."""
+    clauses: list[dict[str, Any]] = []
+    if wanted.sources is not None:
+        pairs = [
+            {"$and": [{"camera": camera}, {"source": name}]} for camera, name in wanted.sources
+        ]
+        clauses.append(pairs[0] if len(pairs) == 1 else {"$or": pairs})
+    if wanted.frame is not None:
+        clauses.append({"frame": wanted.frame})
+    if wanted.after_frame is not None:
+        clauses.append({"frame": {"$gt": wanted.after_frame}})
+    if wanted.before_frame is not None:
+        clauses.append({"frame": {"$lt": wanted.before_frame}})
+    if wanted.after_s is not None:
+        clauses.append({"time_s": {"$gt": wanted.after_s}})
+    if wanted.before_s is not None:
+        clauses.append({"time_s": {"$lt": wanted.before_s}})
+    if wanted.min_score is not None:
+        clauses.append({"score": {"$gte": wanted.min_score}})
+    if len(clauses) > 1:
+        return {"$and": clauses}
+    return clauses[0] if clauses else None

@@ -1,0 +1,290 @@
+"""Looking a database over: everything that can rot, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from reidsearch._version import __version__
+from reidsearch.core import extras
+from reidsearch.core.errors import ReidsearchError, StoreError
+from reidsearch.core.text import count
+from reidsearch.core.types import FileStamp
+from reidsearch.database.audit_read import verify
+from reidsearch.database.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
+from reidsearch.database.journal import open_journal, read_state, require_own_schema
+from reidsearch.database.layout import (
+    DATABASE_FILE,
+    JOURNAL_FILE,
+    require_database,
+    size_on_disk,
+)
+from reidsearch.database.lock import reading
+from reidsearch.database.probe import find_rot, probe
+from reidsearch.database.swap import settle
+from reidsearch.footage.reread import open_moved
+from reidsearch.models.backends import library_versions
+from reidsearch.models.catalog import find_detector, find_embedder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from reidsearch.core.provenance import Provenance, SourceRecord
+    from reidsearch.database.index_file import Manifest
+    from reidsearch.database.probe import Probe
+    from reidsearch.models.catalog import DetectorCard, EmbedderCard
+
+_CHUNK_ROWS = 50_000
+_REPAIR = "the same command with --repair"
+_RESTORE = "`reidsearch restore` a backup, or ingest the footage into a new --db"
+_MOVED = "put it back; `search` and `render` find it elsewhere by --root"
+_LENGTH_TOLERANCE = 2e-3  # float16 rounds unit vectors by less
+
+State = Literal["good", "warning", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check came to.
+
+    Attributes:
+        check: what was looked at.
+        state: `bad` is something lost or wrong; `warning` something to know.
+        found: one sentence.
+        remedy: what to do, or empty.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(folder: Path, *, files: bool = False) -> list[Finding]:
+    """Check everything about a database, and change none of it.
+
+    Args:
+        folder: the database.
+        files: also look whether the footage is where it was, and what it was.
+
+    Raises:
+        StoreError: there is no database.
+        SchemaError: another version of reidsearch made it.
+        DatabaseBusyError: another process writes it.
+    """
+    settle(folder)
+    require_database(folder)
+    require_own_schema(folder)
+    with reading(folder):
+        findings = [_check_sqlite(folder)]
+        journal, records = _check_journal(folder)
+        recorded = None if journal.state == "bad" else sum(record.people for record in records)
+        findings.append(journal)
+        provenance = None
+        if recorded is not None:
+            try:
+                seen = probe(folder)
+            except StoreError as error:
+                findings.append(Finding("Chroma", "bad", str(error), _REPAIR))
+            else:
+                findings += _check_rows(seen, recorded)
+                provenance = seen.provenance
+        findings += _check_index(folder, recorded)
+        if provenance is not None:
+            findings += [
+                *_check_models(provenance),
+                _check_precision(provenance, folder),
+                _check_versions(provenance),
+            ]
+        findings += [_check_audit(folder), _check_disk(folder)]
+        if files and records:
+            with open_journal(folder) as known:
+                findings += [_check_footage(one, known.stamps(one.info.key)) for one in records]
+    return findings if _can_be_repaired(findings) else [*map(_without_repair, findings)]
+
+
+def _can_be_repaired(findings: Sequence[Finding]) -> bool:
+    """Chroma, the journal and the index make up for each other, if no two are lost."""
+    bad = {finding.check for finding in findings if finding.state == "bad"}
+    return len(bad & {"Chroma", "journal", "exact index"}) < 2
+
+
+def _without_repair(finding: Finding) -> Finding:
+    return replace(finding, remedy=_RESTORE) if finding.remedy == _REPAIR else finding
+
+
+def _check_sqlite(folder: Path) -> Finding:
+    if rot := find_rot(folder / DATABASE_FILE):
+        return Finding("database file", "bad", f"SQLite: {rot}", _REPAIR)
+    return Finding("database file", "good", "SQLite finds it whole")
+
+
+def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
+    try:
+        with open_journal(folder) as journal:
+            sources, runs, pending = journal.sources(), journal.runs(), journal.pending()
+    except ReidsearchError as error:
+        return Finding("journal", "bad", str(error), _REPAIR), ()
+    if rot := find_rot(folder / JOURNAL_FILE):
+        return Finding("journal", "bad", f"SQLite: {rot}", _REPAIR), ()
+    records = tuple(sources[key] for key in sorted(sources))
+    frames = count(sum(len(record.frames) for record in records), "frame")
+    people = sum(record.people for record in records)
+    found = f"{count(len(runs), 'run')}, {frames} with {people} people"
+    if pending:
+        left = sum(map(len, pending.values()))
+        return Finding(
+            "journal",
+            "warning",
+            f"{found}; {left} frames were under way when a writer was killed",
+            "ingest the same footage again: it goes on where it was stopped",
+        ), records
+    return Finding("journal", "good", found), records
+
+
+def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
+    for camera, name, frames in seen.damaged:
+        found = f"{len(frames)} frames are not what was stored, the first is {frames[0]}"
+        yield Finding(f"rows of {camera}/{name}", "bad", found, _REPAIR)
+    if seen.rows > recorded:
+        found = f"{seen.rows} rows, {seen.rows - recorded} of frames that are not confirmed"
+        yield Finding("Chroma", "warning", found, "the next ingest removes them")
+    elif not seen.damaged:
+        yield Finding("Chroma", "good", f"{seen.rows} rows, every one as it was stored")
+
+
+def _check_index(folder: Path, recorded: int | None) -> Iterator[Finding]:
+    try:
+        manifest = read_manifest(folder / FOLDER, is_thorough=True)
+    except DamagedIndexError as error:
+        yield Finding("exact index", "bad", str(error), _REPAIR)
+        return
+    with suppress(StoreError):  # what the journal says of itself was checked already
+        state = read_state(folder)
+        if (manifest.collection, manifest.generation + 1) == (state.collection, state.generation):
+            found = "one step behind the journal, as a kill leaves it"
+            yield Finding("exact index", "warning", found, "the next search brings it up")
+            return
+        if (manifest.collection, manifest.generation) != (state.collection, state.generation):
+            yield Finding("exact index", "bad", "not in step with the journal", _REPAIR)
+            return
+    if recorded is not None and manifest.rows != recorded:
+        found = f"{manifest.rows} rows of {recorded} that were recorded"
+        yield Finding("exact index", "bad", found, _REPAIR)
+        return
+    yield Finding("exact index", "good", f"{manifest.rows} rows, checksums are right")
+    yield _check_vectors(folder / FOLDER, manifest)
+
+
+def _check_vectors(folder: Path, manifest: Manifest) -> Finding:
+    vectors, wrong = map_vectors(folder, manifest), 0
+    for start in range(0, len(vectors), _CHUNK_ROWS):
+        lengths = np.linalg.norm(vectors[start : start + _CHUNK_ROWS].astype(np.float32), axis=1)
+        wrong += int((~(np.abs(lengths - 1) < _LENGTH_TOLERANCE)).sum())
+    if wrong:
+        return Finding("vectors", "bad", f"{wrong} are not of length 1", "ingest into a new --db")
+    return Finding("vectors", "good", "all of length 1")
+
+
+def _check_models(provenance: Provenance) -> Iterator[Finding]:
+    for kind, name in (("embedder", provenance.embedder), ("detector", provenance.detector)):
+        try:
+            card: DetectorCard | EmbedderCard
+            if kind == "embedder":
+                card = embedder = find_embedder(name)
+                is_same = embedder.fingerprint == provenance.fingerprint
+            else:
+                card = find_detector(name)
+                is_same = card.sha256 == provenance.detector_sha256
+        except ReidsearchError as error:
+            yield Finding(kind, "warning", str(error), error.hint)
+            continue
+        if is_same and (missing := extras.missing(card.needs)):
+            found = f"{name} needs {', '.join(missing)}"
+            yield Finding(kind, "warning", found, extras.install_hint("reference"))
+        elif is_same:
+            yield Finding(kind, "good", f"{name}, the same weights")
+        else:
+            yield Finding(
+                kind,
+                "warning",
+                f"{name} has other weights now, or none",
+                "pictures cannot be searched for, nor footage added, before the old ones are back",
+            )
+
+
+def _check_audit(folder: Path) -> Finding:
+    try:
+        verdict = verify(folder)
+    except StoreError as error:
+        return Finding("audit log", "bad", str(error))
+    if verdict.problem:
+        where = "" if verdict.line is None else f"line {verdict.line}: "
+        return Finding(
+            "audit log",
+            "bad",
+            f"{where}{verdict.problem}",
+            "`reidsearch audit verify`; moving audit.jsonl and audit.head away begins a new log",
+        )
+    return Finding("audit log", "good", f"{verdict.entries} entries, none was changed")
+
+
+def _check_disk(folder: Path) -> Finding:
+    size, free = size_on_disk(folder), shutil.disk_usage(folder).free
+    found = f"{size / 1e6:.0f} MB used, {free / 1e6:.0f} MB free"
+    if free < max(size // 10, 100_000_000):
+        return Finding("disk", "warning", found, "make room before the next ingest")
+    return Finding("disk", "good", found)
+
+
+def _check_precision(provenance: Provenance, folder: Path) -> Finding:
+    made = provenance.precision
+    with open_journal(folder) as journal:
+        others = [run.precision for run in journal.runs() if run.precision != made]
+    if made == "f32" and not others:
+        return Finding("precision", "good", "f32, the same on every processor")
+    found = f"made in {made}, which not every processor can compute in"
+    if others:
+        found = (
+            f"made in {made}, but {count(len(others), 'run')} in {' or '.join(sorted({*others}))}"
+        )
+    remedy = "for the same distances everywhere, ingest into a new --db without --precision"
+    return Finding("precision", "warning", found, remedy)
+
+
+def _check_versions(provenance: Provenance) -> Finding:
+    made, now = provenance.package_version, __version__
+    found = f"made by reidsearch {made}; this is {now} with chromadb {version('chromadb')}"
+    libraries = library_versions()
+    if provenance.versions != libraries:
+        found += f"; made with {provenance.versions}, here are {libraries}"
+    return Finding("versions", "good", found)
+
+
+def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]) -> Finding:
+    """Compare all files of a source with what they were."""
+    check, path = f"footage {record.info}", record.info.path
+    try:
+        source = open_moved(record)
+    except ReidsearchError as error:
+        return Finding(check, "warning", str(error), _MOVED)
+    same, others = 0, []
+    for number, known in stamps:
+        now = source.stamp(number, known)
+        if isinstance(now, FileStamp) and now.digest == known.digest:
+            same += 1
+        else:
+            others.append(number)
+    if others:
+        found = f"{len(others)} frames of {path} have changed or are gone, the first is {others[0]}"
+        return Finding(check, "warning", found, "`ingest --refresh` does changed frames again")
+    if unknown := len(record.frames) - same:
+        found = f"nobody knows what {count(unknown, 'frame')} of {path} were: the journal was lost"
+        return Finding(check, "warning", found)
+    return Finding(check, "good", f"{same} frames of {path} are as they were")

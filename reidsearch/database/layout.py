@@ -1,0 +1,125 @@
+"""What a database folder holds."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from pathlib import Path
+
+from reidsearch.core.errors import ReadOnlyError, SchemaError, StoreError
+
+COLLECTION = "people"
+SCHEMA = 4
+
+DATABASE_FILE = "chroma.sqlite3"
+LOCK_FILE = "reidsearch.lock"
+JOURNAL_FILE = "reidsearch.sqlite3"
+SQLITE_ENDS = ("-journal", "-wal", "-shm")  # of what SQLite keeps beside a file while it writes
+OWNER_FILE = "reidsearch.owner.json"
+AUDIT_FILE = "audit.jsonl"
+AUDIT_HEAD_FILE = "audit.head"
+AUDIT_LOCK_FILE = "audit.lock"
+
+REBUILT_FOLDER = ".rebuilding"
+_NAMES = (
+    *(DATABASE_FILE, LOCK_FILE, JOURNAL_FILE, OWNER_FILE, REBUILT_FOLDER),
+    *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
+)
+
+REPAIR_HINT = "`reidsearch doctor`, with this --db, says what is wrong; `doctor --repair` mends it"
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DAMAGED = ("malformed", "not a database", "unable to open", "no such table")  # as SQLite says it
+
+_HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
+
+
+def has_database(folder: Path) -> bool:
+    """Whether there is a database, or part of one.
+
+    Raises:
+        StoreError: `folder` is no folder, or see `require_own_files`.
+    """
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise StoreError(f"{folder} is not a folder", hint=_HINT)
+        return False
+    require_own_files(folder)
+    return any((folder / name).exists() for name in (DATABASE_FILE, JOURNAL_FILE))
+
+
+def require_own_files(folder: Path) -> None:
+    """Check that a database has no links, pipes or devices, as that of somebody else may have.
+
+    What was written to it would go elsewhere, or never end. To be asked before anything is opened.
+
+    Raises:
+        StoreError: it has.
+    """
+    if not any(os.path.lexists(folder / name) for name in _NAMES):
+        return  # somebody's documents, perhaps a great many
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            with suppress(FileNotFoundError):  # SQLite's own come and go
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise StoreError(
+                        f"{path} is no regular file: the database is not as reidsearch made it",
+                        hint="copy what is behind it to its place, if you trust it",
+                    )
+
+
+def require_database(folder: Path) -> None:
+    """Raise StoreError unless there is a database, or part of one."""
+    if not has_database(folder):
+        raise StoreError(f"there is no database in {folder}", hint=_HINT)
+
+
+def require_schema(schema: int, folder: Path) -> None:
+    """Raise SchemaError unless this version of reidsearch made a database of that schema."""
+    if schema != SCHEMA:
+        age = "a newer" if schema > SCHEMA else "an older"
+        raise SchemaError(
+            f"{age} reidsearch made the database {folder}: its schema is {schema}, "
+            f"this one's is {SCHEMA}",
+            hint="pip install --upgrade reidsearch"
+            if schema > SCHEMA
+            else "ingest the footage again, into a new --db",
+        )
+
+
+def find_strangers(folder: Path) -> list[str]:
+    """Names of other programs' collections in a database, past Chroma, which may not open."""
+    uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
+    asked = "SELECT name FROM collections WHERE name != ? ORDER BY name"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return [str(name) for [name] in connection.execute(asked, (COLLECTION,))]
+    except (sqlite3.Error, UnicodeDecodeError):  # then nobody can read them
+        return []
+
+
+def explain(error: Exception, folder: Path) -> StoreError:
+    """Say what kept us from using a database."""
+    is_refused = isinstance(error, OSError) and error.errno in _REFUSED
+    if is_refused or "readonly" in str(error):
+        return ReadOnlyError(
+            f"the database folder {folder} is read-only",
+            hint="copy the folder, or change its rights; where there is an exact index, searches "
+            "and `reidsearch backup` need no more than to read",
+        )
+    hint = REPAIR_HINT if any(word in str(error) for word in _DAMAGED) else ""
+    return StoreError(f"the database in {folder} does not work: {error}", hint=hint)
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files in a database folder."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # others write meanwhile
+            status = path.stat()
+            size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size

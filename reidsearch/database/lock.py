@@ -1,0 +1,178 @@
+"""One writer, many readers: who may use a database, across processes.
+
+The lock itself ends with its process, however that ends. A writer leaves a note of who it is beside
+it, for others to read; one that is still there when the lock is free is that of a writer that died.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import sqlite3
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from filelock import ReadWriteLock, Timeout
+
+from reidsearch.core.errors import DatabaseBusyError, StoreError
+from reidsearch.core.files import whole_file
+from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WAIT_S = 1.0
+FOREVER = math.inf
+_MOMENT_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that writes, or wrote, a database.
+
+    Attributes:
+        started: local time, ISO 8601.
+        command: its name, and whether it ends by itself.
+    """
+
+    host: str
+    pid: int
+    started: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.command} (process {self.pid} on {self.host}, since {self.started})"
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep writers out; raises as `writing` does."""
+    with _held(folder, "read", WAIT_S):
+        yield
+
+
+@contextmanager
+def writing(
+    folder: Path, wait_s: float = WAIT_S, on_note: Callable[[str], None] = lambda _note: None
+) -> Iterator[None]:
+    """Keep all others out.
+
+    Args:
+        folder: the database.
+        wait_s: how long to wait for those who are in; `FOREVER` waits until they have gone.
+        on_note: called with a sentence when it waits, or when the last writer died at its work.
+
+    Raises:
+        DatabaseBusyError: others are in.
+        ReadOnlyError: this user may not write to the folder.
+        StoreError: the lock's file is none.
+    """
+    with _held(folder, "write", wait_s, on_note):
+        last = read_owner(folder)
+        if last is not None:
+            on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
+        note = folder / OWNER_FILE
+        try:
+            with whole_file(note) as partial:
+                partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
+        except OSError as error:
+            raise explain(error, folder) from error
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether another process keeps readers out; not where nobody may write."""
+    try:
+        with _lock_of(folder).read_lock(0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, sqlite3.Error):  # a folder that may not be written
+        return False
+
+
+def _lock_of(folder: Path) -> ReadWriteLock:
+    path = folder / LOCK_FILE
+    if not path.exists():
+        path.touch()  # with the rights of our other files: SQLite's would be this user's alone
+    return ReadWriteLock(path, is_singleton=False)
+
+
+@contextmanager
+def _held(
+    folder: Path,
+    mode: Literal["read", "write"],
+    wait_s: float,
+    on_note: Callable[[str], None] = lambda _note: None,
+) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            _acquire(held, folder, mode, wait_s, on_note)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise explain(error, folder) from error
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{folder / LOCK_FILE} is no lock: {error}",
+                hint="delete it, when no other reidsearch is at work there",
+            ) from error
+        yield
+
+
+def _acquire(
+    held: ExitStack,
+    folder: Path,
+    mode: Literal["read", "write"],
+    wait_s: float,
+    on_note: Callable[[str], None],
+) -> None:
+    """Wait for moments only, between which Ctrl-C is heard: SQLite waits deaf to it."""
+    lock = _lock_of(folder)
+    take = lock.read_lock if mode == "read" else lock.write_lock
+    began, is_said = time.monotonic(), False
+    while True:
+        with suppress(Timeout):
+            held.enter_context(take(min(wait_s, _MOMENT_S)))
+            return
+        if time.monotonic() - began >= wait_s:
+            raise _busy(folder)
+        if wait_s == FOREVER and not is_said:
+            on_note(f"waiting for {_read_writer(folder) or 'those who read'}")
+            is_said = True
+
+
+def _this_process() -> Owner:
+    words = sys.argv[1:2] + [word for word in sys.argv[2:] if word == "--watch"]
+    command = " ".join(["reidsearch", *words])
+    started = datetime.now().astimezone().isoformat(" ", "seconds")
+    return Owner(socket.gethostname(), os.getpid(), started, command)
+
+
+def read_owner(folder: Path) -> Owner | None:
+    """Who writes; where nobody does, who died at it."""
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        return Owner(**json.loads((folder / OWNER_FILE).read_text("utf-8")))
+    return None
+
+
+def _read_writer(folder: Path) -> Owner | None:
+    """Who writes, of those who are in: the others may have come after a writer that died."""
+    return read_owner(folder) if is_being_written(folder) else None
+
+
+def _busy(folder: Path) -> DatabaseBusyError:
+    owner = _read_writer(folder)
+    return DatabaseBusyError(
+        f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
+        hint="wait until it has finished (ingest and erase do so with --wait); an ingest may be "
+        "stopped, what it stored stays",
+    )

@@ -1,0 +1,177 @@
+"""A folder of frames, one picture file each."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from contextlib import suppress
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+from reidsearch.core import defaults
+from reidsearch.core.errors import EmptyFolderError, ImageError, SourceError
+from reidsearch.core.files import require_regular
+from reidsearch.core.types import BadFrame, FileStamp, Frame, SourceInfo
+from reidsearch.footage import SourceOptions, every_frame, is_text
+from reidsearch.footage.images import IMAGE_SUFFIXES, decode_image, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+_MAX_NUMBER = 2**53  # exact as a float too, and well inside SQLite's integers
+
+
+class FolderSource:
+    """Frames in one folder, in the order of the last digits in their names.
+
+    Gaps in the numbers stay gaps: frame 12 comes 2 / fps seconds after frame 10. When no name has
+    digits, the frames are numbered from 1 in the order of their names; when only some have, the
+    others are bad frames.
+    """
+
+    def __init__(self, path: Path, options: SourceOptions) -> None:
+        numbered, self._without_number = _number_files(path, growing=options.growing)
+        first_number, first_path = numbered[0]
+        self._chosen = list(islice(numbered, 0, None, options.every))[: options.max_frames]
+        self._paths = dict(self._chosen)
+        name = path.resolve().name
+        self.info = SourceInfo(
+            camera=options.camera or name,
+            name=name,
+            path=str(path.resolve()),
+            fps=options.fps or defaults.ASSUMED_FPS,
+            start_s=options.start_s,
+            first_number=first_number,
+            digest=_digest(first_path),
+        )
+
+    def __len__(self) -> int:
+        return len(self._without_number) + len(self._chosen)
+
+    def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
+        """See `FrameSource.frames`."""
+        for path in self._without_number:
+            yield BadFrame(f"{path} has no number in its name, as others beside it have")
+        for number, path in self._chosen:
+            if not wanted(number):
+                continue
+            if not is_text(path):
+                yield BadFrame(f"the name {str(path)!r} is not UTF-8")
+                continue
+            try:
+                yield _read(path, number)
+            except ImageError as error:
+                yield BadFrame(str(error))
+
+    def state(self) -> dict[Path, tuple[int, int]]:
+        """Size and time of each file, by which new and changed ones are noticed."""
+        found = {}
+        for path in (*self._without_number, *self._paths.values()):
+            with suppress(OSError):  # gone meanwhile
+                found[path] = _stat(path)
+        return found
+
+    def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
+        """See `FrameSource.stamp`."""
+        path = self._paths.get(number)
+        if path is None:
+            return None
+        try:
+            status = _stat(path)
+            if status == (known.size, known.mtime_ns):
+                return known
+            data = read_file(path)
+            now = FileStamp(*status, _hash(data))
+            if now.digest != known.digest:
+                decode_image(data, path)
+        except OSError:
+            return None
+        except ImageError as error:
+            return BadFrame(str(error))
+        return now
+
+
+def _read(path: Path, number: int) -> Frame:
+    try:
+        status = _stat(path)  # first: a change while it is read shall be noticed later
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    data = read_file(path)
+    stamp = FileStamp(*status, _hash(data))
+    return Frame(decode_image(data, path), number, str(path.resolve()), stamp)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _number_files(folder: Path, *, growing: bool) -> tuple[list[tuple[int, Path]], list[Path]]:
+    """Pair the folder's pictures with their frame numbers, rising, beside those that have none."""
+    paths = _list_pictures(folder, growing=growing)
+    digits = [re.findall(r"\d+", path.stem) for path in paths]
+    if growing and not any(digits):
+        raise SourceError(
+            f"the names in {folder} have no numbers",
+            hint="only by a number is a frame known again when others come before it",
+        )
+    if not any(digits):
+        return list(enumerate(paths, start=1)), []
+    named = zip(digits, paths, strict=True)
+    numbered = sorted((int(found[-1]), path) for found, path in named if found)
+    for (number, path), (next_number, next_path) in pairwise(numbered):
+        if number == next_number:
+            raise SourceError(
+                f"{path.name} and {next_path.name} in {folder} are both frame {number}",
+                hint="the last digits of a name are its frame number; keep one of the two, "
+                "or give each camera a folder of its own",
+            )
+    largest, path = numbered[-1]
+    if largest > _MAX_NUMBER:
+        raise SourceError(f"the number in {path.name} is too large: at most {_MAX_NUMBER}")
+    return numbered, [path for found, path in zip(digits, paths, strict=True) if not found]
+
+
+def _list_pictures(folder: Path, *, growing: bool) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"cannot read folder {folder}: {error.strerror}") from error
+    paths = [
+        path
+        for path in entries
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        if not growing or _is_settled(path)
+    ]
+    if not paths:
+        found = "is empty" if not entries else "holds no picture"
+        raise EmptyFolderError(
+            f"folder {folder} {found}",
+            hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
+        )
+    return paths
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether nobody has written to a file for a while; one that cannot be looked at is named."""
+    try:
+        return abs(time.time() - path.stat().st_mtime) >= defaults.SETTLED_S
+    except OSError:
+        return True
+
+
+def _digest(path: Path) -> str:
+    """Hash the first frame; one that cannot be read tells nothing, and is a bad frame later."""
+    try:
+        require_regular(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

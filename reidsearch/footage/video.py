@@ -1,0 +1,165 @@
+"""A video file, read through OpenCV."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet; what goes wrong is ours to say
+import cv2
+import numpy as np
+
+from reidsearch.core.errors import SourceError
+from reidsearch.core.types import BadFrame, FileStamp, Frame, SourceInfo
+from reidsearch.footage import SourceOptions, every_frame, is_frame_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# FFmpeg goes by what is in a file, whatever its name: a playlist would have it read other files.
+# OpenCV reads this variable at each opening, and of options given twice the last counts.
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_CONTAINERS = (
+    "asf,avi,dhav,dv,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,ogg,rm,"
+    "yuv4mpegpipe"
+)
+_ONLY_FILES = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
+os.environ[_OPTIONS] = "|".join(filter(None, (os.environ.get(_OPTIONS), _ONLY_FILES)))
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_HEAD_BYTES = 1 << 20
+_MOST_FRAMES = 1 << 53  # exact as a float too; what says more lies
+_MAX_DAMAGED = 100  # frames one after the other; after more of them nothing will come any more
+_LENGTH_IS_A_GUESS = frozenset({".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"})
+
+
+class VideoSource:
+    """Frames of one video, numbered from 1; frame n is at (n - 1) / fps seconds."""
+
+    def __init__(self, path: Path, options: SourceOptions | None = None) -> None:
+        options = options or SourceOptions()
+        if cv2.haveImageReader(str(path)):
+            raise SourceError(
+                f"{path} is a single picture",
+                hint="ingest takes its folder; search takes a picture of a person",
+            )
+        head = _read_head(path)
+        self._path = path.resolve()  # FFmpeg would take a: in a relative path for a protocol
+        self._options = options
+        capture = self._open()
+        own_fps = float(capture.get(cv2.CAP_PROP_FPS))
+        header_frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._header_frames = min(max(header_frames, 0), _MOST_FRAMES)
+        decodes = capture.grab()
+        capture.release()
+        if not decodes:
+            raise SourceError(_cannot_decode(path))
+        fps = options.fps or own_fps
+        if not is_frame_rate(fps):
+            raise SourceError(
+                f"{path} does not say its frame rate, or one that cannot be: {fps:g} per second",
+                hint="give it with --fps",
+            )
+        status = path.stat()
+        digest = hashlib.sha256(head + str(status.st_size).encode()).hexdigest()
+        self._stamp = FileStamp(status.st_size, status.st_mtime_ns, digest)
+        self.info = SourceInfo(
+            camera=options.camera or self._path.stem,
+            name=self._path.stem,
+            path=str(self._path),
+            fps=fps,
+            start_s=options.start_s,
+            first_number=1,
+            digest=digest,
+        )
+
+    def __len__(self) -> int:
+        chosen = math.ceil(self._header_frames / self._options.every)
+        return min(chosen, self._options.max_frames or chosen)
+
+    def stamp(self, _number: int, _known: FileStamp) -> FileStamp:
+        """See `FrameSource.stamp`; a video is one file, whose frames all change with it."""
+        return self._stamp
+
+    def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
+        """See `FrameSource.frames`.
+
+        A video is decoded from its beginning: seeking in OpenCV is not exact to the frame.
+        """
+        every, limit = self._options.every, self._options.max_frames or math.inf
+        capture = self._open()
+        number = taken = 0
+        damaged: list[int] = []  # frames missed since the last good one
+        try:
+            while taken < limit and len(damaged) < _MAX_DAMAGED:
+                number += 1
+                if not capture.grab():
+                    if number > self._header_frames:
+                        break
+                    damaged.append(number)
+                    continue
+                for missed in damaged:
+                    yield BadFrame(f"cannot decode frame {missed} of {self._path}")
+                damaged = []
+                if (number - 1) % every:
+                    continue
+                taken += 1
+                if not wanted(number):
+                    continue
+                image = _retrieve(capture)
+                if image is not None:
+                    yield Frame(image, number, self.info.path, self._stamp)
+                else:
+                    yield BadFrame(f"cannot decode frame {number} of {self._path}")
+        finally:
+            capture.release()
+        if damaged and self._path.suffix.lower() not in _LENGTH_IS_A_GUESS:
+            yield BadFrame(
+                f"{self._path} gave only {damaged[0] - 1} of {self._header_frames} frames: it is "
+                "cut short, or damaged and frames after the damage are numbered too low"
+            )
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
+            raise SourceError(_cannot_decode(self._path))
+        return capture
+
+
+def jump_to_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Go straight to frames of a video, which are RGB; each may be one that is near instead.
+
+    Frames that cannot be reached or decoded are left out.
+    """
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        for number in numbers:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+            if capture.grab() and (image := _retrieve(capture)) is not None:
+                yield number, image
+    finally:
+        capture.release()
+
+
+def _retrieve(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
+    """The frame that was grabbed, as RGB; None if it cannot be decoded."""
+    decoded, image = capture.retrieve()
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
+
+
+def _cannot_decode(path: Path) -> str:
+    return f"cannot decode {path}: not a video, or damaged"
+
+
+def _read_head(path: Path) -> bytes:
+    """Read the first part of a video, enough to know it again; the whole may be gigabytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""From footage to stored rows."""

@@ -1,0 +1,1 @@
+"""Networks: their cards, their weights, detectors and embedders."""

@@ -1,0 +1,115 @@
+"""SSD graphs of the TensorFlow Object Detection API, run by OpenVINO.
+
+TensorFlow spends most of its time on such a graph in the loops around the network: one resizes
+picture by picture, one suppresses box by box. Here the graph is cut out from between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino
+from openvino.frontend import (
+    FrontEndManager,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+from openvino.preprocess import PrePostProcessor
+
+from reidsearch.core.boxes import suppress
+from reidsearch.core.errors import ModelError
+from reidsearch.core.types import Detections
+from reidsearch.models.detectors.network import SCORE_FLOOR
+from reidsearch.models.detectors.quiet import quiet_stderr
+from reidsearch.models.openvino_runtime import compile_card, run_each
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.models.backends import Precision
+    from reidsearch.models.catalog import DetectorCard
+
+_INPUT = "1:Preprocessor/mul"  # the second input of what scales the resized pictures
+_OUTPUTS = ("Postprocessor/Decode/transpose_1:0", "Postprocessor/convert_scores:0")
+_FAILURES = (
+    *(GeneralFailure, InitializationFailure, NotImplementedFailure, OpConversionFailure),
+    *(OpValidationFailure, RuntimeError),
+)
+_NMS_IOU = 0.6  # of all SSD graphs in TensorFlow's model zoo
+
+
+class NotSsdError(ModelError):
+    """A graph that only TensorFlow can run."""
+
+
+class OpenVinoNetwork:
+    """See `Network`.
+
+    Raises:
+        NotSsdError: the graph is no SSD.
+    """
+
+    def __init__(self, card: DetectorCard, precision: Precision) -> None:
+        self._card = card
+        self._compiled = compile_card(
+            card,
+            f"{card.sha256[:16]}-{card.input_px}",
+            lambda graph: cut_graph(graph, card.input_px),
+            precision,
+        )
+
+    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """See `Network.find`."""
+        outputs = run_each(self._compiled, (view[np.newaxis] for view in views))
+        return [
+            _decode(boxes.reshape(-1, 4), scores[0, :, self._card.person_class])
+            for boxes, scores in outputs
+        ]
+
+
+def cut_graph(path: Path, side: int) -> openvino.Model:
+    """The network alone, from `(1, side, side, 3)` uint8 to corners and scores of all anchors.
+
+    Raises:
+        NotSsdError: it is no graph, or does not have the parts that are cut at, or others.
+    """
+    try:
+        with quiet_stderr():
+            return _cut(path, side)
+    except _FAILURES as error:
+        raise NotSsdError(f"{path} is not the graph of an SSD: {error}") from error
+
+
+def _cut(path: Path, side: int) -> openvino.Model:
+    front_end = FrontEndManager().load_by_framework("tf")
+    graph = front_end.load(path)
+    taken, *given = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
+    if taken is None or None in given:
+        raise NotSsdError(f"{path} has no {_INPUT} or other parts of an SSD")
+    graph.override_all_inputs([taken])
+    graph.override_all_outputs(given)
+    graph.set_partial_shape(taken, openvino.PartialShape([1, side, side, 3]))
+    graph.set_element_type(taken, openvino.Type.f32)
+    model = front_end.convert(graph)
+    for parameter in model.get_parameters():  # `image_tensor`, which nothing needs now
+        if not parameter.output(0).get_target_inputs():
+            model.remove_parameter(parameter)
+    processor = PrePostProcessor(model)
+    processor.input().tensor().set_element_type(openvino.Type.u8)
+    return processor.build()
+
+
+def _decode(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Detections:
+    """From all anchors of a view, corners as y1, x1, y2, x2, to people."""
+    rows = np.flatnonzero(scores >= SCORE_FLOOR)
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    xyxy = boxes[rows][:, [1, 0, 3, 2]]
+    kept = suppress(xyxy, _NMS_IOU)
+    return Detections(xyxy[kept], scores[rows][kept])

@@ -1,0 +1,152 @@
+"""Looking at a frame in overlapping tiles, and joining what was found in them.
+
+A detector shrinks what it is given to a few hundred pixels, and people far away shrink to nothing.
+So it looks at the whole frame and, enlarged, at parts of it. The constants here were chosen on
+PETS09-S2L1 by `reidsearch evaluate footage`, where any value near them does about as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.boxes import iou_matrix
+from reidsearch.core.errors import UsageError
+from reidsearch.core.types import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Tile = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in whole pixels of the frame."""
+
+# Tiles side by side share a quarter of their width. One above the other they share more than a
+# person's height, so that everyone is whole in one: 35 % of a tile is 0.21 of a frame of two rows.
+_OVERLAP_X, _OVERLAP_Y = 0.25, 0.35
+_MAX_COLUMNS, _MAX_TILES = 4, 64
+_SEEN_HEIGHT_PX = 60
+
+_BORDER_PX = 2.0
+_WHOLE_FACTOR, _WHOLE_HEIGHT = 0.5, 0.6
+_NMS_IOU = 0.45
+_VOTE_IOU = 0.7
+
+
+def parse_tiles(text: str) -> tuple[int, int] | None:
+    """Read `auto` as None, and `off` or `3x2` as columns and rows.
+
+    Raises:
+        UsageError: it is none of these, or more tiles than anyone can want.
+    """
+    if text == "auto":
+        return None
+    if text == "off":
+        return 1, 1
+    found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", text)
+    if not found or int(found[1]) * int(found[2]) > _MAX_TILES:
+        raise UsageError(
+            f"{text!r} says no tiles",
+            hint=f"auto, off, or columns x rows such as 3x2, {_MAX_TILES} tiles at most",
+        )
+    return int(found[1]), int(found[2])
+
+
+def choose_grid(width: int, height: int, input_px: int) -> tuple[int, int]:
+    """Choose columns and rows for a frame, assuming people of an eighth to a fifth of its height.
+
+    Two rows whatever the resolution, and as many columns as make the tiles about square: 3x2 for
+    4:3, 4x2 for 16:9. A frame is left whole when it is no larger than the network's input, or when
+    that input is so high that an eighth of it still shows a person.
+
+    Args:
+        width: of the frame.
+        height: likewise.
+        input_px: the height to which the network brings what it is given.
+    """
+    is_small = width * height <= input_px**2 or min(width, height) <= 0.8 * input_px
+    if is_small or input_px / 8 >= _SEEN_HEIGHT_PX:
+        return 1, 1
+    tile = height / (2 - _OVERLAP_Y)
+    columns = round((width / tile - _OVERLAP_X) / (1 - _OVERLAP_X))
+    return min(max(columns, 1), _MAX_COLUMNS), 2
+
+
+def lay_tiles(width: int, height: int, grid: tuple[int, int]) -> list[Tile]:
+    """The views of a frame: the whole of it first, then its tiles row by row; (1, 1) adds none."""
+    whole = (0, 0, width, height)
+    columns, rows = grid
+    if columns * rows == 1:
+        return [whole]
+    spans_x = _spans(width, columns, _OVERLAP_X)
+    spans_y = _spans(height, rows, _OVERLAP_Y)
+    tiles = ((x1, y1, x2, y2) for y1, y2 in spans_y for x1, x2 in spans_x)
+    return [whole, *(tile for tile in tiles if tile[2] > tile[0] and tile[3] > tile[1])]
+
+
+def join_views(tiles: Sequence[Tile], found: Sequence[Detections]) -> Detections:
+    """Join the detections of all views of one frame, so that each person is there once.
+
+    1. A box at an inner border of its tile is a cut person: dropped, another view has it whole.
+    2. The whole frame is sure of small people but places them badly: its scores count half,
+       except for people who are large in a tile.
+    3. Non-maximum suppression over all views; a box that stays becomes the mean, weighted by
+       score, of those that agree with it (box voting: Gidaris and Komodakis, ICCV 2015).
+
+    Args:
+        tiles: as `lay_tiles` gives them.
+        found: for each, its detections in pixels of the full frame.
+    """
+    joined: list[Detections] = []
+    for tile, detections in zip(tiles, found, strict=True):
+        if tile != tiles[0]:
+            joined.append(detections[~_is_cut(detections.xyxy, tile, tiles[0])])
+        elif len(tiles) > 1:
+            height = detections.xyxy[:, 3] - detections.xyxy[:, 1]
+            small = height < _WHOLE_HEIGHT * (tiles[1][3] - tiles[1][1])
+            factor = np.where(small, np.float32(_WHOLE_FACTOR), np.float32(1))
+            joined.append(Detections(detections.xyxy, detections.score * factor))
+        else:
+            joined.append(detections)
+    return _suppress(
+        Detections(
+            np.concatenate([detections.xyxy for detections in joined]),
+            np.concatenate([detections.score for detections in joined]),
+        )
+    )
+
+
+def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
+    """Cut `length` into equal spans, each sharing `overlap` of its own length with the next."""
+    size = length / (count - (count - 1) * overlap)
+    starts = np.linspace(0, length - size, count)
+    return [(round(start), round(start + size)) for start in starts]
+
+
+def _is_cut(xyxy: NDArray[np.float32], tile: Tile, whole: Tile) -> NDArray[np.bool_]:
+    """Which boxes touch a border of the tile that is not one of the frame."""
+    inner_low = np.array([tile[0] > whole[0], tile[1] > whole[1]])
+    inner_high = np.array([tile[2] < whole[2], tile[3] < whole[3]])
+    at_low = xyxy[:, :2] < np.array(tile[:2]) + _BORDER_PX
+    at_high = xyxy[:, 2:] > np.array(tile[2:]) - _BORDER_PX
+    return np.asarray((at_low & inner_low | at_high & inner_high).any(axis=1))
+
+
+def _suppress(detections: Detections) -> Detections:
+    detections = detections[np.argsort(-detections.score, kind="stable")]
+    xyxy, score = detections.xyxy, detections.score
+    iou = iou_matrix(xyxy, xyxy)
+    alive = np.ones(len(xyxy), bool)
+    kept, voted = [], []
+    for row in range(len(xyxy)):
+        if not alive[row]:
+            continue
+        voters = alive & (iou[row] > _VOTE_IOU)
+        voters[row] = True
+        kept.append(row)
+        voted.append(np.average(xyxy[voters], axis=0, weights=score[voters] + 1e-6))
+        alive &= iou[row] <= _NMS_IOU
+    return Detections(np.array(voted, np.float32).reshape(-1, 4), score[kept])

@@ -1,0 +1,249 @@
+"""Fit the probability that two crops show the same person, on labelled crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.calibration import LARGEST_DISTANCE, Calibration
+from reidsearch.core.errors import DatasetError
+from reidsearch.core.types import Detections, Frame
+from reidsearch.footage.images import cut_crops
+from reidsearch.research.datasets import DISTRACTOR, GALLERY, QUERY, read_crops
+from reidsearch.research.market1501 import embed_crops, l2_distances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.footage import FrameSource
+    from reidsearch.models.embedders import Embedder
+    from reidsearch.research.mot import FrameTruth
+
+_BINS = 2000
+_BLOCK_ROWS = 1024
+_LEVELS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_EDGES = np.linspace(0, LARGEST_DISTANCE, _BINS + 1)
+_CENTRES = (_EDGES[:-1] + _EDGES[1:]) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledVectors:
+    """Embedded crops of known people; row i of all three is the same crop.
+
+    Attributes:
+        vectors: `(N, D)` float32, of length 1.
+        people: `(N,)` integers.
+        moments: `(N,)`, camera numbers or seconds: only pairs of different ones are compared, as
+            pictures a moment apart say nothing of finding someone again.
+        min_apart: by how much moments must differ.
+    """
+
+    vectors: NDArray[np.float32]
+    people: NDArray[np.int64]
+    moments: NDArray[np.float64]
+    min_apart: float
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> LabelledVectors:
+        """The given rows."""
+        return LabelledVectors(
+            self.vectors[rows], self.people[rows], self.moments[rows], self.min_apart
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairCounts:
+    """How many pairs of crops lie at which distance; `_BINS` of equal width over `[0, 2]`."""
+
+    same: NDArray[np.int64]
+    different: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of a reliability curve.
+
+    Attributes:
+        low, high: the probabilities that were said.
+        said, observed: their mean, and the share of pairs that did show one person.
+        pairs: how many there were, as a share of all.
+    """
+
+    low: float
+    high: float
+    said: float
+    observed: float
+    pairs: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationResult:
+    """A fit, and how true it is for people that it has not seen."""
+
+    calibration: Calibration
+    curve: tuple[Level, ...]
+    people: int
+    same_pairs: int
+    different_pairs: int
+
+
+def read_market1501(
+    dataset: Path, embedder: Embedder, on_crop: Callable[[], None] = lambda: None
+) -> LabelledVectors:
+    """Embed `query` and `bounding_box_test`; pairs are of two cameras, distractors are nobody's.
+
+    Raises:
+        DatasetError: a folder is missing, empty or of another layout.
+        ImageError: a crop cannot be decoded.
+    """
+    parts = [read_crops(dataset, part) for part in (QUERY, GALLERY)]
+    people = np.concatenate([part.pids for part in parts])
+    nobody = people == DISTRACTOR
+    people[nobody] = -1 - np.arange(nobody.sum())  # each is somebody else
+    return LabelledVectors(
+        np.concatenate([embed_crops(part.paths, embedder, on_crop) for part in parts]),
+        people,
+        np.concatenate([part.camids for part in parts]).astype(np.float64),
+        min_apart=1,
+    )
+
+
+def read_footage(
+    source: FrameSource,
+    truth: Mapping[int, FrameTruth],
+    embedder: Embedder,
+    min_apart_s: float,
+    on_frame: Callable[[], None] = lambda: None,
+) -> LabelledVectors:
+    """Embed the boxes of ground truth; pairs are at least so many seconds apart."""
+    vectors = [np.empty((0, embedder.card.dimension), np.float32)]
+    names: list[str] = []
+    moments: list[float] = []
+    for frame in source.frames():
+        on_frame()
+        if not isinstance(frame, Frame) or frame.number not in truth:
+            continue
+        found = truth[frame.number]
+        rows = np.arange(len(found.people), dtype=np.float32)
+        crops = cut_crops(frame.image, Detections(found.xyxy, rows))  # to know which were kept
+        vectors.append(embedder.embed(crops.images).vectors)
+        names += [found.people[int(row)] for row in crops.detections.score]
+        moments += [source.info.time_of(frame.number)] * len(crops)
+    people = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return LabelledVectors(np.concatenate(vectors), people, np.array(moments), min_apart_s)
+
+
+def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> CalibrationResult:
+    """Fit on all people, and on either half of them to be checked with the other.
+
+    Args:
+        labelled: crops of known people.
+        prior: see `Calibration`.
+        data: what they are, for the record.
+
+    Raises:
+        DatasetError: too few people were seen twice, or distance does not tell them apart.
+    """
+    people = np.random.default_rng(0).permutation(np.unique(labelled.people))
+    halves = [
+        count_pairs(labelled[np.isin(labelled.people, half)]) for half in np.array_split(people, 2)
+    ]
+    counts = count_pairs(labelled)
+    coefficients = fit(counts)
+    said = [
+        Calibration(fit(own), prior, 0.0, data).probability(_CENTRES) for own in reversed(halves)
+    ]
+    curve, error = measure_reliability(np.array(said), halves, prior)
+    return CalibrationResult(
+        Calibration(coefficients, prior, error, data),
+        curve,
+        people=int((people >= 0).sum()),
+        same_pairs=int(counts.same.sum()),
+        different_pairs=int(counts.different.sum()),
+    )
+
+
+def count_pairs(labelled: LabelledVectors) -> PairCounts:
+    """Sort all pairs of crops by distance."""
+    same, different = np.zeros((2, _BINS), np.int64)
+    for start in range(0, len(labelled.people), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        distance = l2_distances(labelled.vectors[block], labelled.vectors[start:])
+        apart = np.abs(labelled.moments[block, np.newaxis] - labelled.moments[start:])
+        counts = np.triu(apart >= labelled.min_apart, k=1)
+        is_same = labelled.people[block, np.newaxis] == labelled.people[start:]
+        same += np.histogram(distance[counts & is_same], _EDGES)[0]
+        different += np.histogram(distance[counts & ~is_same], _EDGES)[0]
+    return PairCounts(same, different)
+
+
+def fit(counts: PairCounts) -> tuple[float, float, float]:
+    """Logistic regression by Newton's method, both kinds of pairs weighing the same.
+
+    Without its square, where that would make larger distances likelier.
+
+    Raises:
+        DatasetError: there are too few pairs, or distance does not tell them apart.
+    """
+    if not (counts.same.any() and counts.different.any()):
+        raise DatasetError(
+            "too few people were seen twice",
+            hint="in two cameras, or in footage at two moments that lie --apart",
+        )
+    for degree in (2, 1):
+        c0, c1, c2 = [*_regress(counts, degree), 0.0][:3]
+        if c1 < 0 and c1 + 2 * LARGEST_DISTANCE * c2 < 0:
+            return c0, c1, c2
+    raise DatasetError("crops of one person are no nearer to each other than crops of two")
+
+
+def _regress(counts: PairCounts, degree: int) -> list[float]:
+    powers = np.stack([_CENTRES**power for power in range(degree + 1)], axis=1)
+    same, different = (kind / kind.sum() for kind in (counts.same, counts.different))
+    coefficients = np.zeros(degree + 1)
+    ridge = 1e-6 * np.eye(degree + 1)  # or pairs that never overlap would take them to infinity
+    for _ in range(100):
+        p = 1 / (1 + np.exp(np.clip(-powers @ coefficients, -500, 500)))
+        slope = powers.T @ (same - (same + different) * p) - ridge @ coefficients
+        curvature = (powers * ((same + different) * p * (1 - p))[:, np.newaxis]).T @ powers + ridge
+        step = np.linalg.solve(curvature, slope)
+        coefficients += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return [float(c) for c in coefficients]
+
+
+def measure_reliability(
+    said: NDArray[np.float64], counts: list[PairCounts], prior: float
+) -> tuple[tuple[Level, ...], float]:
+    """Compare what was said with what is, pairs of one person being the share `prior` of all.
+
+    The error is the mean difference between both, over levels that say at least 1 % and weighted
+    by their pairs: the many pairs that nobody would confuse would hide it (expected calibration
+    error, Naeini et al., AAAI 2015).
+
+    Args:
+        said: `(H, _BINS)`, for each of the counts the probability said in each bin.
+        counts: H of them.
+        prior: see `Calibration`.
+    """
+    same = np.stack([c.same for c in counts])
+    different = np.stack([c.different for c in counts])
+    right, wrong = prior * same / same.sum(), (1 - prior) * different / different.sum()
+    place = np.digitize(said, _LEVELS[1:-1])
+    curve = []
+    for level, (low, high) in enumerate(pairwise(_LEVELS)):
+        inside = place == level
+        pairs = float((right + wrong)[inside].sum())
+        if pairs:
+            mean = float((said * (right + wrong))[inside].sum()) / pairs
+            curve.append(Level(low, high, mean, float(right[inside].sum()) / pairs, pairs))
+    doubtful = [level for level in curve if level.low > 0]
+    weight = sum(level.pairs for level in doubtful)
+    error = sum(level.pairs * abs(level.said - level.observed) for level in doubtful)
+    return tuple(curve), error / weight if weight else 0.0

@@ -1,0 +1,203 @@
+"""Detection and later-frame search on footage with ground truth, from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.boxes import iou_matrix
+from reidsearch.core.errors import DatasetError
+from reidsearch.core.types import BadFrame, Frame
+from reidsearch.footage.images import cut_crops
+from reidsearch.research.metrics import detection_average_precision, ranking_average_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from reidsearch.core.types import Detections
+    from reidsearch.footage import FrameSource
+    from reidsearch.models.detectors import Detector
+    from reidsearch.models.embedders import Embedder
+    from reidsearch.research.mot import FrameTruth
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionQuality:
+    """Fractions; recall and precision count the detections of at least a given score."""
+
+    ap50: float
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuality:
+    """Fractions over `queries` people: mean average precision, and how often rank 1 is right."""
+
+    mean_ap: float
+    rank1: float
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class FootageQuality:
+    """How footage was searched from end to end.
+
+    Attributes:
+        frames, people: how many were looked at and found.
+        failed: why the frames that could not be decoded could not.
+    """
+
+    detection: DetectionQuality
+    search: SearchQuality
+    frames: int
+    people: int
+    failed: tuple[str, ...]
+
+
+def evaluate_footage(
+    source: FrameSource,
+    truth: Mapping[int, FrameTruth],
+    detector: Detector,
+    embedder: Embedder,
+    min_score: float,
+    on_frame: Callable[[], None] = lambda: None,
+) -> FootageQuality:
+    """Find and embed everyone in footage as `ingest` does, and compare with ground truth.
+
+    Args:
+        source: the footage.
+        truth: who is where in it.
+        detector: built to give all scores, which the average precision needs.
+        embedder: any.
+        min_score: from which score on a detection counts as found.
+        on_frame: called after each frame.
+
+    Raises:
+        DatasetError: no frame of the footage is in the ground truth.
+    """
+    if not any(isinstance(frame, Frame) for frame in source.frames(truth.__contains__)):
+        raise DatasetError(
+            "no frame of the footage is in the ground truth",
+            hint="both count frames from 1, or as the frames' names say",
+        )
+    found: dict[int, Detections] = {}
+    frames: list[int] = []
+    boxes = [np.empty((0, 4), np.float32)]
+    vectors = [np.empty((0, embedder.card.dimension), np.float32)]
+    failed = []
+    for frame in source.frames():
+        on_frame()
+        if isinstance(frame, BadFrame):
+            failed.append(frame.reason)
+            continue
+        everything = detector.detect([frame.image])[0].as_stored()
+        found[frame.number] = everything
+        crops = cut_crops(frame.image, everything[everything.score >= min_score])
+        frames += [frame.number] * len(crops)
+        boxes.append(crops.detections.xyxy)
+        vectors.append(embedder.embed(crops.images).vectors)
+    return FootageQuality(
+        measure_detection(found, truth, min_score),
+        measure_search(
+            np.array(frames, np.int64), np.concatenate(boxes), np.concatenate(vectors), truth
+        ),
+        frames=len(found),
+        people=len(frames),
+        failed=tuple(failed),
+    )
+
+
+def measure_detection(
+    found: Mapping[int, Detections], truth: Mapping[int, FrameTruth], min_score: float
+) -> DetectionQuality:
+    """Compare detections with ground truth in the frames of `found`.
+
+    A detection is true when it overlaps a ground-truth box by IoU >= 0.5 that no detection of a
+    higher score has taken.
+
+    Args:
+        found: for each frame looked at, all detections, also those of low scores.
+        truth: for each frame with people.
+        min_score: the score from which recall and precision count.
+    """
+    scores = [detections.score for detections in found.values()]
+    true = [_match(detections, truth.get(frame)) for frame, detections in found.items()]
+    score = np.concatenate([np.empty(0, np.float32), *scores])
+    is_true = np.concatenate([np.empty(0, bool), *true])
+    truth_count = sum(len(truth[frame].people) for frame in found if frame in truth)
+    kept = score >= min_score
+    hits = int(is_true[kept].sum())
+    return DetectionQuality(
+        ap50=detection_average_precision(score, is_true, truth_count),
+        recall=hits / truth_count if truth_count else float("nan"),
+        precision=hits / int(kept.sum()) if kept.any() else float("nan"),
+    )
+
+
+def measure_search(
+    frames: NDArray[np.int64],
+    xyxy: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    truth: Mapping[int, FrameTruth],
+) -> SearchQuality:
+    """Search for each person's first sighting in all later frames of the same source.
+
+    A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
+    People who are not found again later are no queries. Distances are exact.
+
+    Args:
+        frames: `(N,)`, the frame of each sighting of one source.
+        xyxy: `(N, 4)`, its box.
+        vectors: `(N, D)`, of length 1.
+        truth: who is where.
+    """
+    overlaps = [
+        _overlap_by_person(box, truth.get(int(frame)))
+        for box, frame in zip(xyxy, frames, strict=True)
+    ]
+    average_precisions, first_right = [], []
+    for person in sorted({person for overlap in overlaps for person in overlap}):
+        shows = np.array([person in overlap for overlap in overlaps])
+        rows = np.flatnonzero(shows)
+        first = min(rows, key=lambda row: (frames[row], -overlaps[row][person]))
+        later = frames > frames[first]
+        if not (shows & later).any():
+            continue
+        distance = np.linalg.norm(vectors[later] - vectors[first], axis=1)
+        is_right = shows[later][np.argsort(distance, kind="stable")]
+        average_precisions.append(ranking_average_precision(is_right))
+        first_right.append(bool(is_right[0]))
+    if not first_right:
+        return SearchQuality(float("nan"), float("nan"), 0)
+    return SearchQuality(
+        float(np.mean(average_precisions)), float(np.mean(first_right)), len(first_right)
+    )
+
+
+def _match(detections: Detections, truth: FrameTruth | None) -> NDArray[np.bool_]:
+    is_true = np.zeros(len(detections), bool)
+    if truth is None or not len(truth.people):
+        return is_true
+    iou = iou_matrix(detections.xyxy, truth.xyxy)
+    for row in np.argsort(-detections.score, kind="stable"):
+        best = int(iou[row].argmax())
+        if iou[row, best] >= MATCH_IOU:
+            is_true[row] = True
+            iou[:, best] = 0
+    return is_true
+
+
+def _overlap_by_person(box_xyxy: NDArray[np.float32], truth: FrameTruth | None) -> dict[str, float]:
+    """IoU with each person that the box may be said to show."""
+    if truth is None:
+        return {}
+    iou = iou_matrix(box_xyxy[np.newaxis], truth.xyxy)[0]
+    pairs = zip(truth.people, iou.tolist(), strict=True)
+    return {person: overlap for person, overlap in pairs if overlap >= MATCH_IOU}

@@ -1,0 +1,120 @@
+"""Re-identification on labelled crops, under the protocol of Market-1501."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.errors import DatasetError
+from reidsearch.footage.images import read_image
+from reidsearch.research.datasets import GALLERY, QUERY, TRAIN, has_part, read_crops
+from reidsearch.research.metrics import measure_ranking, rank_gallery
+from reidsearch.research.rerank import rerank_distances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.models.embedders import Embedder
+    from reidsearch.research.datasets import CropSet
+    from reidsearch.research.metrics import RankingQuality
+
+KEPT_RANKS = 50
+_BATCH_CROPS = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market1501Result:
+    """A data set's queries, each with its ranked gallery.
+
+    Attributes:
+        quality: mAP and CMC.
+        query, gallery: the crops.
+        orders: for each query the rows of `gallery`, nearest first, its own camera's left out;
+            the first `KEPT_RANKS` of them.
+        shared_pids: identities that are also in the data set's training folder.
+    """
+
+    quality: RankingQuality
+    query: CropSet
+    gallery: CropSet
+    orders: list[NDArray[np.intp]]
+    shared_pids: tuple[int, ...]
+
+
+def evaluate_market1501(
+    dataset: Path,
+    embedder: Embedder,
+    *,
+    rerank: bool = False,
+    on_crop: Callable[[], None] = lambda: None,
+) -> Market1501Result:
+    """Rank the gallery of a data set for each of its queries.
+
+    Every query is compared with every crop of `bounding_box_test`, by exact L2 distance. Crops of
+    the query's identity from its own camera and junk (-1) are left out; distractors (0000) are in,
+    and wrong. A query without a right match in another camera does not count. mAP is the mean over
+    queries of the mean precision at each right match; rank-k is how often one is among the first k.
+
+    Args:
+        dataset: a folder in Market-1501's layout.
+        embedder: any.
+        rerank: order by k-reciprocal neighbours too.
+        on_crop: called after each crop was embedded.
+
+    Raises:
+        DatasetError: a folder is missing, empty or of another layout, or no query can be answered.
+        ImageError: a crop cannot be decoded.
+    """
+    query, gallery = read_crops(dataset, QUERY), read_crops(dataset, GALLERY)
+    shared = shared_identities(dataset)
+    query_vectors = embed_crops(query.paths, embedder, on_crop)
+    gallery_vectors = embed_crops(gallery.paths, embedder, on_crop)
+    if rerank:
+        distance = rerank_distances(query_vectors, gallery_vectors)
+    else:
+        distance = l2_distances(query_vectors, gallery_vectors)
+    orders = rank_gallery(distance, query.pids, query.camids, gallery.pids, gallery.camids)
+    quality = measure_ranking(
+        [gallery.pids[order] == pid for order, pid in zip(orders, query.pids, strict=True)]
+    )
+    if not quality.queries:
+        raise DatasetError(f"no query of {dataset} is seen by another camera in its gallery")
+    return Market1501Result(
+        quality, query, gallery, [order[:KEPT_RANKS].copy() for order in orders], shared
+    )
+
+
+def embed_crops(
+    paths: tuple[Path, ...], embedder: Embedder, on_crop: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
+    """Embed pictures: `(N, D)` float32, of length 1."""
+    vectors = np.empty((len(paths), embedder.card.dimension), np.float32)
+    for start in range(0, len(paths), _BATCH_CROPS):
+        images = [read_image(path) for path in paths[start : start + _BATCH_CROPS]]
+        vectors[start : start + len(images)] = embedder.embed(images).vectors
+        for _ in images:
+            on_crop()
+    return vectors
+
+
+def l2_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pairwise L2 distance of vectors of length 1: `(A, D)` and `(B, D)` to `(A, B)`."""
+    squared: NDArray[np.float32] = np.maximum(2 - 2 * (a @ b.T), 0)
+    return np.sqrt(squared)
+
+
+def shared_identities(dataset: Path) -> tuple[int, ...]:
+    """Identities that a data set has both in its training and in its test folders."""
+    if not has_part(dataset, TRAIN):
+        return ()
+    tested = [
+        read_crops(dataset, part).pids for part in (QUERY, GALLERY) if has_part(dataset, part)
+    ]
+    trained = read_crops(dataset, TRAIN).pids
+    both = np.intersect1d(trained, np.concatenate([np.empty(0, np.int64), *tested]))
+    return tuple(int(pid) for pid in both if pid > 0)

@@ -1,0 +1,54 @@
+"""Crops decoded and resized once, kept in a file that is mapped into memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.files import whole_file
+from reidsearch.footage.images import read_image
+from reidsearch.models.preprocess import resize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reidsearch.research.training.batches import TrainingSet
+
+
+def cache_crops(
+    data: TrainingSet,
+    size_hw: tuple[int, int],
+    folder: Path,
+    on_crop: Callable[[], None] = lambda: None,
+) -> NDArray[np.uint8]:
+    """Decode crops, or map what an earlier call decoded.
+
+    Args:
+        data: N crops.
+        size_hw: what they are resized to.
+        folder: where the file is kept; it is complete or it is not there.
+        on_crop: called after each.
+
+    Returns:
+        `(N, H, W, 3)` uint8 RGB, read-only.
+
+    Raises:
+        ImageError: one of them cannot be decoded.
+        OSError: the folder cannot be written, or its disk is full.
+    """
+    height, width = size_hw
+    path = folder / f"crops-{data.fingerprint[:16]}-{height}x{width}.npy"
+    if not path.exists():
+        shape = (len(data), height, width, 3)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for crop in data.paths:
+                file.write(resize(read_image(crop), size_hw).tobytes())
+                on_crop()
+    mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return mapped

@@ -1,0 +1,129 @@
+"""From a query to ranked matches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.errors import QueryError
+from reidsearch.search.grouping import Grouping
+from reidsearch.search.later import find_scope
+from reidsearch.search.window import Window
+
+if TYPE_CHECKING:
+    from reidsearch.core.calibration import Calibration
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
+    from reidsearch.core.types import Match
+    from reidsearch.search.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        query: who was looked for.
+        matches: nearest first.
+        scope: which frames were searched, in words.
+        left_out: sources whose times cannot be compared with the query's.
+        calibration: what gave the matches their probabilities, if anything did.
+        exact: whether no nearer person can have been missed.
+        candidates: how many people were compared, where that is known.
+        ms: how long that took.
+    """
+
+    query: Query
+    matches: list[Match]
+    scope: str
+    left_out: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    exact: bool = True
+    candidates: int | None = None
+    ms: float = 0.0
+
+    @property
+    def likely(self) -> int | None:
+        """How many matches are likelier right than wrong; None if that is not known."""
+        if self.calibration is None:
+            return None
+        return sum(match.is_likely for match in self.matches)
+
+
+def find_later(
+    store: Store,
+    query: Query,
+    window: Window | None = None,
+    grouping: Grouping | None = None,
+    calibration: Calibration | None = None,
+) -> SearchResult:
+    """Rank the people in later frames by their distance to the query.
+
+    Args:
+        store: the gallery.
+        query: who is looked for.
+        window: which part of the footage is searched; all of it by default.
+        grouping: which of the people found become matches.
+        calibration: of the store's embedder.
+
+    Raises:
+        QueryError: no source has that camera, or a clock that the window can be compared with.
+    """
+    window, grouping = window or Window(), grouping or Grouping()
+    scope = find_scope(window, query.sighting, store.sources())
+    started = time.perf_counter()
+    matches: list[Match] = []
+    candidates = 0 if store.is_exact else None
+    if scope.wanted is not None:
+        candidates = store.count(scope.wanted) if store.is_exact else None
+        people = store.nearest(query.vectors, scope.wanted, grouping.fuse)
+        limit = None if calibration is None else calibration.likely_distance
+        matches = grouping.choose(people, len(scope.sources), limit)
+    return SearchResult(
+        query,
+        _with_probability(matches, calibration),
+        f"{'all' if query.sighting is None else 'later'} frames{window}",
+        tuple(str(record.info) for record in scope.left_out),
+        calibration,
+        exact=store.is_exact,
+        candidates=candidates,
+        ms=1000 * (time.perf_counter() - started),
+    )
+
+
+def find_in_each_frame(
+    store: Store, query: Query, record: SourceRecord, max_distance: float | None = None
+) -> dict[int, Match]:
+    """Find the nearest person of each later frame of a source.
+
+    Returns:
+        Matches by frame number; frames without anyone within `max_distance` are not among them.
+
+    Raises:
+        QueryError: the source's times cannot be compared with the query's.
+    """
+    scope = find_scope(Window(sources=(record,)), query.sighting, store.sources())
+    if scope.wanted is None:
+        raise QueryError(
+            f"the times of {record.info} cannot be compared with the person's",
+            hint="only one of the two sources was ingested with --start",
+        )
+    best: dict[int, Match] = {}
+    for match in store.nearest(query.vectors, scope.wanted):
+        if max_distance is not None and match.distance > max_distance:
+            break
+        best.setdefault(match.sighting.frame, match)
+    return best
+
+
+def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:
+    if calibration is None:
+        return matches
+    said = calibration.probability(np.array([match.distance for match in matches]))
+    return [
+        replace(match, probability=probability)
+        for match, probability in zip(matches, said.tolist(), strict=True)
+    ]

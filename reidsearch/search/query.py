@@ -1,0 +1,178 @@
+"""Who is looked for: addresses and pictures to queries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidsearch.core.errors import QueryError, UsageError
+from reidsearch.core.ids import CropId
+from reidsearch.core.types import Detections, Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
+    from reidsearch.core.types import Sighting
+    from reidsearch.models.embedders import Embedder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """Who is looked for.
+
+    Attributes:
+        vectors: `(Q, D)` float32, of length 1: one, or those of several pictures of one person.
+        sighting: the stored person, or None for pictures from outside.
+        crops: those pictures' `(h, w, 3)` uint8 RGB pixels of the person.
+        paths: of those pictures.
+    """
+
+    vectors: NDArray[np.float32]
+    sighting: Sighting | None = None
+    crops: tuple[NDArray[np.uint8], ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.sighting is not None:
+            return self.sighting.id
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return f"{self.paths[0] if self.paths else 'a picture'}{more}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredQuery(Query):
+    """Someone in the database who is looked for."""
+
+    sighting: Sighting
+
+
+def find_source(store: Store, name: str) -> SourceRecord:
+    """Look a source up by `CAMERA/SOURCE`, or by its name alone when no other has it.
+
+    Raises:
+        QueryError: there is none, or more than one.
+    """
+    camera, _, plain = name.rpartition("/")
+    sources = store.sources()
+    found = [r for r in sources if r.info.name == plain and camera in ("", r.info.camera)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise QueryError(
+            f"{len(found)} cameras have a source {plain}",
+            hint=f"name one: {', '.join(str(r.info) for r in found)}",
+        )
+    raise QueryError(
+        f"the database has no source {name}",
+        hint=f"it has {', '.join(str(r.info) for r in sources) or 'none at all'}",
+    )
+
+
+def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
+    """Look a frame up by `[CAMERA/]SOURCE:N`.
+
+    Raises:
+        UsageError: the address has another form.
+        QueryError: that frame was not ingested.
+    """
+    found = re.fullmatch(r"(.+):(\d{1,18})", address, re.DOTALL)
+    if not found:
+        raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
+    source, number = find_source(store, found[1]), int(found[2])
+    if not source.frames:
+        raise QueryError(f"no frame of {source.info} is in the database yet")
+    if number not in source.frames:
+        nearest = source.frames.nearest(number)
+        raise QueryError(
+            f"frame {number} of {source.info} is not in the database",
+            hint=f"it has {len(source.frames)} frames from {source.frames.first} to "
+            f"{source.frames.last}; the nearest is {nearest}",
+        )
+    return source, number
+
+
+def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
+    """Take the n-th person (from 1, by falling score) of frame `[CAMERA/]SOURCE:N`.
+
+    Raises:
+        UsageError: the address has another form.
+        QueryError: that frame or person is not in the database.
+    """
+    source, frame = find_frame(store, address)
+    records = store.scan(Filter(sources=(source.info.key,), frame=frame))
+    wanted = str(CropId(*source.info.key, frame, person))
+    for row, sighting in enumerate(records.sightings):
+        if sighting.id == wanted:
+            return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
+    raise QueryError(
+        f"{source.info}:{frame} has no person {person}",
+        hint=f"it has {', '.join(str(s.person) for s in records.sightings) or 'nobody'}",
+    )
+
+
+def query_crop(store: Store, crop_id: str) -> StoredQuery:
+    """Take the stored person with that id.
+
+    Raises:
+        UsageError: it is no id.
+        QueryError: it is not in the database.
+    """
+    found = re.fullmatch(r"(.+:\d+):(\d{1,9})", crop_id, re.DOTALL)
+    if not found:
+        raise UsageError(f"{crop_id!r} is no crop id", hint="write [CAMERA/]SOURCE:FRAME:PERSON")
+    return query_stored(store, found[1], int(found[2]))
+
+
+def query_picture(
+    image: NDArray[np.uint8],
+    embedder: Embedder,
+    box_xyxy: tuple[float, float, float, float] | None = None,
+    path: str = "",
+) -> Query:
+    """Take a person in a picture from outside.
+
+    Args:
+        image: `(H, W, 3)` uint8 RGB: a crop of the person, or a full frame when a box is given.
+        embedder: of the gallery's vector space.
+        box_xyxy: where the person is, in pixels of `image`.
+        path: of the picture, to tell it by.
+
+    Raises:
+        QueryError: the box is empty or not inside the picture, or a scene was given without one.
+    """
+    from reidsearch.footage.images import cut_crops  # and OpenCV, which no other query needs
+
+    if box_xyxy is not None:
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = box_xyxy
+        if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+            raise QueryError(
+                f"the box {x1:g},{y1:g},{x2:g},{y2:g} does not fit the picture",
+                hint=f"the picture is {width} x {height}; write X1,Y1,X2,Y2 with X1 < X2, Y1 < Y2",
+            )
+        box = Detections(np.array([box_xyxy], np.float32), np.ones(1, np.float32))
+        image = cut_crops(image, box).images[0]
+    elif image.shape[1] > image.shape[0]:
+        raise QueryError(
+            "the picture is wider than high, which nobody standing or walking is",
+            hint="say where the person is in it: --box X1,Y1,X2,Y2",
+        )
+    return Query(embedder.embed([image]).vectors, crops=(image,), paths=(path,))
+
+
+def join_queries(queries: Sequence[Query]) -> Query:
+    """Make one query of several pictures of one person."""
+    if len(queries) == 1:
+        return queries[0]
+    return Query(
+        np.concatenate([query.vectors for query in queries]),
+        crops=tuple(crop for query in queries for crop in query.crops),
+        paths=tuple(path for query in queries for path in query.paths),
+    )

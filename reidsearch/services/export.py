@@ -1,0 +1,224 @@
+"""What a database holds, and what a search found, in files that other tools read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.files import whole_file
+from reidsearch.core.text import printable, to_json
+from reidsearch.core.types import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
+    from reidsearch.core.types import Match, Sighting
+
+    Row = dict[str, Any]
+    Columns = dict[str, tuple[str, ...]]
+
+TABLES = (".csv", ".jsonl", ".parquet")
+BOXES = (*TABLES, ".txt", ".json")
+_GROUP_ROWS = 10_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _names(prefix: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{prefix}{place}" for place in range(count))
+
+
+# Columns, each with the names of its numbers where it holds several.
+_SIGHTING: Columns = {
+    **dict.fromkeys(("id", "camera", "source", "frame", "time_s"), ()),
+    "box_xyxy": ("x1", "y1", "x2", "y2"),
+    **dict.fromkeys(("score", "path", "crop_hash"), ()),
+}
+_MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _SIGHTING
+
+
+def export_detections(store: Store, sources: Iterable[SourceRecord], path: Path) -> int:
+    """Write everyone found, without vectors, and return how many there are.
+
+    The ending says how: `.csv`, `.jsonl`, `.parquet`; `.txt` is MOTChallenge's text, for one
+    source; `.json` is COCO.
+
+    Raises:
+        ReidsearchError: the ending is another, or the file cannot be written.
+    """
+    sightings = (s for r in sources for s in store.sightings(Filter(sources=(r.info.key,))))
+    if path.suffix.lower() == ".txt":
+        return _write(path, lambda partial: _write_mot(sightings, partial))
+    if path.suffix.lower() == ".json":
+        return _write(path, lambda partial: _write_coco(sightings, partial))
+    return _write_table(map(_sighting_row, sightings), _SIGHTING, path)
+
+
+def export_embeddings(store: Store, sources: Iterable[SourceRecord], path: Path) -> int:
+    """Write everyone found, with vectors, as a table, and return how many there are."""
+
+    def rows() -> Iterator[Row]:
+        for record in sources:
+            records = store.scan(Filter(sources=(record.info.key,)))
+            for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
+                yield _sighting_row(sighting) | {"embedding": vector.tolist()}
+
+    columns = _SIGHTING | {"embedding": _names("e", store.provenance.dimension)}
+    return _write_table(rows(), columns, path)
+
+
+def export_matches(matches: Iterable[Match], path: Path) -> int:
+    """Write what a search found as a table, and return how many there are."""
+    return _write_table(map(match_row, matches), _MATCH, path)
+
+
+def write_matches(matches: Iterable[Match], file: TextIO) -> None:
+    """Write what a search found as CSV."""
+    _write_csv(map(match_row, matches), _MATCH, file)
+
+
+def match_row(match: Match) -> Row:
+    """A match's rank, distance and probability, and the sighting's fields beside them."""
+    probability = None if match.probability is None else round(match.probability, 6)
+    row = {"rank": match.rank, "distance": round(match.distance, 6), "probability": probability}
+    return row | _sighting_row(match.sighting)
+
+
+def _sighting_row(sighting: Sighting) -> Row:
+    return asdict(sighting) | {"box_xyxy": list(sighting.box_xyxy)}
+
+
+def _write(path: Path, write: Callable[[Path], int]) -> int:
+    try:
+        with whole_file(path.resolve()) as partial:
+            return write(partial)
+    except OSError as error:
+        raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _write_table(rows: Iterable[Row], columns: Columns, path: Path) -> int:
+    def write(partial: Path) -> int:
+        if path.suffix.lower() == ".parquet":
+            return _write_parquet(rows, columns, partial)
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            if path.suffix.lower() == ".csv":
+                return _write_csv(rows, columns, file)
+            return _write_lines(rows, file)
+
+    return _write(path, write)
+
+
+def _write_csv(rows: Iterable[Row], columns: Columns, file: TextIO) -> int:
+    """One cell for each number: a box is x1, y1, x2, y2, an embedding e0, e1, ..."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([cell for name, cells in columns.items() for cell in cells or (name,)])
+    count = 0
+    for row in rows:
+        count += 1
+        writer.writerow(
+            [
+                _as_cell(cell)
+                for name, cells in columns.items()
+                for cell in (row[name] if cells else [row[name]])
+            ]
+        )
+    return count
+
+
+def _as_cell(value: Any) -> Any:
+    """A name that a spreadsheet would run as a formula gets an apostrophe, as OWASP advises."""
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if value[:1] in _FORMULA else printable(value)
+
+
+def _write_lines(rows: Iterable[Row], file: TextIO) -> int:
+    count = 0
+    for row in rows:
+        count += 1
+        file.write(to_json(row) + "\n")
+    return count
+
+
+def _write_parquet(rows: Iterable[Row], columns: Columns, path: Path) -> int:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds = {
+        **dict.fromkeys(("rank", "frame"), pa.int64()),
+        **dict.fromkeys(("distance", "probability", "time_s", "score"), pa.float64()),
+        **{name: pa.list_(pa.float32(), len(cells)) for name, cells in columns.items() if cells},
+    }
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
+    count = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for group in _groups(rows):
+            writer.write_table(pa.Table.from_pylist(group, schema))
+            count += len(group)
+    return count
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == _GROUP_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _write_mot(sightings: Iterable[Sighting], path: Path) -> int:
+    """`frame,id,left,top,width,height,score,x,y,z`, counted from 1; -1 is unknown."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for sighting in sightings:
+            count += 1
+            x1, y1, x2, y2 = sighting.box_xyxy
+            box = ",".join(f"{edge:.2f}" for edge in (x1 + 1, y1 + 1, x2 - x1, y2 - y1))
+            file.write(f"{sighting.frame},-1,{box},{sighting.score:g},-1,-1,-1\n")
+    return count
+
+
+def _write_coco(sightings: Iterable[Sighting], path: Path) -> int:
+    """Pictures are those with people; `source` and `frame` are ours, COCO knows no footage."""
+    images: dict[tuple[str, str, int], dict[str, Any]] = {}
+    annotations = []
+    for count, sighting in enumerate(sightings, start=1):
+        key = sighting.camera, sighting.source, sighting.frame
+        image = images.setdefault(
+            key,
+            {
+                "id": len(images) + 1,
+                "file_name": sighting.path,
+                "camera": sighting.camera,
+                "source": sighting.source,
+                "frame": sighting.frame,
+            },
+        )
+        x1, y1, x2, y2 = sighting.box_xyxy
+        width, height = round(x2 - x1, 2), round(y2 - y1, 2)
+        annotations.append(
+            {
+                "id": count,
+                "image_id": image["id"],
+                "category_id": 1,
+                "bbox": [x1, y1, width, height],
+                "area": round(width * height, 2),
+                "iscrowd": 0,
+                "score": sighting.score,
+            }
+        )
+    document = {
+        "images": list(images.values()),
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    path.write_text(json.dumps(document), "utf-8")
+    return len(annotations)
