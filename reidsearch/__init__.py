@@ -1,10 +1,12 @@
 """reidsearch: a search engine for people in footage.
 
-from reidsearch import open_gallery
+from reidsearch import open_database
 
-with open_gallery("db", write=True) as gallery:
-    gallery.ingest("frames/")
-    for match in gallery.search(frame="frames:1", person=1).matches:
+database = open_database("db")
+database.ingest("frames/")
+with database.read() as gallery:
+    query = gallery.find_query(frame="frames:1", person=1)
+    for match in gallery.search(query).matches:
         print(match.rank, match.distance, match.sighting.id)
 """
 
@@ -15,15 +17,33 @@ from reidsearch._version import __version__ as __version__
 if TYPE_CHECKING:
     from reidsearch.core.errors import ReidsearchError
     from reidsearch.footage import SourceOptions, open_source
-    from reidsearch.services.gallery import Gallery, open_gallery
+    from reidsearch.models.pair import ModelChoice
+    from reidsearch.search.grouping import Grouping
+    from reidsearch.services.database import Database, open_database
+    from reidsearch.services.gallery import Gallery
+    from reidsearch.services.ingest import DetectionOptions
 
-__all__ = ["Gallery", "ReidsearchError", "SourceOptions", "open_gallery", "open_source"]
+__all__ = [
+    "Database",
+    "DetectionOptions",
+    "Gallery",
+    "Grouping",
+    "ModelChoice",
+    "ReidsearchError",
+    "SourceOptions",
+    "open_database",
+    "open_source",
+]
 
 _HOMES = {
+    "Database": "reidsearch.services.database",
+    "DetectionOptions": "reidsearch.services.ingest",
     "Gallery": "reidsearch.services.gallery",
-    "open_gallery": "reidsearch.services.gallery",
+    "Grouping": "reidsearch.search.grouping",
+    "ModelChoice": "reidsearch.models.pair",
     "ReidsearchError": "reidsearch.core.errors",
     "SourceOptions": "reidsearch.footage",
+    "open_database": "reidsearch.services.database",
     "open_source": "reidsearch.footage",
 }
 

@@ -22,7 +22,7 @@ import numpy as np
 import typer
 from bench_tools import compare, machine, peak_mb, run_side, to_markdown
 
-from reidsearch import SourceOptions, open_gallery, open_source
+from reidsearch import ModelChoice, SourceOptions, open_database, open_source
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings
 from reidsearch.footage.images import cut_crops
@@ -189,16 +189,15 @@ def detect_reference(setting: Setting) -> dict[str, float]:
 def ingest_ours(setting: Setting) -> dict[str, float]:
     """Run ingest, with its database."""
     warm_up = np.zeros((600, 800, 3), np.uint8)
+    choice = ModelChoice(embedder=setting.embedder, precision=setting.precision)
     with (
         tempfile.TemporaryDirectory() as db,
-        open_gallery(
-            db, write=True, embedder=setting.embedder, precision=setting.precision
-        ) as gallery,
+        open_database(db, models=choice).write() as ingest,
     ):
-        gallery.detector.detect([warm_up])
-        gallery.embedder.embed([warm_up])
+        ingest.models.detector.detect([warm_up])
+        ingest.models.embedder.embed([warm_up])
         footage = open_source(setting.source, SourceOptions(max_frames=setting.frames))
-        report = gallery.ingest(footage)
+        report = ingest.run(footage)
     return {
         "units": report.frames,
         "seconds": report.seconds,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from bench_tools import machine
 
-from reidsearch import SourceOptions, open_gallery, open_source
+from reidsearch import SourceOptions, open_database, open_source
 from reidsearch.database import chroma_store
 from reidsearch.database.journal import Journal
 from reidsearch.database.lock import writing
@@ -41,8 +41,8 @@ def main(
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as db:
             clock.seconds = 0.0
-            with open_gallery(db, write=True) as gallery:
-                report = gallery.ingest(open_source(source, SourceOptions(max_frames=frames)))
+            footage = open_source(source, SourceOptions(max_frames=frames))
+            [report] = open_database(db).ingest(footage)
             lock_s = time_lock(Path(db))
         shares.append((clock.seconds + lock_s) / report.seconds)
         print(

@@ -23,7 +23,7 @@ import numpy as np
 import typer
 from bench_tools import Compared, machine, to_markdown
 
-from reidsearch import open_gallery
+from reidsearch import open_database
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings, SourceRecord
 from reidsearch.core.types import Embeddings, Records, Sighting, SourceInfo
@@ -91,9 +91,9 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     )
     np.save(vector, vectors[numbers.index(frame)][np.newaxis])
     settings = DetectionSettings(0.25, MIN_HEIGHT_PX, "auto")
-    with open_gallery(db, write=True) as gallery:
+    with open_database(db).write() as ingest:
         records = Records(sightings, Embeddings(vectors, card.fingerprint))
-        gallery.store.add(records, SourceRecord(info, settings), dict.fromkeys(numbers))
+        ingest.store.add(records, SourceRecord(info, settings), dict.fromkeys(numbers))
 
 
 def compare_times(work: str, ours: list[object], reference: list[object], rounds: int) -> Compared:

@@ -349,34 +349,38 @@ def look(db: Path) -> int:
 
 def answers(db: Path) -> Any:
     """What searches find, as a command does it."""
-    from reidsearch import open_gallery
+    from reidsearch import Grouping, open_database
 
-    with open_gallery(db) as gallery:
-        results = [gallery.search(crop_id=crop_id, top=50) for crop_id in QUERIES]
+    with open_database(db).read() as gallery:
+        queries = [gallery.find_query(crop_id=crop_id) for crop_id in QUERIES]
+        results = [gallery.search(query, grouping=Grouping(50)) for query in queries]
     return [[(str(m.sighting), m.distance) for m in result.matches] for result in results]
 
 
 def ranking(db: Path) -> Any:
     """Everyone later, by distance."""
-    from reidsearch import open_gallery
+    from reidsearch import Grouping, open_database
 
-    with open_gallery(db) as gallery:
-        result = gallery.search(crop_id=QUERIES[0], top=100_000)
+    with open_database(db).read() as gallery:
+        query = gallery.find_query(crop_id=QUERIES[0])
+        result = gallery.search(query, grouping=Grouping(100_000))
     return [(m.sighting.id, m.distance) for m in result.matches]
 
 
 def repair(db: Path) -> str:
     """As `doctor --repair`."""
-    from reidsearch.database.rebuild import repair as mend
+    from reidsearch import open_database
 
-    return mend(db, lambda _done, _total: None)
+    return open_database(db).repair()
 
 
 def examine(db: Path) -> str:
     """What is wrong with the rest of it, as `doctor` says it."""
-    from reidsearch.database.doctor import examine as look_over
+    from reidsearch import open_database
 
-    bad = [one for one in look_over(db) if one.state == "bad" and one.check != "audit log"]
+    bad = [
+        one for one in open_database(db).check() if one.state == "bad" and one.check != "audit log"
+    ]
     return "; ".join(f"{one.check}: {one.found}" for one in bad)
 
 

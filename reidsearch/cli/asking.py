@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hin
 
 import typer
 
-from reidsearch.cli.opening import open_db
+from reidsearch.cli.opening import read_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db
 from reidsearch.cli.output import warn
-from reidsearch.cli.recording import record
 from reidsearch.core import defaults
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
-    from reidsearch.database.audit_entry import Action
+    from reidsearch.models.pair import ModelChoice
     from reidsearch.search.find import SearchResult
     from reidsearch.search.grouping import Grouping
     from reidsearch.search.query import Query
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from reidsearch.services.gallery import Gallery
 
 _Asked = TypeVar("_Asked", bound="AskedPerson")
-# Who is asked for stands apart from the options in the audit log, to be erased.
-_NO_OPTIONS = {"pictures", "frame", "person", "crop_id", "db"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +62,16 @@ class AskedPerson:
     ] = None
     backend: Backend = "auto"
 
-    def open(self, **options: Any) -> AbstractContextManager[Gallery]:
-        """Open the database."""
-        return open_db(self.db, embedder=self.embedder, backend=self.backend, **options)
+    @property
+    def models(self) -> ModelChoice:
+        """The networks to search with."""
+        from reidsearch.models.pair import ModelChoice
+
+        return ModelChoice(embedder=self.embedder, backend=self.backend)
+
+    def open(self) -> AbstractContextManager[Gallery]:
+        """Open the database to read it."""
+        return read_db(self.db, self.models)
 
     def kept_files(self, gallery: Gallery) -> list[Path]:
         """What no output may take the place of: footage and the person's pictures."""
@@ -97,46 +101,6 @@ class AskedPerson:
         from reidsearch.search.query import join_queries
 
         return join_queries(self.queries(gallery))
-
-    def record(
-        self,
-        gallery: Gallery,
-        query: Query,
-        ids: Sequence[str],
-        files: Sequence[Path | None] = (),
-        action: Action = "search",
-        **about: Any,
-    ) -> None:
-        """Record whom a search found, before anybody sees it.
-
-        Args:
-            gallery: where.
-            query: who was looked for.
-            ids: who was found.
-            files: what it will be written to; None is no file.
-            action: what is done with it.
-            about: what else there is to say; options other than by default are known.
-        """
-        options = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in _NO_OPTIONS and getattr(self, field.name) != field.default
-        }
-        about |= {
-            "pictures": [str(Path(path).resolve()) for path in query.paths],
-            "files": [str(path.resolve()) for path in files if path is not None],
-        }
-        given = options | {name: value for name, value in about.items() if value not in ([], ())}
-        asked = None if query.sighting is None else query.sighting.id
-        record(
-            self.db,
-            action,
-            asked=asked,
-            vectors=query.vectors,
-            about=given,
-            ids=ids,
-            collection=gallery.store.state.collection,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +162,10 @@ class AskedSearch(AskedPerson):
         ),
     ] = False
 
+    def open(self) -> AbstractContextManager[Gallery]:
+        """Open the database to read it."""
+        return read_db(self.db, self.models, approximate=self.approximate)
+
     def grouping(self) -> Grouping:
         """Which of the people found become matches."""
         from reidsearch.search.grouping import Grouping
@@ -220,25 +188,11 @@ class AskedSearch(AskedPerson):
         )
 
     def search(
-        self,
-        gallery: Gallery,
-        query: Query,
-        files: Sequence[Path | None] = (),
-        action: Action = "search",
+        self, gallery: Gallery, query: Query, files: Iterable[Path | None] = ()
     ) -> SearchResult:
-        """Search, and record what was found.
-
-        Args:
-            gallery: what is searched.
-            query: who is looked for.
-            files: what the matches will be written to; None is no file.
-            action: what is done with them.
-        """
-        result = gallery.find_later(query, self.window(gallery), self.grouping())
-        found = [match.sighting.id for match in result.matches]
-        about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
-        self.record(gallery, query, found, files, action, **about)
-        return result
+        """Search; `files` are what the matches will be written to, None is no file."""
+        written = [path for path in files if path is not None]
+        return gallery.search(query, self.window(gallery), self.grouping(), files=written)
 
 
 def warn_of_left_out(result: SearchResult) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_fields, print_json, print_table, say, warn
 from reidsearch.core.errors import UsageError
@@ -35,14 +36,11 @@ def verify(
     Note the head where those who may write the database cannot: --head tells later whether
     somebody made the whole log again. The exit code is 1 when something was changed.
     """
-    from reidsearch.database.audit_read import verify as check
-    from reidsearch.database.layout import require_database
-
     noted = (head or "").lower()
     if head is not None and not re.fullmatch(r"[0-9a-f]{64}", noted):
         raise UsageError(f"{head!r} is no head", hint="write what `audit verify` showed")
-    require_database(db)
-    verdict = check(db, noted)
+    with open_db(db) as database:
+        verdict = database.verify_audit(noted)
     if json:
         print_json({"whole": not verdict.problem, **asdict(verdict)})
     else:
@@ -60,13 +58,9 @@ def show(
     json: Json = False,
 ) -> None:
     """Show searches, exports and erasures, oldest first."""
-    from reidsearch.database.audit_read import read_entries
-    from reidsearch.database.audit_read import verify as check
-    from reidsearch.database.layout import require_database
-
-    require_database(db)
-    entries = read_entries(db, last)
-    if check(db).problem:
+    with open_db(db) as database:
+        entries, verdict = database.audit(last), database.verify_audit()
+    if verdict.problem:
         warn("the log was changed, do not believe it: see `reidsearch audit verify`")
     if json:
         print_json({"entries": [_to_json(entry) for entry in entries]})
@@ -92,7 +86,4 @@ def _print(verdict: Verdict) -> None:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     """Ids without their salts; that of an erased person is "erased"."""
-    from reidsearch.database.audit_entry import name_of
-
-    asked = None if entry.asked is None else name_of(entry.asked)
-    return asdict(entry) | {"asked": asked, "ids": [name_of(one) for one in entry.ids]}
+    return asdict(entry) | {"asked": entry.asked_id, "ids": entry.shown_ids}

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
-from reidsearch.cli.output import print_json, say, warn
-from reidsearch.cli.progress import working
+from reidsearch.cli.output import print_json, say
 
 
 def backup(
@@ -24,11 +24,10 @@ def backup(
     """
     from reidsearch.core.files import require_writable
     from reidsearch.core.text import format_bytes
-    from reidsearch.database.backup import write_backup
 
     require_writable(out, ".zip")
-    with working("copying") as step:
-        size = write_backup(db, out, step, warn)
+    with open_db(db) as database:
+        size = database.backup(out)
     if json:
         print_json({"out": str(out), "bytes": size})
     else:
@@ -42,9 +41,9 @@ def restore(
 ) -> None:
     """Make a database of a backup, in a new folder, once all its checksums are right."""
     from reidsearch.core.text import format_bytes
-    from reidsearch.database.backup import restore_backup
 
-    size = restore_backup(file, db)
+    with open_db(db) as database:
+        size = database.restore(file)
     if json:
         print_json({"db": str(db), "bytes": size})
     else:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, print_table, say
-from reidsearch.cli.progress import working
 
 SOMETHING_IS_WRONG = 1
 
@@ -30,15 +30,11 @@ def doctor(
     """
     from reidsearch.cli.tables import finding_table
     from reidsearch.core.text import count
-    from reidsearch.database.doctor import examine
 
-    if repair:
-        from reidsearch.database import rebuild
-
-        with working("mending") as step:
-            done = rebuild.repair(db, step)
-        say(done)
-    findings = examine(db, files=files)
+    with open_db(db) as database:
+        if repair:
+            say(database.repair())
+        findings = database.check(footage=files)
     bad = sum(finding.state == "bad" for finding in findings)
     if json:
         print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from reidsearch.cli.asking import AskedPerson, asks
+from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import Json
-from reidsearch.cli.output import print_json, print_table, say, warn
-from reidsearch.cli.progress import working
+from reidsearch.cli.output import print_json, print_table, say
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reidsearch.services.erase import Erasure
-    from reidsearch.services.gallery import Gallery
 
 NOTHING_TO_ERASE = 3
 
@@ -64,7 +65,7 @@ def erase(
     What is given together must all hold. The database is written anew, which needs as much room
     again meanwhile. Footage and backups are not touched: footage that is ingested again comes back.
     """
-    from reidsearch.services import erase as erasing
+    from reidsearch.services.erase import Age, choose_crops, choose_frames, choose_near
 
     person = bool(asked.pictures or asked.frame or asked.crop_id)
     _require_both(person=person, near=max_distance is not None)
@@ -74,45 +75,32 @@ def erase(
             "say what to erase" if not crop else "--crop stands alone",
             hint="--crop, --camera, --source, --older-than, or a person and --max-distance",
         )
-    age_s = None if older_than is None else erasing.parse_age(older_than)
-    if wait:
-        erasing.wait_for_others(asked.db, warn)
-    with asked.open() as gallery:
-        seen = gallery.store.state
-        if crop:
-            erasure = _choose_crops(gallery, crop)
-        else:
-            window = gallery.window(cameras=camera or (), sources=source or ())
-            chosen = window.choose(gallery.store.sources())
-            erasure = erasing.choose_frames(gallery.store, asked.db, chosen, age_s)
-            if person:
-                older = f" older than {older_than}" if older_than else ""
-                scope = f"all frames{window}{older}, to erase"
-                erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0, scope)
-    is_nothing = not (erasure.sightings or erasure.frames)
-    if not json:
-        _show(erasure, dry_run=dry_run)
-    elif dry_run or is_nothing:
-        _print(erasure, is_erased=False)
-    if is_nothing:
-        raise typer.Exit(NOTHING_TO_ERASE)
-    if dry_run:
-        return
-    _confirm(yes=yes)
-    about: dict[str, Any] = {
-        "camera": camera,
-        "source": source,
-        "older_than": older_than,
-        "max_distance": max_distance,
-        "people": len(erasure.sightings),
-        "frames": erasure.frame_count,
-    }
-    given = {name: value for name, value in about.items() if value is not None}
-    with working("erasing") as step:
-        erasing.erase(asked.db, seen, erasure, given, step, wait=wait, on_note=warn)
+    age = None if older_than is None else Age.parse(older_than)
+    with open_db(asked.db, asked.models) as database:
+        if wait:
+            database.wait_until_free()
+        with database.read() as gallery:
+            if crop:
+                erasure = choose_crops(gallery, crop)
+            else:
+                erasure = choose_frames(gallery, camera or (), source or (), age)
+            if max_distance is not None:
+                erasure = choose_near(gallery, asked.query(gallery), max_distance, erasure)
+        if not json:
+            _show(erasure, dry_run=dry_run)
+        if erasure and not dry_run:
+            _confirm(yes=yes)
+            database.erase(erasure, wait=wait)
     if json:
-        _print(erasure, is_erased=True)
-    say(f"erased from {escape(str(asked.db))}; footage, and backups made before, still show them")
+        _print(erasure, is_erased=bool(erasure) and not dry_run)
+    if not erasure:
+        raise typer.Exit(NOTHING_TO_ERASE)
+    if not dry_run:
+        _say_erased(asked.db)
+
+
+def _say_erased(db: Path) -> None:
+    say(f"erased from {escape(str(db))}; footage, and backups made before, still show them")
 
 
 def _require_both(*, person: bool, near: bool) -> None:
@@ -125,35 +113,8 @@ def _require_both(*, person: bool, near: bool) -> None:
         raise UsageError("--max-distance needs a person: a picture, --frame or --id")
 
 
-def _choose_crops(gallery: Gallery, crops: list[str]) -> Erasure:
-    from reidsearch.search.query import query_crop
-    from reidsearch.services.erase import Erasure
-
-    people = [query_crop(gallery.store, crop_id).sighting for crop_id in dict.fromkeys(crops)]
-    return Erasure(people)
-
-
-def _choose_near(
-    asked: AskedPerson, gallery: Gallery, among: Erasure, max_distance: float, scope: str
-) -> Erasure:
-    """Those among the chosen who are near to the person asked for; their frames stay known."""
-    from reidsearch.core.types import Filter
-    from reidsearch.services.erase import Erasure, choose_people
-
-    if not among.frames:
-        return Erasure([])
-    query = asked.query(gallery)
-    wanted = Filter(sources=tuple(among.frames))
-    allowed = among.ids
-    near = choose_people(gallery.store, [query], max_distance, wanted)
-    people = [sighting for sighting in near if sighting.id in allowed]
-    ids = [sighting.id for sighting in people]
-    asked.record(gallery, query, ids, scope=scope, max_distance=max_distance)
-    return Erasure(people)
-
-
 def _show(erasure: Erasure, *, dry_run: bool) -> None:
-    if not (erasure.sightings or erasure.frames):
+    if not erasure:
         say("there is nothing to erase")
         return
     from reidsearch.cli.tables import erasure_table, sighting_table

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reidsearch.footage.box_files import KnownBoxes
     from reidsearch.ingest.ingest import IngestReport
     from reidsearch.ingest.pipeline import StageTimes
-    from reidsearch.services.gallery import Gallery
+    from reidsearch.services.ingest import Ingest
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _BLINK_S = 0.1
@@ -112,7 +112,9 @@ def ingest(
     from reidsearch.footage import SourceOptions, open_source
     from reidsearch.footage.box_files import read_boxes
     from reidsearch.ingest.growing import follow
+    from reidsearch.models.pair import ModelChoice
     from reidsearch.search.window import parse_start
+    from reidsearch.services.ingest import DetectionOptions, require_consistent, require_own_names
 
     boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
@@ -120,37 +122,23 @@ def ingest(
     if watch:
         _require_watchable(sources, excluded=max_frames or detections or profile)
         names = [(camera or path.resolve().name, path.resolve().name) for path in sources]
-        _require_own_names(zip(names, map(str, sources), strict=True))
+        require_own_names(zip(names, map(str, sources), strict=True))
     opened = [] if watch else [open_source(path, options) for path in sources]
-    _require_own_names((source.info.key, source.info.path) for source in opened)
-    if boxes is not None:
-        boxes.require_for([source.info for source in opened])
+    detection = DetectionOptions(min_score, min_height, tiles, skip_unchanged, boxes)
+    require_consistent(opened, detection)
+    models = ModelChoice(detector, embedder, backend, precision)
     with (
-        open_db(
-            db,
-            write=True,
-            detector=detector,
-            embedder=embedder,
-            min_score=min_score,
-            min_height_px=min_height,
-            tiles=tiles,
-            skip_unchanged=skip_unchanged,
-            backend=backend,
-            precision=precision,
-            wait=wait,
-        ) as gallery,
+        open_db(db, models) as database,
+        database.write(detection, wait=wait) as ingest,
         _Progress(opened) as progress,
     ):
-        for source in opened:
-            gallery.require_ingestible(source, boxes, refresh=refresh)
+        ingest.require(opened, refresh=refresh)
         if watch:
             say(f"watching {', '.join(escape(str(path)) for path in sources)}; Ctrl-C ends it")
             folders = follow(sources, options, progress.wait)
-            reports = [_ingest_rounds(gallery, folders, progress, refresh=refresh)]
+            reports = [_ingest_rounds(ingest, folders, progress, refresh=refresh)]
         else:
-            reports = [
-                gallery.ingest(source, progress.step, boxes, refresh=refresh) for source in opened
-            ]
+            reports = [ingest.run(source, progress.step, refresh=refresh) for source in opened]
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
         from reidsearch.core.text import count
@@ -170,7 +158,7 @@ def _require_watchable(folders: list[Path], *, excluded: object) -> None:
 
 
 def _ingest_rounds(
-    gallery: Gallery, folders: Iterable[FrameSource], progress: _Progress, *, refresh: bool
+    ingest: Ingest, folders: Iterable[FrameSource], progress: _Progress, *, refresh: bool
 ) -> IngestReport:
     """Ingest what comes into growing folders until interrupted, and report all of it as one."""
     from reidsearch.ingest.ingest import IngestReport
@@ -179,14 +167,14 @@ def _ingest_rounds(
     changed: dict[tuple[str, str], int] = {}
     with suppress(KeyboardInterrupt):  # in the middle of a round
         for source in folders:
-            report = gallery.ingest(source, progress.step, refresh=refresh)
+            report = ingest.run(source, progress.step, refresh=refresh)
             # Done again they were other ones in each round; only counted they are the same.
             before = changed.get(source.info.key, 0) if refresh else 0
             changed[source.info.key] = before + report.frames_changed
             if report.frames:
                 name = escape(str(source.info))
                 say(f"{name}: {report.people} people in {report.frames} new frames")
-    frames, people = gallery.written()
+    frames, people = ingest.store.written()
     return IngestReport(
         frames=frames,
         frames_failed=len(progress.bad),
@@ -197,18 +185,6 @@ def _ingest_rounds(
         cpu_s=time.process_time() - cpu_began,
         stages=(),
     )
-
-
-def _require_own_names(named: Iterable[tuple[tuple[str, str], str]]) -> None:
-    """Check that no two sources, each a key and a path, would become one."""
-    seen: dict[tuple[str, str], str] = {}
-    for key, path in named:
-        other = seen.setdefault(key, path)
-        if other != path:
-            raise SourceError(
-                f"{other} and {path} would both be named {'/'.join(key)}",
-                hint="ingest them one by one, each with its own --camera",
-            )
 
 
 def _require_decoded(reports: list[IngestReport]) -> None:

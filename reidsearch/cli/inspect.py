@@ -14,10 +14,9 @@ from reidsearch.cli.output import print_fields, print_json, print_table, say
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
+    from reidsearch.database.journal import Run
 
 
 class What(StrEnum):
@@ -50,11 +49,11 @@ def inspect(
             f"inspect {what} takes {'no' if address is not None else 'an'} address",
             hint="inspect, inspect sources, inspect runs, inspect frame SOURCE:N, inspect crop ID",
         )
-    with open_db(db) as gallery:
+    with open_db(db) as database, database.read() as gallery:
         store = gallery.store
         match what:
             case What.DATABASE:
-                _show_database(store, db, json=json)
+                _show_database(store, database.size(), json=json)
             case What.SOURCES:
                 _show_sources(store, json=json)
             case What.FRAME:
@@ -62,20 +61,19 @@ def inspect(
             case What.CROP:
                 _show_crop(store, str(address), json=json)
             case What.RUNS:
-                _show_runs(db, json=json)
+                _show_runs(database.runs(), json=json)
 
 
-def _show_database(store: Store, db: Path, *, json: bool) -> None:
+def _show_database(store: Store, size: int, *, json: bool) -> None:
     from reidsearch.cli.tables import source_table
     from reidsearch.core.text import format_bytes
-    from reidsearch.database.layout import size_on_disk
 
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
         "people": len(store),
         "frames": sum(len(record.frames) for record in sources),
         "cameras": sorted({record.info.camera for record in sources}),
-        "bytes": size_on_disk(db),
+        "bytes": size,
         "models": {"detector": provenance.detector, "embedder": provenance.embedder},
         "dimension": provenance.dimension,
         "fingerprint": provenance.fingerprint,
@@ -138,11 +136,9 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
         print_fields({**asdict(sighting), "box_xyxy": format_box(sighting)})
 
 
-def _show_runs(db: Path, *, json: bool) -> None:
+def _show_runs(runs: list[Run], *, json: bool) -> None:
     from reidsearch.cli.tables import run_table
-    from reidsearch.database.journal import read_runs
 
-    runs = read_runs(db)
     if json:
         print_json([asdict(run) for run in runs])
     else:

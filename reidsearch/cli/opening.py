@@ -1,27 +1,34 @@
-"""Opening a database for a command: with a bar while its index is made, and warnings."""
+"""Opening a database for a command: with a bar while long work goes on, and warnings."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reidsearch.cli.output import warn
-from reidsearch.cli.progress import working
+from reidsearch.cli.progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from reidsearch.models.pair import ModelChoice
+    from reidsearch.services.database import Database
     from reidsearch.services.gallery import Gallery
 
 
 @contextmanager
-def open_db(db: Path, **options: Any) -> Iterator[Gallery]:
-    """Open a gallery; see `open_gallery`, which takes the options."""
-    from reidsearch.services.gallery import open_gallery
+def open_db(db: Path, models: ModelChoice | None = None) -> Iterator[Database]:
+    """Name a database; see `open_database`."""
+    from reidsearch.services.database import open_database
 
-    with (
-        working("indexing") as step,
-        open_gallery(db, on_index=step, on_problem=warn, **options) as gallery,
-    ):
+    with Bar() as bar:
+        yield open_database(db, models=models, progress=bar)
+
+
+@contextmanager
+def read_db(
+    db: Path, models: ModelChoice | None = None, *, approximate: bool = False
+) -> Iterator[Gallery]:
+    """Open a database to read it; see `Database.read`."""
+    with open_db(db, models) as database, database.read(approximate=approximate) as gallery:
         yield gallery

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from reidsearch.cli.output import talk
+from reidsearch.cli.output import say, talk, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,30 +36,49 @@ def make_bar() -> Progress:
     )
 
 
+class Bar:
+    """Draws what long work reports; see `core.progress.Progress`."""
+
+    cancelled = False
+
+    def __init__(self) -> None:
+        self._bar = make_bar()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Show another bar in place of the last."""
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._bar.add_task(name, total=total, note="")
+        self._bar.start()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Move the bar; it goes once the phase is done."""
+        [task] = self._bar.tasks
+        self._bar.update(task.id, advance=n, note=note)
+        if task.finished:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a sentence above the bar."""
+        say(escape(text))
+
+    def warn(self, text: str) -> None:
+        """Print a warning above the bar."""
+        warn(text)
+
+
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar, and give a function to call after each step."""
     with make_bar() as bar:
         task = bar.add_task(what, total=total, note="")
         yield lambda: bar.advance(task)
-
-
-@contextmanager
-def working(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar once there is something to do; the function gets what is done and to do."""
-    bar = make_bar()
-    task = bar.add_task(what, total=None, note="")
-
-    def step(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-        if done >= total:
-            bar.stop()
-
-    try:
-        yield step
-    finally:
-        bar.stop()
 
 
 @contextmanager

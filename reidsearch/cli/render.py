@@ -54,20 +54,14 @@ def video(
     from reidsearch.core.types import Filter
     from reidsearch.footage.reread import open_moved
     from reidsearch.render.video import VideoOptions, render_video
-    from reidsearch.search.find import find_in_each_frame
 
     with asked.open() as gallery:
         require_writable(out, *VIDEOS, kept=asked.kept_files(gallery))
         query = asked.query(gallery)
         record = _find_footage(gallery, query, source)
-        if max_distance is None and gallery.calibration is not None:
-            max_distance = gallery.calibration.likely_distance
         options = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
-
-        best = find_in_each_frame(gallery.store, query, record, max_distance)
-        ids = [match.sighting.id for match in best.values()]
-        asked.record(gallery, query, ids, [out], scope=str(record.info), max_distance=max_distance)
+        best = gallery.find_in_footage(query, record, max_distance, files=[out])
         people = gallery.store.sightings(Filter(sources=(record.info.key,)))
         with counting("frames", len(record.frames)) as step:
             report = render_video(footage, record, query, people, best, out, options, step)
@@ -80,13 +74,14 @@ def video(
 
 
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
-    from reidsearch.search.query import find_source
-
     own = query.sighting
     if source is None and own is None:
-        raise UsageError("whose footage shall be shown?", hint="give --source [CAMERA/]SOURCE")
+        raise UsageError(
+            "--source is required with a picture", hint="give --source [CAMERA/]SOURCE"
+        )
     name = source or (f"{own.camera}/{own.source}" if own is not None else "")
-    return find_source(gallery.store, name)
+    [record] = gallery.find_sources([name])
+    return record
 
 
 @app.command()
@@ -103,7 +98,7 @@ def sheet(
     from reidsearch.core.files import PICTURES, require_writable
     from reidsearch.render.sheet import draw_sheet
 
-    with asked.open(approximate=asked.approximate) as gallery:
+    with asked.open() as gallery:
         require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
         result = asked.search(gallery, asked.query(gallery), [out])
         warn_of_left_out(result)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 NOTHING_MATCHED = 3
 _PREVIEW_ROWS = 7
-_HISTOGRAM_CROPS = 1000
 
 
 @asks(AskedSearch)
@@ -62,7 +61,7 @@ def search(
         raise UsageError("--json, --csv and --preview exclude each other")
     if each and (sheet or show or report or csv):
         raise UsageError("--each goes with a table or --json only")
-    with asked.open(approximate=asked.approximate) as gallery:
+    with asked.open() as gallery:
         _require_writable(sheet, report, gallery, asked)
         queries = asked.queries(gallery) if each else [asked.query(gallery)]
         results = [asked.search(gallery, query, [sheet, report]) for query in queries]
@@ -186,16 +185,13 @@ def _write_report(
     result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
 ) -> None:
     from reidsearch.render.report import Origin, write_report
-    from reidsearch.search.grouping import Grouping
 
-    everyone = Grouping(_HISTOGRAM_CROPS, per_frame=None, fuse=asked.fuse)
-    nearest = gallery.find_later(result.query, asked.window(gallery), everyone)
     origin = Origin(
         asked.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
-        [match.distance for match in nearest.matches],
+        gallery.nearest_distances(result.query, asked.window(gallery), asked.fuse),
     )
     _warn_of(write_report(result, origin, path, root))
     say(f"report: {escape(str(path))}")

@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from reidsearch.core.text import format_bytes, format_probability, format_time, printable
-from reidsearch.database.audit_entry import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,13 +119,13 @@ def audit_table(entries: Iterable[Entry]) -> Table:
     """Who asked for whom."""
     table = _new_table("entry", "at", "user", "action", "asked for", "where and how", "results")
     for entry in entries:
-        asked = "" if entry.asked is None else name_of(entry.asked)
+        asked = entry.asked_id or ""
         pictures = entry.about.get("pictures", "")
         _add_row(
             table,
             str(entry.number),
             entry.time,
-            f"{entry.user}@{entry.host}",
+            f"{entry.actor or entry.user}@{entry.host}",
             entry.action,
             asked or _as_words(pictures),
             _describe(entry.about),

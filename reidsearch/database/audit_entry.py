@@ -50,6 +50,7 @@ class Entry:
         number: of the line, from 1.
         time: ISO 8601, local with its zone.
         user: whose process it was, by the system's account.
+        actor: who asked, as the program that asked says; empty from the command line.
         host: its machine.
         version: of reidsearch.
         action: what was done.
@@ -64,6 +65,7 @@ class Entry:
     number: int
     time: str
     user: str
+    actor: str
     host: str
     version: str
     action: str
@@ -85,7 +87,7 @@ class Entry:
             entry = cls(**json.loads(line))
         except (TypeError, RecursionError) as error:
             raise ValueError(str(error)) from error
-        texts = (entry.time, entry.user, entry.host, entry.version, entry.action)
+        texts = (entry.time, entry.user, entry.actor, entry.host, entry.version, entry.action)
         is_one = (
             type(entry.number) is int
             and all(isinstance(text, str) for text in (*texts, entry.previous, entry.hash))
@@ -123,6 +125,16 @@ class Entry:
         return replace(self, asked=asked, ids=[erase(one) for one in self.ids])
 
     @property
+    def asked_id(self) -> str | None:
+        """The stored person asked for, or `ERASED`, or None."""
+        return None if self.asked is None else _name_of(self.asked)
+
+    @property
+    def shown_ids(self) -> list[str]:
+        """The people shown, each an id or `ERASED`."""
+        return [_name_of(one) for one in self.ids]
+
+    @property
     def erased(self) -> int:
         """How many ids were erased from it."""
         return sum(isinstance(one, str) for one in (self.asked, *self.ids))
@@ -145,7 +157,7 @@ def seal(id_: str) -> list[str]:
     return [id_, os.urandom(_SALT_BYTES).hex()]
 
 
-def name_of(sealed: Sealed) -> str:
+def _name_of(sealed: Sealed) -> str:
     """The id, or `ERASED`."""
     return ERASED if isinstance(sealed, str) else sealed[0]
 

@@ -41,6 +41,7 @@ def record(
     folder: Path,
     action: Action,
     *,
+    actor: str = "",
     asked: str | None = None,
     vectors: NDArray[np.float32] | None = None,
     about: Mapping[str, Any] | None = None,
@@ -52,6 +53,7 @@ def record(
     Args:
         folder: the database.
         action: what is done.
+        actor: who asks, where that is not who runs the process.
         asked: id of the stored person asked for.
         vectors: `(Q, D)` float32, what is searched for.
         about: filters and options, values of JSON. No ids: they could not be erased there.
@@ -75,6 +77,7 @@ def record(
                 number=head.number + 1,
                 time=datetime.now().astimezone().isoformat(timespec="milliseconds"),
                 user=_user(),
+                actor=actor,
                 host=socket.gethostname(),
                 version=__version__,
                 action=action,

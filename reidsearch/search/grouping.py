@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reidsearch.core import defaults
 from reidsearch.core.errors import UsageError
@@ -49,6 +49,14 @@ class Grouping:
         for length in (self.gap_s, self.max_distance):
             if length is not None and not length >= 0:
                 raise UsageError("distances and gaps are not negative")
+
+    def options(self) -> dict[str, Any]:
+        """How many matches there may be, and what else differs from the default."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name == "top"
+        }
 
     def choose(
         self, people: Iterable[Match], sources: int, likely_distance: float | None = None

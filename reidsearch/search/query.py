@@ -32,12 +32,14 @@ class Query:
         sighting: the stored person, or None for pictures from outside.
         crops: those pictures' `(h, w, 3)` uint8 RGB pixels of the person.
         paths: of those pictures.
+        box_xyxy: where in its picture the person is, if that is a scene.
     """
 
     vectors: NDArray[np.float32]
     sighting: Sighting | None = None
     crops: tuple[NDArray[np.uint8], ...] = ()
     paths: tuple[str, ...] = ()
+    box_xyxy: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
         if self.sighting is not None:
@@ -164,7 +166,7 @@ def query_picture(
             "the picture is wider than high, which nobody standing or walking is",
             hint="say where the person is in it: --box X1,Y1,X2,Y2",
         )
-    return Query(embedder.embed([image]).vectors, crops=(image,), paths=(path,))
+    return Query(embedder.embed([image]).vectors, None, (image,), (path,), box_xyxy)
 
 
 def join_queries(queries: Sequence[Query]) -> Query:

@@ -8,28 +8,54 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import StoreError, UsageError
 from reidsearch.core.ids import CropId
 from reidsearch.core.types import Filter
 from reidsearch.database.audit_log import explain, locked, record, redact
 from reidsearch.database.journal import read_stored_before
-from reidsearch.database.layout import require_database
-from reidsearch.database.lock import FOREVER, WAIT_S, writing
+from reidsearch.database.lock import FOREVER, WAIT_S
 from reidsearch.database.rebuild import Gone, erase_rows
+from reidsearch.search.query import query_crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.store import SnapshotId, Store
+    from reidsearch.core.store import SnapshotId
     from reidsearch.core.types import Sighting
     from reidsearch.search.query import Query
+    from reidsearch.services.gallery import Gallery
+    from reidsearch.services.recording import Recorder
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old something is at least.
+
+    Attributes:
+        text: as it was written, such as `30d`.
+        seconds: the same.
+    """
+
+    text: str
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> Age:
+        """Read an age such as `30d`, `12h`, `45m` or `2w`.
+
+        Raises:
+            UsageError: it is not a valid age.
+        """
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([mhdw])", text)
+        if not found:
+            raise UsageError(f"{text!r} is not a valid age", hint="write 30d, 12h, 45m or 2w")
+        return cls(text, float(found[1]) * _SECONDS[found[2]])
 
 
 @dataclass(frozen=True)
@@ -38,16 +64,29 @@ class Erasure:
 
     Attributes:
         sightings: everyone who goes.
+        seen: the state of the database in which they were chosen.
         frames: of each source, those that are forgotten as if they had never been ingested.
+        about: what was asked for, for the audit log.
     """
 
     sightings: Sequence[Sighting]
+    seen: SnapshotId
     frames: Mapping[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to erase."""
+        return bool(self.sightings or self.frames)
 
     @property
     def frame_count(self) -> int:
         """How many frames are forgotten."""
         return sum(map(len, self.frames.values()))
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Of everyone who goes."""
+        return frozenset(sighting.id for sighting in self.sightings)
 
     def has(self, crop_id: str) -> bool:
         """Whether someone goes, also one whom such a frame had once."""
@@ -57,83 +96,84 @@ class Erasure:
             return False
         return crop_id in self.ids or frame in self.frames.get((camera, source), frozenset())
 
-    @cached_property
-    def ids(self) -> frozenset[str]:
-        """Of everyone who goes."""
-        return frozenset(sighting.id for sighting in self.sightings)
 
+def choose_crops(gallery: Gallery, crop_ids: Iterable[str]) -> Erasure:
+    """Choose single stored detections; their frames stay known.
 
-def parse_age(text: str) -> float:
-    """Read an age such as `30d`, `12h`, `45m` or `2w` in seconds; UsageError when it is none."""
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([mhdw])", text)
-    if not found:
-        raise UsageError(f"{text!r} is no age", hint="write 30d, 12h, 45m or 2w")
-    return float(found[1]) * _SECONDS[found[2]]
+    Raises:
+        UsageError, QueryError: an id cannot be read, or is not in the database.
+    """
+    store = gallery.store
+    chosen = [query_crop(store, crop_id).sighting for crop_id in dict.fromkeys(crop_ids)]
+    return Erasure(chosen, store.state)
 
 
 def choose_frames(
-    store: Store, folder: Path, sources: Iterable[SourceRecord], older_than_s: float | None
+    gallery: Gallery,
+    cameras: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    older_than: Age | None = None,
 ) -> Erasure:
-    """Choose all frames of some sources, or those of some age, with everyone in them.
+    """Choose the frames that all of this holds for, with everyone in them.
 
     Args:
-        store: the gallery.
-        folder: of its database.
-        sources: whose frames.
-        older_than_s: age in seconds, of the footage where its start is known; else of its ingest,
-            as the footage is older still. None chooses all frames.
+        gallery: of the database.
+        cameras: of these only.
+        sources: of these only, as `[CAMERA/]SOURCE`.
+        older_than: only those of this age: the footage's where its start is known; else its
+            ingest's, as the footage is older still.
+
+    Raises:
+        QueryError: a camera or source is not in the database.
     """
-    frames = {}
+    store, frames = gallery.store, {}
     people: list[Sighting] = []
-    for source in sources:
+    window = gallery.window(cameras=cameras, sources=sources)
+    for source in window.choose(store.sources()):
         key = source.info.key
         chosen = frozenset(source.frames)
-        if older_than_s is not None:
-            chosen &= _old_frames(source, folder, time.time() - older_than_s)
-        if chosen or older_than_s is None:
+        if older_than is not None:
+            chosen &= _old_frames(source, gallery.folder, time.time() - older_than.seconds)
+        if chosen or older_than is None:
             frames[key] = chosen
             found = store.sightings(Filter(sources=(key,)))
             people += [sighting for sighting in found if sighting.frame in chosen]
-    return Erasure(people, frames)
+    older = "" if older_than is None else f" older than {older_than.text}"
+    return Erasure(people, store.state, frames, {"scope": f"all frames{window}{older}"})
 
 
-def choose_people(
-    store: Store, queries: Iterable[Query], max_distance: float, wanted: Filter
-) -> list[Sighting]:
-    """Choose everyone who is near to one of the queries, in any frame.
+def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Erasure) -> Erasure:
+    """Choose everyone within a distance of a person, in any frame; their frames stay known.
+
+    That they are shown is recorded as a search.
+
+    Args:
+        gallery: of the database.
+        query: the person.
+        max_distance: L2, 0 to 2.
+        among: of `choose_frames`, whom to choose from.
 
     Raises:
         StoreError: the store might miss somebody.
     """
-    if not store.is_exact:
+    if not gallery.store.is_exact:
         raise StoreError(
             "without the exact index somebody might be missed",
             hint="`reidsearch doctor` says why there is none",
         )
-    found: dict[str, Sighting] = {}
-    for query in queries:
-        people = store.nearest(query.vectors, wanted)
-        near = takewhile(lambda match: match.distance <= max_distance, people)
-        found |= {match.sighting.id: match.sighting for match in near}
-    return [*found.values()]
-
-
-def wait_for_others(folder: Path, on_note: Callable[[str], None]) -> None:
-    """Wait until no other process uses a database; `on_note` gets a sentence if one does."""
-    require_database(folder)
-    with writing(folder, FOREVER, on_note):
-        pass
+    about = {**among.about, "max_distance": max_distance}
+    if not among.frames:
+        return Erasure([], among.seen)
+    people = gallery.store.nearest(query.vectors, Filter(sources=tuple(among.frames)))
+    near = takewhile(lambda match: match.distance <= max_distance, people)
+    chosen = [match.sighting for match in near if match.sighting.id in among.ids]
+    shown = {**about, "scope": f"{about['scope']}, to erase"}
+    gallery.record(query, [sighting.id for sighting in chosen], shown)
+    return Erasure(chosen, among.seen, about=about)
 
 
 def erase(
-    folder: Path,
-    seen: SnapshotId,
-    erasure: Erasure,
-    about: Mapping[str, Any],
-    on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    *,
-    wait: bool = False,
-    on_note: Callable[[str], None] = lambda _note: None,
+    recorder: Recorder, erasure: Erasure, on_step: Callable[[int, int], None], *, wait: bool
 ) -> None:
     """Write the database anew without what is to be erased, and say so in its audit log.
 
@@ -141,19 +181,18 @@ def erase(
     lines of the log. Copies elsewhere, as backups are, stay as they are.
 
     Args:
-        folder: the database.
-        seen: the state of the database in which `erasure` was chosen.
+        recorder: of the database.
         erasure: what is to go.
-        about: for the log: what was asked for.
         on_step: called with rows done and to do.
         wait: until others have gone.
-        on_note: called with a sentence when it waits.
 
     Raises:
-        StoreError: the database was changed since, is damaged or may not be written, or there is no
-            room for another.
+        StoreError: the database was changed since, is damaged or may not be written, it cannot be
+            recorded, or there is no room for another.
         DatabaseBusyError: others use it.
     """
+    folder = recorder.folder
+    counts = {"people": len(erasure.sightings), "frames": erasure.frame_count}
     with ExitStack() as held:
 
         def log() -> None:
@@ -164,11 +203,20 @@ def erase(
             except OSError as error:
                 raise explain(error, folder, "written") from error
             # People of whole frames need no naming; of other ids only commitments stay.
-            record(folder, "erase", about=about, ids=() if erasure.frames else sorted(erasure.ids))
+            ids = () if erasure.frames else sorted(erasure.ids)
+            about = {**erasure.about, **counts}
+            record(folder, "erase", actor=recorder.actor, about=about, ids=ids)
             redact(folder, erasure.has)
 
-        gone, wait_s = Gone(erasure.frames, erasure.ids), FOREVER if wait else WAIT_S
-        erase_rows(folder, seen, gone, on_step, log, wait_s=wait_s, on_note=on_note)
+        erase_rows(
+            folder,
+            erasure.seen,
+            Gone(erasure.frames, erasure.ids),
+            on_step,
+            log,
+            wait_s=FOREVER if wait else WAIT_S,
+            on_note=recorder.progress.warn,
+        )
 
 
 def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:

@@ -7,18 +7,18 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import whole_file
 from reidsearch.core.text import printable, to_json
 from reidsearch.core.types import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.store import Store
     from reidsearch.core.types import Match, Sighting
+    from reidsearch.services.gallery import Gallery
 
     Row = dict[str, Any]
     Columns = dict[str, tuple[str, ...]]
@@ -42,15 +42,23 @@ _SIGHTING: Columns = {
 _MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _SIGHTING
 
 
-def export_detections(store: Store, sources: Iterable[SourceRecord], path: Path) -> int:
+def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
     """Write everyone found, without vectors, and return how many there are.
 
     The ending says how: `.csv`, `.jsonl`, `.parquet`; `.txt` is MOTChallenge's text, for one
-    source; `.json` is COCO.
+    source; `.json` is COCO. It is recorded in the audit log before.
 
     Raises:
-        ReidsearchError: the ending is another, or the file cannot be written.
+        UsageError: MOTChallenge's text was asked for, of several sources.
+        ReidsearchError: the file cannot be written.
     """
+    if path.suffix.lower() == ".txt" and len(sources) > 1:
+        names = ", ".join(str(record.info) for record in sources)
+        raise UsageError(
+            "MOTChallenge's text cannot name sources", hint=f"give one --source of {names}"
+        )
+    gallery.record_export("detections", sources, path)
+    store = gallery.store
     sightings = (s for r in sources for s in store.sightings(Filter(sources=(r.info.key,))))
     if path.suffix.lower() == ".txt":
         return _write(path, lambda partial: _write_mot(sightings, partial))
@@ -59,8 +67,10 @@ def export_detections(store: Store, sources: Iterable[SourceRecord], path: Path)
     return _write_table(map(_sighting_row, sightings), _SIGHTING, path)
 
 
-def export_embeddings(store: Store, sources: Iterable[SourceRecord], path: Path) -> int:
-    """Write everyone found, with vectors, as a table, and return how many there are."""
+def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
+    """Write everyone found, with vectors, as a table; see `export_detections`."""
+    gallery.record_export("embeddings", sources, path)
+    store = gallery.store
 
     def rows() -> Iterator[Row]:
         for record in sources:

@@ -1,207 +1,65 @@
-"""From names and options to a gallery: the one object that commands and callers work with."""
+"""Searching one state of a database."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reidsearch._version import __version__
-from reidsearch.core import defaults, extras
-from reidsearch.core.errors import ModelError, StoreError, UsageError
-from reidsearch.core.provenance import DetectionSettings, Provenance
-from reidsearch.database.lock import FOREVER, WAIT_S
-from reidsearch.database.opening import open_to_read
-from reidsearch.footage import FrameSource, open_source
-from reidsearch.models.backends import library_versions, require_precision
-from reidsearch.models.catalog import (
-    default_detector,
-    default_embedder,
-    find_detector,
-    find_embedder,
-    network_path,
-)
-from reidsearch.models.detectors import load_detector
-from reidsearch.models.detectors.tiles import parse_tiles
-from reidsearch.models.embedders import load_embedder
-from reidsearch.models.matching import require_detector, require_embedder, require_same_precision
-from reidsearch.search.find import SearchResult, find_later
+from reidsearch.core.errors import UsageError
+from reidsearch.search.find import find_in_each_frame, find_later
 from reidsearch.search.grouping import Grouping
-from reidsearch.search.query import Query, find_source, query_crop, query_picture, query_stored
+from reidsearch.search.query import find_source, query_crop, query_picture, query_stored
 from reidsearch.search.window import Moment, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from reidsearch.core.calibration import Calibration
-    from reidsearch.core.store import Store, WritableStore
-    from reidsearch.footage.box_files import KnownBoxes
-    from reidsearch.ingest.ingest import IngestReport, OnFrame
-    from reidsearch.models.backends import Backend, Precision
-    from reidsearch.models.catalog import DetectorCard, EmbedderCard, ModelCard
-    from reidsearch.models.detectors import Detector
-    from reidsearch.models.embedders import Embedder
+    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.store import Store
+    from reidsearch.core.types import Fuse, Match
+    from reidsearch.database.audit_entry import Action
+    from reidsearch.models.pair import Models
+    from reidsearch.search.find import SearchResult
+    from reidsearch.search.query import Query
+    from reidsearch.services.recording import Recorder
+
+_MOST_DISTANCES = 1000
 
 
 class Gallery:
-    """The people of one database, and the models that belong to it; made by `open_gallery`.
+    """One state of a database, to be searched; made by `Database.read`.
+
+    Every search is recorded in the database's audit log before its matches are returned.
 
     Attributes:
-        store: the rows themselves.
+        store: the stored detections themselves.
+        models: the networks that they were made with.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        writable: WritableStore | None,
-        detector: str | None,
-        embedder: str | None,
-        min_score: float | None,
-        min_height_px: int | None,
-        tiles: str,
-        skip_unchanged: bool,
-        backend: Backend,
-        on_problem: Callable[[str], None],
-    ) -> None:
+    def __init__(self, store: Store, models: Models, recorder: Recorder) -> None:
         self.store = store
-        self._writable = writable
-        self._detector_spec = detector or store.provenance.detector
-        self._embedder_spec = embedder or store.provenance.embedder
-        self._min_score = min_score
-        self._min_height_px = min_height_px
-        self._tiles = tiles
-        self._skip_unchanged = skip_unchanged
-        self._backend = backend
-        self._on_problem = on_problem
-
-    @cached_property
-    def precision(self) -> Precision:
-        """What the networks compute in: as those of the database did, where this machine can."""
-        recorded = self.store.provenance.precision
-        try:
-            return require_precision(recorded, self._backend)
-        except UsageError as error:
-            self._on_problem(
-                f"the database was made in {recorded}, and {error}: new vectors are computed in "
-                "f32, and their distances to the old ones are less exact"
-            )
-            return "f32"
-
-    @cached_property
-    def detector_card(self) -> DetectorCard:
-        """The database's detector.
-
-        Raises:
-            ModelError: it is unknown, or not on this machine.
-            ModelMismatchError: another one was asked for.
-        """
-        card = find_detector(self._detector_spec)
-        _require_here(card)
-        require_detector(self.store.provenance, card)
-        return card
-
-    @cached_property
-    def embedder_card(self) -> EmbedderCard:
-        """The database's embedder; raises as `detector_card` does."""
-        card = find_embedder(self._embedder_spec)
-        _require_here(card)
-        require_embedder(self.store.provenance, card)
-        return card
-
-    @cached_property
-    def detector(self) -> Detector:
-        """The detector itself, loaded when first needed."""
-        return load_detector(self.detector_card, self._settings, self._backend, self.precision)
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        """The embedder itself, loaded when first needed."""
-        return load_embedder(self.embedder_card, self._backend, self.precision)
-
-    @cached_property
-    def calibration(self) -> Calibration | None:
-        """What the distances mean, if the embedder's card is here and says so."""
-        try:
-            card = find_embedder(self._embedder_spec)
-        except ModelError:
-            return None
-        is_ours = card.fingerprint == self.store.provenance.fingerprint
-        return card.calibration if is_ours else None
+        self.models = models
+        self._recorder = recorder
 
     @property
-    def _settings(self) -> DetectionSettings:
-        min_score = self._min_score
-        if min_score is None:
-            min_score = self.detector_card.min_score
-        return DetectionSettings(
-            min_score,
-            defaults.MIN_HEIGHT_PX if self._min_height_px is None else self._min_height_px,
-            self._tiles,
-            skip_unchanged=self._skip_unchanged,
-        )
-
-    def ingest(
-        self,
-        source: FrameSource | str | Path,
-        on_frame: OnFrame = lambda _people, _bad: None,
-        boxes: KnownBoxes | None = None,
-        *,
-        refresh: bool = False,
-    ) -> IngestReport:
-        """Store every person in footage that the database does not have yet.
-
-        The gallery must have been opened with `write=True`.
-
-        Args:
-            source: a folder of frames, a video, or either opened with options by `open_source`.
-            on_frame: called after each frame with how many people were found in it, and with the
-                frame when it could not be decoded; from other threads than the caller's.
-            boxes: where people are, see `box_files.read_boxes`; then no detector looks for them,
-                and all are kept but those below a `min_score` or `min_height_px` that was given.
-            refresh: do frames again whose files are others than they were.
-
-        Raises:
-            StoreError: the gallery was opened to read.
-            SourceError: the footage cannot be read, or the database has other footage of its name.
-        """
-        from reidsearch.ingest.ingest import ingest
-
-        if self._writable is None:
-            raise StoreError("the gallery was opened to read", hint="open_gallery(db, write=True)")
-        if isinstance(source, str | Path):
-            source = open_source(Path(source))
-        settings = self._settings_with(boxes)
-        return ingest(source, self, self._writable, settings, on_frame, boxes, refresh=refresh)
-
-    def written(self) -> tuple[int, int]:
-        """How many frames and people were stored since the gallery was opened to write."""
-        return (0, 0) if self._writable is None else self._writable.written()
+    def folder(self) -> Path:
+        """Of the database."""
+        return self._recorder.folder
 
     def footage_paths(self) -> list[Path]:
         """Where all footage lay when it was ingested: files, and folders of pictures."""
         return [Path(record.info.path) for record in self.store.sources()]
 
-    def require_ingestible(
-        self, source: FrameSource, boxes: KnownBoxes | None = None, *, refresh: bool = False
-    ) -> None:
-        """Check what `ingest` checks, without reading a frame; raises as it does."""
-        from reidsearch.ingest.ingest import find_record
+    def find_sources(self, names: Sequence[str] = ()) -> list[SourceRecord]:
+        """Look sources up by `[CAMERA/]SOURCE`, each once; without names, all of them.
 
-        find_record(self.store, source.info, self._settings_with(boxes), refresh=refresh)
-
-    def _settings_with(self, boxes: KnownBoxes | None) -> DetectionSettings:
-        if boxes is None:
-            return self._settings
-        if self._tiles != "auto" or self._skip_unchanged:
-            raise UsageError("tiles and skipping are the detector's, and none runs with boxes")
-        return DetectionSettings(
-            self._min_score or 0.0,
-            1 if self._min_height_px is None else self._min_height_px,
-            "off",
-            boxes_sha256=boxes.sha256,
-        )
+        Raises:
+            QueryError: the database has no such source, or several of that name.
+        """
+        if not names:
+            return [*self.store.sources()]
+        named = (find_source(self.store, name) for name in names)
+        return [*{record.info.key: record for record in named}.values()]
 
     def find_query(
         self,
@@ -212,13 +70,13 @@ class Gallery:
         person: int | None = None,
         crop_id: str | None = None,
     ) -> Query:
-        """Take one person to look for: from a picture, a stored frame, or a crop's id.
+        """Take one person to search for: from a picture, a stored frame, or a crop's id.
 
         Args:
             picture: a crop of the person, or a full frame.
             box_xyxy: where the person is in that frame, in its pixels.
             frame: `[CAMERA/]SOURCE:N`.
-            person: the n-th of that frame's people, by falling score; None takes the first.
+            person: the n-th of that frame's detections, by descending score; None takes the first.
             crop_id: `camera/source:frame:n`.
 
         Raises:
@@ -229,7 +87,7 @@ class Gallery:
         """
         if [picture, frame, crop_id].count(None) != 2:
             raise UsageError(
-                "name one person to look for", hint="give a picture, or --frame, or --id"
+                "name one person to search for", hint="give a picture, or --frame, or --id"
             )
         if box_xyxy is not None and picture is None:
             raise UsageError("a box needs a picture", hint="a stored person has a box already")
@@ -238,7 +96,9 @@ class Gallery:
         if picture is not None:
             from reidsearch.footage.images import read_image
 
-            return query_picture(read_image(Path(picture)), self.embedder, box_xyxy, str(picture))
+            return query_picture(
+                read_image(Path(picture)), self.models.embedder, box_xyxy, str(picture)
+            )
         if frame is not None:
             return query_stored(self.store, frame, person or 1)
         return query_crop(self.store, str(crop_id))
@@ -259,7 +119,7 @@ class Gallery:
             sources: these only, as `[CAMERA/]SOURCE`.
             after: later than this only; see `Moment.parse`.
             before: earlier than this only.
-            min_score: people found with at least this detector score.
+            min_score: detections with at least this detector score.
 
         Raises:
             UsageError: a moment cannot be read, or nothing lies between the two.
@@ -267,7 +127,7 @@ class Gallery:
         """
         return Window(
             tuple(cameras),
-            tuple(find_source(self.store, name) for name in sources),
+            tuple(self.find_sources(sources)) if sources else (),
             None if after is None else Moment.parse(after),
             None if before is None else Moment.parse(before),
             min_score,
@@ -275,165 +135,111 @@ class Gallery:
 
     def search(
         self,
-        picture: str | Path | None = None,
+        query: Query,
+        window: Window | None = None,
+        grouping: Grouping | None = None,
         *,
-        box_xyxy: tuple[float, float, float, float] | None = None,
-        frame: str | None = None,
-        person: int | None = None,
-        crop_id: str | None = None,
-        top: int = defaults.TOP,
-        camera: str | None = None,
-        after: str | None = None,
+        files: Iterable[Path] = (),
+        action: Action = "search",
     ) -> SearchResult:
-        """Rank people in later frames by their distance to one person.
-
-        Not recorded in the database's audit log: that is for commands, and a program keeps its own.
-        What more there is to say, say to `find_query`, `window` and `find_later`.
-
-        Args:
-            picture: who that is; see `find_query`.
-            box_xyxy: likewise.
-            frame: likewise.
-            person: likewise.
-            crop_id: likewise.
-            top: how many matches to return at most, one of each frame.
-            camera: search this camera only.
-            after: search later than this only; see `Moment.parse`.
-
-        Raises:
-            UsageError, ImageError, QueryError: as `find_query`, `window` and `find_later` do.
-        """
-        query = self.find_query(
-            picture, box_xyxy=box_xyxy, frame=frame, person=person, crop_id=crop_id
-        )
-        window = self.window(cameras=() if camera is None else (camera,), after=after)
-        return self.find_later(query, window, Grouping(top))
-
-    def find_later(
-        self, query: Query, window: Window | None = None, grouping: Grouping | None = None
-    ) -> SearchResult:
-        """Rank people in later frames by their distance to a query.
+        """Rank the detections of later frames by their distance to a query.
 
         Args:
             query: of `find_query`.
-            window: of `window`; else all footage.
-            grouping: which people become matches; else the ten nearest, one of each frame.
+            window: of `window`; None is all footage.
+            grouping: which detections become matches; None takes the ten nearest, one of each
+                frame.
+            files: what the matches will be written to, for the audit log.
+            action: what is done with them, likewise.
 
         Raises:
             QueryError: a camera is not in the database, or no times can be compared.
         """
-        return find_later(self.store, query, window, grouping, self.calibration)
+        window, grouping = window or Window(), grouping or Grouping()
+        result = find_later(self.store, query, window, grouping, self.models.calibration)
+        about = {"scope": result.scope, "left_out": result.left_out, **grouping.options()}
+        if not result.exact:
+            about["approximate"] = True
+        found = [match.sighting.id for match in result.matches]
+        self.record(query, found, about, files=files, action=action)
+        return result
 
+    def find_in_footage(
+        self,
+        query: Query,
+        record: SourceRecord,
+        max_distance: float | None = None,
+        *,
+        files: Iterable[Path] = (),
+    ) -> dict[int, Match]:
+        """Find the nearest detection of each later frame of a source.
 
-@contextmanager
-def open_gallery(
-    db: str | Path = defaults.DB,
-    *,
-    write: bool = False,
-    detector: str | None = None,
-    embedder: str | None = None,
-    min_score: float | None = None,
-    min_height_px: int | None = None,
-    tiles: str = "auto",
-    skip_unchanged: bool = False,
-    backend: Backend = "auto",
-    precision: Precision | None = None,
-    approximate: bool = False,
-    wait: bool = False,
-    on_index: Callable[[int, int], None] = lambda _done, _total: None,
-    on_problem: Callable[[str], None] = lambda _problem: None,
-) -> Iterator[Gallery]:
-    """Open a database, and hold it until the context ends.
+        Args:
+            query: of `find_query`.
+            record: of the source.
+            max_distance: frames without a detection this near have no match; None takes the
+                distance up to which a match is likelier right than wrong, where that is known.
+            files: what the matches will be written to, for the audit log.
 
-    Args:
-        db: its folder.
-        write: to ingest; makes the database if there is none, and keeps other processes out.
-        detector: see `catalog.find_detector`. None takes the database's own; a new database takes
-            the catalogue's default.
-        embedder: likewise; see `catalog.find_embedder`.
-        min_score: lowest detector score kept, in `[0, 1]`; None takes the detector's own.
-        min_height_px: lowest box kept; None is 24, or 1 for boxes from a file.
-        tiles: `auto`, `off`, or columns x rows such as `3x2`.
-        skip_unchanged: do not look again at parts of a fixed camera's view that stay the same.
-        backend: what runs the networks: `auto`, the fastest there is, or `reference`, TensorFlow
-            and torch.
-        precision: what they compute in, when a database is made: None is `f32`. An existing
-            database keeps its own.
-        approximate: let Chroma's graph answer, and not the exact index.
-        wait: until other processes have let go of the database, to write it.
-        on_index: called with rows done and to do when the index has to be made first.
-        on_problem: called with a sentence when there can be no index, or the last writer died.
+        Returns:
+            Matches by frame number.
 
-    Raises:
-        UsageError: networks cannot compute in `precision` here, or the database's is another.
-        DatabaseBusyError: another process writes, or reads what this one wants to write.
-        StoreError: the database cannot be used, or was made with other models.
-        ModelError: a model is unknown, or its weights are missing or damaged.
-        MissingPackageError: the backend's frameworks are not installed.
-    """
-    parse_tiles(tiles)
-    if precision is not None:
-        require_precision(precision, backend)
-    if backend == "reference":
-        extras.require(extras.REFERENCE, "reference", "the reference backend")
-    with ExitStack() as held:
-        store: Store
-        writable = None
-        if write or approximate:
-            from reidsearch.database.chroma_store import open_chroma
+        Raises:
+            QueryError: the source's times cannot be compared with the query's.
+        """
+        if max_distance is None and self.models.calibration is not None:
+            max_distance = self.models.calibration.likely_distance
+        nearest = find_in_each_frame(self.store, query, record, max_distance)
+        about = {"scope": str(record.info), "max_distance": max_distance}
+        found = [match.sighting.id for match in nearest.values()]
+        self.record(query, found, about, files=files)
+        return nearest
 
-            created = _new_provenance(detector, embedder, precision) if write else None
-            chroma = open_chroma(
-                Path(db),
-                created,
-                wait_s=FOREVER if wait else WAIT_S,
-                on_step=on_index,
-                on_note=on_problem,
-            )
-            store = opened = held.enter_context(chroma)
-            writable = opened if write else None
-        else:
-            reading = open_to_read(Path(db), on_step=on_index, on_problem=on_problem)
-            store = held.enter_context(reading)
-        gallery = Gallery(
-            store,
-            writable=writable,
-            detector=detector,
-            embedder=embedder,
-            min_score=min_score,
-            min_height_px=min_height_px,
-            tiles=tiles,
-            skip_unchanged=skip_unchanged,
-            backend=backend,
-            on_problem=on_problem,
+    def nearest_distances(self, query: Query, window: Window, fuse: Fuse) -> list[float]:
+        """How far the 1,000 nearest detections are, to draw; names nobody, so is not recorded."""
+        everyone = Grouping(_MOST_DISTANCES, per_frame=None, fuse=fuse)
+        return [match.distance for match in find_later(self.store, query, window, everyone).matches]
+
+    def record_export(self, kind: str, sources: Iterable[SourceRecord], file: Path) -> None:
+        """Record that whole sources are written to a file; their ids need not be named."""
+        chosen = [*sources]
+        about = {
+            "kind": kind,
+            "source": [str(record.info) for record in chosen],
+            "people": sum(record.people for record in chosen),
+            "files": [str(file.resolve())],
+        }
+        self._recorder.record("export", about=about)
+
+    def record(
+        self,
+        query: Query,
+        crop_ids: Iterable[str],
+        about: Mapping[str, Any],
+        *,
+        files: Iterable[Path] = (),
+        action: Action = "search",
+    ) -> None:
+        """Record whom a search found, before anybody sees it.
+
+        Args:
+            query: who was searched for.
+            crop_ids: who was found.
+            about: what else there is to say; what is empty is left out.
+            files: what the matches will be written to.
+            action: what is done with them.
+        """
+        fields = {
+            **about,
+            "pictures": [str(Path(path).resolve()) for path in query.paths],
+            "box_xyxy": query.box_xyxy,
+            "files": [str(path.resolve()) for path in files],
+        }
+        self._recorder.record(
+            action,
+            asked=None if query.sighting is None else query.sighting.id,
+            vectors=query.vectors,
+            about={name: value for name, value in fields.items() if value not in (None, [], ())},
+            ids=crop_ids,
+            collection=self.store.state.collection,
         )
-        if writable is not None:  # a mismatch must show before any frame is read
-            _ = gallery.detector_card, gallery.embedder_card
-            require_same_precision(store.provenance, precision)
-            opened.computes_in(gallery.precision)
-        yield gallery
-
-
-def _require_here(card: ModelCard) -> None:
-    """Say that weights were never fetched, before they are taken for others."""
-    if not card.sha256:
-        network_path(card)
-
-
-def _new_provenance(
-    detector: str | None, embedder: str | None, precision: Precision | None
-) -> Provenance:
-    detector_card = find_detector(detector or default_detector())
-    embedder_card = find_embedder(embedder or default_embedder())
-    for card in (detector_card, embedder_card):
-        network_path(card)  # without weights there shall be no database
-    return Provenance(
-        embedder=embedder_card.name,
-        fingerprint=embedder_card.fingerprint,
-        dimension=embedder_card.dimension,
-        detector=detector_card.name,
-        detector_sha256=detector_card.sha256,
-        precision=precision or "f32",
-        versions=library_versions(),
-        package_version=__version__,
-    )

@@ -44,8 +44,6 @@ def test_a_search_is_recorded_with_what_it_showed(plain_db: Path, tmp_path: Path
     assert len(entry["ids"]) == 3
     assert entry["about"] == {
         "scope": "later frames of camera pets09-s2l1 after frame 100",
-        "after": "100",
-        "camera": ["pets09-s2l1"],
         "max_distance": 0.9,
         "top": 3,
     }
@@ -89,7 +87,7 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
     [box] = recorded("search", sample / "frame_0001.jpg", "--box", "250,218,283,309")
     assert (box["asked"], box["ids"][0]) == (None, PERSON)
     assert box["about"]["pictures"] == [str(sample / "frame_0001.jpg")]
-    assert box["about"]["box"] == "250,218,283,309"
+    assert box["about"]["box_xyxy"] == [250, 218, 283, 309]
     assert recorded("inspect", "frame", "pets09-s2l1:1") == []
     assert recorded("search", "--frame", "pets09-s2l1:2", code=1) == []
     assert verify(plain_db).json["entries"] == 7

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from reidsearch import open_database
 from reidsearch.core.errors import StoreError
+from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Filter, Records
 from reidsearch.database import swap
 from reidsearch.database.audit_log import record
@@ -25,7 +27,6 @@ from reidsearch.database.lock import reading, writing
 from reidsearch.database.opening import open_to_read
 from reidsearch.database.swap import swapping
 from reidsearch.services.erase import Erasure
-from reidsearch.services.erase import erase as erase_people
 from tests.conftest import INGEST, PEOPLE, Ran, assert_refused, run, run_apart
 
 SOURCE = "pets09-s2l1/pets09-s2l1"
@@ -182,6 +183,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from reidsearch.database import rebuild, swap
+from reidsearch import open_database
 from reidsearch.services import erase
 from reidsearch.services.erase import Erasure
 from reidsearch.database.opening import open_to_read
@@ -222,7 +224,7 @@ elif step == "clean":
     swap.shutil.rmtree = clean
 with open_to_read(db) as store:
     seen, people = store.state, store.sightings(Filter(frame=1))
-erase.erase(db, seen, Erasure(people), {})
+open_database(db).erase(Erasure(people, seen))
 """
 
 
@@ -266,7 +268,7 @@ def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> No
         (("--max-distance", 0.5), "needs a person"),
         (("--id", FIRST), "--max-distance"),
         (("--crop", FIRST, "--camera", "x"), "--crop stands alone"),
-        (("--older-than", "soon", "--yes"), "is no age"),
+        (("--older-than", "soon", "--yes"), "is not a valid age"),
         (("--source", "pets09-s2l1"), "--yes"),
     ):
         ran = erase(own_db, *arguments)
@@ -334,11 +336,12 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
     looking.__enter__()
     notes: list[str] = []
 
-    def leave(note: str) -> None:
-        notes.append(note)
-        looking.__exit__(None, None, None)
+    class Leaving(type(SILENT)):
+        def warn(self, text: str) -> None:
+            notes.append(text)
+            looking.__exit__(None, None, None)
 
-    erase_people(own_db, seen, Erasure(people), {}, wait=True, on_note=leave)
+    open_database(own_db, progress=Leaving()).erase(Erasure(people, seen), wait=True)
     assert notes == ["waiting for those who read"]
     assert len(everything(own_db)) == PEOPLE - len(people)
 
@@ -350,7 +353,7 @@ def test_busy_log_is_said(own_db: Path) -> None:
         FileLock(own_db / "audit.lock"),
         pytest.raises(StoreError, match=r"another process has held audit\.lock"),
     ):
-        erase_people(own_db, seen, Erasure(people), {})
+        open_database(own_db).erase(Erasure(people, seen))
     assert len(everything(own_db)) == PEOPLE
 
 
@@ -377,7 +380,7 @@ def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
     with open_chroma(own_db, mend=True) as store:
         store.remove(KEY, [1])
     with pytest.raises(StoreError, match="after it was looked at"):
-        erase_people(own_db, seen, Erasure(people), {})
+        open_database(own_db).erase(Erasure(people, seen))
 
 
 @pytest.mark.parametrize(

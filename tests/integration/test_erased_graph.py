@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidsearch import open_database
 from reidsearch.core.errors import StoreError
 from reidsearch.core.types import Embeddings, Filter, Records, Sighting
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.opening import open_to_read
-from reidsearch.services.erase import Erasure, erase
+from reidsearch.services.erase import Erasure
 from tests.unit.builders import PROVENANCE, make_info, make_sighting, make_source_record
 
 DIMENSION = 64
@@ -52,7 +53,7 @@ def files_with(db: Path, needle: bytes) -> set[str]:
 def erase_first(db: Path) -> None:
     with open_to_read(db) as store:
         seen, people = store.state, store.sightings(Filter(frame=1))
-    erase(db, seen, Erasure(people), {})
+    open_database(db).erase(Erasure(people, seen))
 
 
 def test_graph_forgets_too(
@@ -62,7 +63,7 @@ def test_graph_forgets_too(
     assert "data_level0.bin" in files_with(db, vectors[7].tobytes())
     with open_to_read(db) as store:
         seen = store.state
-    erase(db, seen, Erasure(people[5:10]), {})
+    open_database(db).erase(Erasure(people[5:10], seen))
     for gone in vectors[5:10]:
         assert files_with(db, gone.tobytes()) == set()
     assert "data_level0.bin" in files_with(db, vectors[10].tobytes())

@@ -25,7 +25,7 @@ def loaded_after(code: str, *, cwd: Path) -> set[str]:
 def test_import_and_help_load_nothing_heavy(tmp_path: Path) -> None:
     assert not HEAVY & loaded_after("import reidsearch", cwd=tmp_path)
     assert not HEAVY & loaded_after("import reidsearch.cli.app", cwd=tmp_path)
-    assert "numpy" in loaded_after("from reidsearch import open_gallery", cwd=tmp_path)
+    assert "numpy" in loaded_after("from reidsearch import open_database", cwd=tmp_path)
 
 
 def test_search_for_a_stored_person_loads_no_network(made_db: Path, tmp_path: Path) -> None:

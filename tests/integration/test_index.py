@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reidsearch import SourceOptions, open_gallery, open_source
+from reidsearch import SourceOptions, open_database, open_source
 from reidsearch.core.types import Filter
 from reidsearch.database import index_keeper
 from reidsearch.database.chroma_store import ChromaStore, open_chroma
@@ -178,11 +178,12 @@ def test_killed_between_the_database_and_its_index(
     code = f"""
 import os
 from reidsearch.database import index_keeper
-from reidsearch import open_gallery, open_source, SourceOptions
+from reidsearch import open_database, open_source, SourceOptions
 from pathlib import Path
 index_keeper.append = lambda *_: os._exit(9)
-with open_gallery({str(own_db)!r}, write=True) as gallery:
-    gallery.ingest(open_source(Path({str(sample)!r}), SourceOptions(camera="b", max_frames=2)))
+open_database({str(own_db)!r}).ingest(
+    open_source(Path({str(sample)!r}), SourceOptions(camera="b", max_frames=2))
+)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
@@ -240,11 +241,11 @@ def test_full_disk_stops_no_ingest(
         raise OSError(28, "No space left on device")
 
     footage = open_source(sample, SourceOptions(camera="b", max_frames=2))
-    with open_gallery(own_db, write=True) as gallery:
+    with open_database(own_db).write() as ingest:
         monkeypatch.setattr(index_keeper, "append", fail)
-        people = gallery.ingest(footage).people
-        assert "No space left" in gallery.store.index_problem
-        assert len(gallery.store) == PEOPLE + people
+        people = ingest.run(footage).people
+        assert "No space left" in ingest.store.index_problem
+        assert len(ingest.store) == PEOPLE + people
     monkeypatch.undo()
     ran = search(own_db, tmp_path)
     assert ran.json["exact"] is True

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import open_gallery
+from reidsearch import open_database
 from reidsearch.core.types import Detections, Filter
 from reidsearch.models.catalog import default_embedder, find_embedder
 from reidsearch.models.embedders import load_embedder
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.networks
 
 def test_sample_frames(made_db: Path, sample: Path) -> None:
     truth = read_mot(sample / "gt.txt", sample / "person_map.json")
-    with open_gallery(made_db) as gallery:
+    with open_database(made_db).read() as gallery:
         records = gallery.store.scan(Filter())
     found = {
         frame: Detections(

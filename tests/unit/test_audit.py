@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from reidsearch.core.errors import StoreError
 from reidsearch.database import audit_log as log
-from reidsearch.database.audit_entry import ERASED, START, Entry, Head, name_of
+from reidsearch.database.audit_entry import ERASED, START, Entry, Head
 from reidsearch.database.audit_log import record, redact
 from reidsearch.database.audit_read import read_entries, verify
 from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
@@ -49,8 +49,8 @@ def test_an_event_holds_who_asked_for_whom(tmp_path: Path, monkeypatch: pytest.M
     record(tmp_path, "export", about={"files": ["/out/\udcff.csv"]})
     [first, second, third] = read_entries(tmp_path)
     assert [entry.number for entry in (first, second, third)] == [1, 2, 3]
-    assert name_of(second.asked) == "gate/monday:1:1"
-    assert [name_of(one) for one in second.ids] == PEOPLE
+    assert second.asked_id == "gate/monday:1:1"
+    assert second.shown_ids == PEOPLE
     assert second.previous == first.hash
     assert first.previous == "0" * 64
     assert first.query == second.query
@@ -307,7 +307,7 @@ def test_erased_ids_leave_no_trace_and_all_else_still_shows(tmp_path: Path) -> N
     verdict = verify(tmp_path, noted)
     assert (verdict.entries, verdict.problem, verdict.erased) == (5, "", 6)
     assert verdict.head == noted
-    shown = [[name_of(one) for one in entry.ids] for entry in read_entries(tmp_path)]
+    shown = [entry.shown_ids for entry in read_entries(tmp_path)]
     assert shown == [[PEOPLE[0], ERASED, PEOPLE[2]]] * 5
     assert redact(tmp_path, gone.__contains__) == 0
     fill(tmp_path, 1)

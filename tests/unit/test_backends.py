@@ -1,6 +1,6 @@
 import pytest
 
-from reidsearch import open_gallery
+from reidsearch import ModelChoice
 from reidsearch.core.errors import UsageError
 from reidsearch.models.backends import library_versions, require_precision
 
@@ -23,13 +23,9 @@ def test_precision_that_there_is_not(name, backend, words):
     assert caught.value.hint
 
 
-def test_unknown_precision_makes_no_database(tmp_path):
-    with (
-        pytest.raises(UsageError, match="not a precision"),
-        open_gallery(tmp_path / "db", write=True, precision="fp8"),
-    ):
-        pass
-    assert not (tmp_path / "db").exists()
+def test_unknown_precision_cannot_be_chosen():
+    with pytest.raises(UsageError, match="not a precision"):
+        ModelChoice(precision="fp8")
 
 
 def test_versions_are_those_of_what_computes():

@@ -7,10 +7,13 @@ import pyarrow.parquet
 import pytest
 
 from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.progress import SILENT
 from reidsearch.core.text import printable
 from reidsearch.core.types import Frame, Match
 from reidsearch.footage.box_files import read_boxes
 from reidsearch.services.export import export_detections, export_embeddings, export_matches
+from reidsearch.services.gallery import Gallery
+from reidsearch.services.recording import Recorder
 from tests.unit.builders import (
     PROVENANCE,
     make_info,
@@ -22,6 +25,11 @@ from tests.unit.memory_store import MemoryStore
 
 INFO = make_info(name='=cmd, and "quotes"\nmore')
 SIGHTINGS = [make_sighting(INFO, 1), make_sighting(INFO, 1, person=2), make_sighting(INFO, 30)]
+
+
+def as_gallery(store, folder):
+    (folder / "db").mkdir()
+    return Gallery(store, None, Recorder(folder / "db", "", SILENT))
 
 
 @pytest.fixture
@@ -51,7 +59,7 @@ def read_rows(path):
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
 def test_tables_hold_everything(store, tmp_path, ending):
     path = tmp_path / f"people{ending}"
-    assert export_embeddings(store, store.sources(), path) == 3
+    assert export_embeddings(as_gallery(store, tmp_path), store.sources(), path) == 3
     rows = read_rows(path)
     for row, sighting in zip(rows, SIGHTINGS, strict=True):
         crop_id, name = sighting.id, sighting.source
@@ -62,7 +70,7 @@ def test_tables_hold_everything(store, tmp_path, ending):
         assert row["box_xyxy"] == list(sighting.box_xyxy)
     vectors = np.array([row["embedding"] for row in rows])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, "db"}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
@@ -79,7 +87,7 @@ def test_matches_with_and_without_probability(tmp_path, ending):
 @pytest.mark.parametrize("ending", [".txt", ".json", ".jsonl"])
 def test_boxes_come_back_as_they_were(store, tmp_path, ending):
     path = tmp_path / f"boxes{ending}"
-    assert export_detections(store, store.sources(), path) == 3
+    assert export_detections(as_gallery(store, tmp_path), store.sources(), path) == 3
     frame = Frame(np.zeros((100, 200, 3), np.uint8), 1, INFO.path)
     found = read_boxes(path).find(INFO, frame)
     assert found.xyxy.tolist() == [[10, 5, 18, 30], [20, 5, 28, 30]]
@@ -87,14 +95,16 @@ def test_boxes_come_back_as_they_were(store, tmp_path, ending):
 
 
 def test_mot_has_ten_columns_and_counts_from_one(store, tmp_path):
-    export_detections(store, store.sources(), tmp_path / "det.txt")
+    export_detections(as_gallery(store, tmp_path), store.sources(), tmp_path / "det.txt")
     first = (tmp_path / "det.txt").read_text().splitlines()[0]
     assert first == "1,-1,11.00,6.00,8.00,25.00,0.9,-1,-1,-1"
 
 
 def test_folder_that_cannot_be_written(store, tmp_path):
     with pytest.raises(ReidsearchError, match="cannot write"):
-        export_detections(store, store.sources(), tmp_path / "gone" / "people.csv")
+        export_detections(
+            as_gallery(store, tmp_path), store.sources(), tmp_path / "gone" / "people.csv"
+        )
 
 
 def test_nothing_is_left_of_an_export_that_fails(store, tmp_path):
