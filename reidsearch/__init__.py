@@ -5,7 +5,7 @@ from reidsearch import open_gallery
 with open_gallery("db", write=True) as gallery:
     gallery.ingest("frames/")
     for match in gallery.search(frame="frames:1", person=1).matches:
-        print(match.rank, match.distance, match.sighting.id)
+        print(match.rank, match.distance, match.detection.id)
 """
 
 from typing import TYPE_CHECKING, Any

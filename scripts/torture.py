@@ -330,7 +330,7 @@ def contents(db: Path) -> Any:
         raise ReidsearchError(f"{rows} rows, {len(found)} of which count")
     # Chroma has float32 where float16 was stored: what else is in there is none of the vector.
     vectors = [vector.astype("<f2").tobytes() for vector in found.embeddings.vectors]
-    people = [(s.id, s.source, str(s), v) for s, v in zip(found.sightings, vectors, strict=True)]
+    people = [(s.id, s.source, str(s), v) for s, v in zip(found.detections, vectors, strict=True)]
     return people, sources
 
 
@@ -340,7 +340,7 @@ def look(db: Path) -> int:
     from reidsearch.database.opening import open_to_read
 
     with open_to_read(db) as store:
-        ids = [sighting.id for sighting in store.sightings(Filter())]
+        ids = [sighting.id for sighting in store.detections(Filter())]
         confirmed = sum(record.people for record in store.sources())
     if len({*ids}) != len(ids) or len(ids) != confirmed:
         raise ReidsearchError(f"{len(ids)} people, {len({*ids})} ids, {confirmed} confirmed")
@@ -353,7 +353,7 @@ def answers(db: Path) -> Any:
 
     with open_gallery(db) as gallery:
         results = [gallery.search(crop_id=crop_id, top=50) for crop_id in QUERIES]
-    return [[(str(m.sighting), m.distance) for m in result.matches] for result in results]
+    return [[(str(m.detection), m.distance) for m in result.matches] for result in results]
 
 
 def ranking(db: Path) -> Any:
@@ -362,7 +362,7 @@ def ranking(db: Path) -> Any:
 
     with open_gallery(db) as gallery:
         result = gallery.search(crop_id=QUERIES[0], top=100_000)
-    return [(m.sighting.id, m.distance) for m in result.matches]
+    return [(m.detection.id, m.distance) for m in result.matches]
 
 
 def repair(db: Path) -> str:

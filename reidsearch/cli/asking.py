@@ -127,7 +127,7 @@ class AskedPerson:
             "files": [str(path.resolve()) for path in files if path is not None],
         }
         given = options | {name: value for name, value in about.items() if value not in ([], ())}
-        asked = None if query.sighting is None else query.sighting.id
+        asked = None if query.detection is None else query.detection.id
         record(
             self.db,
             action,
@@ -235,7 +235,7 @@ class AskedSearch(AskedPerson):
             action: what is done with them.
         """
         result = gallery.find_later(query, self.window(gallery), self.grouping())
-        found = [match.sighting.id for match in result.matches]
+        found = [match.detection.id for match in result.matches]
         about = {"scope": result.scope, "left_out": result.left_out, "top": self.top}
         self.record(gallery, query, found, files, action, **about)
         return result

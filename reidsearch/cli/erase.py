@@ -89,7 +89,7 @@ def erase(
                 older = f" older than {older_than}" if older_than else ""
                 scope = f"all frames{window}{older}, to erase"
                 erasure = _choose_near(asked, gallery, erasure, max_distance or 0.0, scope)
-    is_nothing = not (erasure.sightings or erasure.frames)
+    is_nothing = not (erasure.detections or erasure.frames)
     if not json:
         _show(erasure, dry_run=dry_run)
     elif dry_run or is_nothing:
@@ -104,7 +104,7 @@ def erase(
         "source": source,
         "older_than": older_than,
         "max_distance": max_distance,
-        "people": len(erasure.sightings),
+        "people": len(erasure.detections),
         "frames": erasure.frame_count,
     }
     given = {name: value for name, value in about.items() if value is not None}
@@ -129,7 +129,7 @@ def _choose_crops(gallery: Gallery, crops: list[str]) -> Erasure:
     from reidsearch.search.query import query_crop
     from reidsearch.services.erase import Erasure
 
-    people = [query_crop(gallery.store, crop_id).sighting for crop_id in dict.fromkeys(crops)]
+    people = [query_crop(gallery.store, crop_id).detection for crop_id in dict.fromkeys(crops)]
     return Erasure(people)
 
 
@@ -153,7 +153,7 @@ def _choose_near(
 
 
 def _show(erasure: Erasure, *, dry_run: bool) -> None:
-    if not (erasure.sightings or erasure.frames):
+    if not (erasure.detections or erasure.frames):
         say("there is nothing to erase")
         return
     from reidsearch.cli.tables import erasure_table, sighting_table
@@ -162,9 +162,9 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
     if erasure.frames:
         print_table(erasure_table(*_count_by_source(erasure)))
     else:
-        print_table(sighting_table(erasure.sightings))
+        print_table(sighting_table(erasure.detections))
     with_frames = f" with {count(erasure.frame_count, 'frame')}" if erasure.frames else ""
-    people = count(len(erasure.sightings), "sighting")
+    people = count(len(erasure.detections), "sighting")
     say(f"{people}{with_frames} {'would' if dry_run else 'will'} go")
 
 
@@ -173,7 +173,7 @@ def _print(erasure: Erasure, *, is_erased: bool) -> None:
     print_json(
         {
             "erased": is_erased,
-            "people": len(erasure.sightings),
+            "people": len(erasure.detections),
             "frames": erasure.frame_count,
             "sources": [
                 {"source": name, "people": people[name], "frames": frames.get(name, 0)}
@@ -185,7 +185,7 @@ def _print(erasure: Erasure, *, is_erased: bool) -> None:
 
 
 def _count_by_source(erasure: Erasure) -> tuple[Counter[str], dict[str, int]]:
-    people = Counter(f"{s.camera}/{s.source}" for s in erasure.sightings)
+    people = Counter(f"{s.camera}/{s.source}" for s in erasure.detections)
     return people, {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
 
 

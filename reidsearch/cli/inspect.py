@@ -115,7 +115,7 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
     from reidsearch.search.query import find_frame
 
     record, frame = find_frame(store, address)
-    people = store.sightings(Filter(sources=(record.info.key,), frame=frame))
+    people = store.detections(Filter(sources=(record.info.key,), frame=frame))
     if json:
         time_s = record.info.time_of(frame)
         fields = {"camera": record.info.camera, "source": record.info.name, "frame": frame}
@@ -131,7 +131,7 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
     from reidsearch.search.query import query_crop
 
     query = query_crop(store, crop_id)
-    sighting = query.sighting
+    sighting = query.detection
     if json:
         print_json({**asdict(sighting), "embedding": query.vectors[0].tolist()})
     else:

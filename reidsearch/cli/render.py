@@ -66,9 +66,9 @@ def video(
         footage = open_moved(record, root)
 
         best = find_in_each_frame(gallery.store, query, record, max_distance)
-        ids = [match.sighting.id for match in best.values()]
+        ids = [match.detection.id for match in best.values()]
         asked.record(gallery, query, ids, [out], scope=str(record.info), max_distance=max_distance)
-        people = gallery.store.sightings(Filter(sources=(record.info.key,)))
+        people = gallery.store.detections(Filter(sources=(record.info.key,)))
         with counting("frames", len(record.frames)) as step:
             report = render_video(footage, record, query, people, best, out, options, step)
     for problem in report.problems:
@@ -82,7 +82,7 @@ def video(
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
     from reidsearch.search.query import find_source
 
-    own = query.sighting
+    own = query.detection
     if source is None and own is None:
         raise UsageError("whose footage shall be shown?", hint="give --source [CAMERA/]SOURCE")
     name = source or (f"{own.camera}/{own.source}" if own is not None else "")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import SnapshotId, Store
-    from reidsearch.core.types import Sighting
+    from reidsearch.core.types import StoredDetection
     from reidsearch.search.query import Query
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -41,7 +41,7 @@ class Erasure:
         frames: of each source, those that are forgotten as if they had never been ingested.
     """
 
-    sightings: Sequence[Sighting]
+    detections: Sequence[StoredDetection]
     frames: Mapping[tuple[str, str], frozenset[int]] = field(default_factory=dict)
 
     @property
@@ -52,15 +52,16 @@ class Erasure:
     def has(self, crop_id: str) -> bool:
         """Whether someone goes, also one whom such a frame had once."""
         try:
-            camera, source, frame, _ = CropId.parse(crop_id)
+            crop = CropId.parse(crop_id)
         except ValueError:  # somebody else has written it
             return False
-        return crop_id in self.ids or frame in self.frames.get((camera, source), frozenset())
+        frames = self.frames.get((crop.camera, crop.source), frozenset())
+        return crop_id in self.ids or crop.frame in frames
 
     @cached_property
     def ids(self) -> frozenset[str]:
         """Of everyone who goes."""
-        return frozenset(sighting.id for sighting in self.sightings)
+        return frozenset(sighting.id for sighting in self.detections)
 
 
 def parse_age(text: str) -> float:
@@ -84,7 +85,7 @@ def choose_frames(
             as the footage is older still. None chooses all frames.
     """
     frames = {}
-    people: list[Sighting] = []
+    people: list[StoredDetection] = []
     for source in sources:
         key = source.info.key
         chosen = frozenset(source.frames)
@@ -92,14 +93,14 @@ def choose_frames(
             chosen &= _old_frames(source, folder, time.time() - older_than_s)
         if chosen or older_than_s is None:
             frames[key] = chosen
-            found = store.sightings(Filter(sources=(key,)))
+            found = store.detections(Filter(sources=(key,)))
             people += [sighting for sighting in found if sighting.frame in chosen]
     return Erasure(people, frames)
 
 
 def choose_people(
     store: Store, queries: Iterable[Query], max_distance: float, wanted: Filter
-) -> list[Sighting]:
+) -> list[StoredDetection]:
     """Choose everyone who is near to one of the queries, in any frame.
 
     Raises:
@@ -110,11 +111,11 @@ def choose_people(
             "without the exact index somebody might be missed",
             hint="`reidsearch doctor` says why there is none",
         )
-    found: dict[str, Sighting] = {}
+    found: dict[str, StoredDetection] = {}
     for query in queries:
         people = store.nearest(query.vectors, wanted)
         near = takewhile(lambda match: match.distance <= max_distance, people)
-        found |= {match.sighting.id: match.sighting for match in near}
+        found |= {match.detection.id: match.detection for match in near}
     return [*found.values()]
 
 

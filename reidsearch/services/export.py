@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.text import printable, to_json
 from reidsearch.core.types import Filter
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
-    from reidsearch.core.types import Match, Sighting
+    from reidsearch.core.types import Match, StoredDetection
 
     Row = dict[str, Any]
     Columns = dict[str, tuple[str, ...]]
@@ -51,7 +51,7 @@ def export_detections(store: Store, sources: Iterable[SourceRecord], path: Path)
     Raises:
         ReidsearchError: the ending is another, or the file cannot be written.
     """
-    sightings = (s for r in sources for s in store.sightings(Filter(sources=(r.info.key,))))
+    sightings = (s for r in sources for s in store.detections(Filter(sources=(r.info.key,))))
     if path.suffix.lower() == ".txt":
         return _write(path, lambda partial: _write_mot(sightings, partial))
     if path.suffix.lower() == ".json":
@@ -65,7 +65,9 @@ def export_embeddings(store: Store, sources: Iterable[SourceRecord], path: Path)
     def rows() -> Iterator[Row]:
         for record in sources:
             records = store.scan(Filter(sources=(record.info.key,)))
-            for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
+            for sighting, vector in zip(
+                records.detections, records.embeddings.vectors, strict=True
+            ):
                 yield _sighting_row(sighting) | {"embedding": vector.tolist()}
 
     columns = _SIGHTING | {"embedding": _names("e", store.provenance.dimension)}
@@ -86,16 +88,16 @@ def match_row(match: Match) -> Row:
     """A match's rank, distance and probability, and the sighting's fields beside them."""
     probability = None if match.probability is None else round(match.probability, 6)
     row = {"rank": match.rank, "distance": round(match.distance, 6), "probability": probability}
-    return row | _sighting_row(match.sighting)
+    return row | _sighting_row(match.detection)
 
 
-def _sighting_row(sighting: Sighting) -> Row:
+def _sighting_row(sighting: StoredDetection) -> Row:
     return asdict(sighting) | {"box_xyxy": list(sighting.box_xyxy)}
 
 
 def _write(path: Path, write: Callable[[Path], int]) -> int:
     try:
-        with whole_file(path.resolve()) as partial:
+        with atomic_write(path.resolve()) as partial:
             return write(partial)
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
@@ -174,7 +176,7 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _write_mot(sightings: Iterable[Sighting], path: Path) -> int:
+def _write_mot(sightings: Iterable[StoredDetection], path: Path) -> int:
     """`frame,id,left,top,width,height,score,x,y,z`, counted from 1; -1 is unknown."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
@@ -186,7 +188,7 @@ def _write_mot(sightings: Iterable[Sighting], path: Path) -> int:
     return count
 
 
-def _write_coco(sightings: Iterable[Sighting], path: Path) -> int:
+def _write_coco(sightings: Iterable[StoredDetection], path: Path) -> int:
     """Pictures are those with people; `source` and `frame` are ours, COCO knows no footage."""
     images: dict[tuple[str, str, int], dict[str, Any]] = {}
     annotations = []

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from reidsearch.cli.tables import format_box, match_table, sighting_table, source_table
 from reidsearch.core.text import format_bytes, format_time
-from reidsearch.core.types import Match, Sighting
+from reidsearch.core.types import Match, StoredDetection
 from tests.unit.builders import make_info, make_sighting, make_source_record
 
 
@@ -62,7 +62,9 @@ def test_bytes_are_written_in_the_unit_that_suits(count, expected):
 
 
 def test_box_is_written_as_the_option_takes_it():
-    sighting = Sighting("c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f", "0")
+    sighting = StoredDetection(
+        "c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f", "0"
+    )
     assert format_box(sighting) == "11,20,40,100"
 
 
