@@ -7,7 +7,7 @@ database.ingest("frames/")
 with database.read() as gallery:
     query = gallery.find_query(frame="frames:1", person=1)
     for match in gallery.search(query).matches:
-        print(match.rank, match.distance, match.sighting.id)
+        print(match.rank, match.distance, match.detection.id)
 """
 
 from typing import TYPE_CHECKING, Any

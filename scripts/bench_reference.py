@@ -16,7 +16,7 @@ from torch import nn
 from reidsearch.core.types import Detections
 from reidsearch.models.catalog import weights_path
 from reidsearch.models.detectors.tensorflow_graph import tf
-from reidsearch.models.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
+from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
 from reidsearch.models.embedders.torchreid_network import load_network
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DemoDetector:
         height, width = image.shape[:2]
         grid = self._grid or choose_grid(width, height, self._card.input_px)
         tiles = lay_tiles(width, height, grid)
-        joined = join_views(tiles, [self._look(image, *tile) for tile in tiles])
+        joined = merge_tiles(tiles, [self._look(image, *tile) for tile in tiles])
         tall = joined.xyxy[:, 3] - joined.xyxy[:, 1] >= MIN_HEIGHT_PX
         return joined[tall & (joined.score >= self._card.min_score)]
 

@@ -28,7 +28,7 @@ from bench_tools import machine
 
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.core.types import Embeddings, Filter, Records, Sighting, SourceInfo
+from reidsearch.core.types import Embeddings, Filter, Records, SourceInfo, StoredDetection
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.index_file import map_vectors, read_manifest
 from reidsearch.database.index_keeper import IndexKeeper
@@ -175,9 +175,9 @@ def make_footage(
             yield records, record, dict.fromkeys(frames)
 
 
-def make_sighting(info: SourceInfo, frame: int, person: int) -> Sighting:
+def make_sighting(info: SourceInfo, frame: int, person: int) -> StoredDetection:
     """Somebody, somewhere."""
-    return Sighting(
+    return StoredDetection(
         id=f"{info}:{frame}:{person}",
         camera=info.camera,
         source=info.name,
@@ -254,7 +254,7 @@ def make_row(
 
 def ids(matches: list) -> list[str]:
     """Which people were found."""
-    return [match.sighting.id for match in matches]
+    return [match.detection.id for match in matches]
 
 
 def brute_force(records: Records, vectors: np.ndarray) -> list[list[str]]:
@@ -266,7 +266,7 @@ def brute_force(records: Records, vectors: np.ndarray) -> list[list[str]]:
             some = records.embeddings.vectors[start : start + 50_000].astype(np.float64)
             distance[start : start + 50_000] = np.linalg.norm(some - vector, axis=1)
         nearest = np.argsort(distance, kind="stable")[:TOP]
-        truth.append([records.sightings[row].id for row in nearest])
+        truth.append([records.detections[row].id for row in nearest])
     return truth
 
 
@@ -291,7 +291,7 @@ def numpy_search(records: Records) -> Callable[[np.ndarray], list[str]]:
     def search(vector: np.ndarray) -> list[str]:
         distance = 2 - 2 * (vectors @ vector)
         nearest = np.argpartition(distance, min(TOP, len(vectors) - 1))[:TOP]
-        return [records.sightings[row].id for row in nearest[np.argsort(distance[nearest])]]
+        return [records.detections[row].id for row in nearest[np.argsort(distance[nearest])]]
 
     return search
 

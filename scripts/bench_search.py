@@ -26,7 +26,7 @@ from bench_tools import Compared, machine, to_markdown
 from reidsearch import open_database
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings, SourceRecord
-from reidsearch.core.types import Embeddings, Records, Sighting, SourceInfo
+from reidsearch.core.types import Embeddings, Records, SourceInfo, StoredDetection
 from reidsearch.models.catalog import default_embedder, find_embedder
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
@@ -76,7 +76,7 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     numbers = [1 + row // PER_FRAME for row in range(crops)]
     sightings = tuple(
-        Sighting(
+        StoredDetection(
             id=f"{info}:{number}:{row % PER_FRAME + 1}",
             camera=info.camera,
             source=info.name,

@@ -330,7 +330,7 @@ def contents(db: Path) -> Any:
         raise ReidsearchError(f"{rows} rows, {len(found)} of which count")
     # Chroma has float32 where float16 was stored: what else is in there is none of the vector.
     vectors = [vector.astype("<f2").tobytes() for vector in found.embeddings.vectors]
-    people = [(s.id, s.source, str(s), v) for s, v in zip(found.sightings, vectors, strict=True)]
+    people = [(s.id, s.source, str(s), v) for s, v in zip(found.detections, vectors, strict=True)]
     return people, sources
 
 
@@ -340,7 +340,7 @@ def look(db: Path) -> int:
     from reidsearch.database.opening import open_to_read
 
     with open_to_read(db) as store:
-        ids = [sighting.id for sighting in store.sightings(Filter())]
+        ids = [sighting.id for sighting in store.detections(Filter())]
         confirmed = sum(record.people for record in store.sources())
     if len({*ids}) != len(ids) or len(ids) != confirmed:
         raise ReidsearchError(f"{len(ids)} people, {len({*ids})} ids, {confirmed} confirmed")
@@ -354,7 +354,7 @@ def answers(db: Path) -> Any:
     with open_database(db).read() as gallery:
         queries = [gallery.find_query(crop_id=crop_id) for crop_id in QUERIES]
         results = [gallery.search(query, grouping=Grouping(50)) for query in queries]
-    return [[(str(m.sighting), m.distance) for m in result.matches] for result in results]
+    return [[(str(m.detection), m.distance) for m in result.matches] for result in results]
 
 
 def ranking(db: Path) -> Any:
@@ -364,7 +364,7 @@ def ranking(db: Path) -> Any:
     with open_database(db).read() as gallery:
         query = gallery.find_query(crop_id=QUERIES[0])
         result = gallery.search(query, grouping=Grouping(100_000))
-    return [(m.sighting.id, m.distance) for m in result.matches]
+    return [(m.detection.id, m.distance) for m in result.matches]
 
 
 def repair(db: Path) -> str:

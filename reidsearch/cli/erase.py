@@ -117,15 +117,15 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
     if not erasure:
         say("there is nothing to erase")
         return
-    from reidsearch.cli.tables import erasure_table, sighting_table
+    from reidsearch.cli.tables import detection_table, erasure_table
     from reidsearch.core.text import count
 
     if erasure.frames:
         print_table(erasure_table(*_count_by_source(erasure)))
     else:
-        print_table(sighting_table(erasure.sightings))
+        print_table(detection_table(erasure.detections))
     with_frames = f" with {count(erasure.frame_count, 'frame')}" if erasure.frames else ""
-    people = count(len(erasure.sightings), "sighting")
+    people = count(len(erasure.detections), "sighting")
     say(f"{people}{with_frames} {'would' if dry_run else 'will'} go")
 
 
@@ -134,7 +134,7 @@ def _print(erasure: Erasure, *, is_erased: bool) -> None:
     print_json(
         {
             "erased": is_erased,
-            "people": len(erasure.sightings),
+            "people": len(erasure.detections),
             "frames": erasure.frame_count,
             "sources": [
                 {"source": name, "people": people[name], "frames": frames.get(name, 0)}
@@ -146,7 +146,7 @@ def _print(erasure: Erasure, *, is_erased: bool) -> None:
 
 
 def _count_by_source(erasure: Erasure) -> tuple[Counter[str], dict[str, int]]:
-    people = Counter(f"{s.camera}/{s.source}" for s in erasure.sightings)
+    people = Counter(f"{s.camera}/{s.source}" for s in erasure.detections)
     return people, {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
 
 

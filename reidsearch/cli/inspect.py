@@ -108,18 +108,18 @@ def _show_sources(store: Store, *, json: bool) -> None:
 
 
 def _show_frame(store: Store, address: str, *, json: bool) -> None:
-    from reidsearch.cli.tables import sighting_table
+    from reidsearch.cli.tables import detection_table
     from reidsearch.core.types import Filter
     from reidsearch.search.query import find_frame
 
     record, frame = find_frame(store, address)
-    people = store.sightings(Filter(sources=(record.info.key,), frame=frame))
+    people = store.detections(Filter(sources=(record.info.key,), frame=frame))
     if json:
         time_s = record.info.time_of(frame)
         fields = {"camera": record.info.camera, "source": record.info.name, "frame": frame}
         print_json({**fields, "time_s": time_s, "people": [asdict(p) for p in people]})
     elif people:
-        print_table(sighting_table(people))
+        print_table(detection_table(people))
     else:
         say("nobody was found in this frame")
 
@@ -129,7 +129,7 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
     from reidsearch.search.query import query_crop
 
     query = query_crop(store, crop_id)
-    sighting = query.sighting
+    sighting = query.detection
     if json:
         print_json({**asdict(sighting), "embedding": query.vectors[0].tolist()})
     else:

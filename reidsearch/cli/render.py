@@ -62,7 +62,7 @@ def video(
         options = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
         best = gallery.find_in_footage(query, record, max_distance, files=[out])
-        people = gallery.store.sightings(Filter(sources=(record.info.key,)))
+        people = gallery.store.detections(Filter(sources=(record.info.key,)))
         with counting("frames", len(record.frames)) as step:
             report = render_video(footage, record, query, people, best, out, options, step)
     for problem in report.problems:
@@ -74,7 +74,7 @@ def video(
 
 
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:
-    own = query.sighting
+    own = query.detection
     if source is None and own is None:
         raise UsageError(
             "--source is required with a picture", hint="give --source [CAMERA/]SOURCE"

@@ -111,8 +111,8 @@ def _to_json(result: SearchResult) -> dict[str, Any]:
 
 
 def _query_fields(query: Query) -> dict[str, Any]:
-    if query.sighting is not None:
-        return asdict(query.sighting)
+    if query.detection is not None:
+        return asdict(query.detection)
     if len(query.paths) == 1:
         return {"path": query.paths[0]}
     return {"paths": list(query.paths)}
@@ -154,14 +154,14 @@ def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableTyp
     from textual_image.renderable import Image as TerminalPicture
 
     from reidsearch.footage.reread import read_frames
-    from reidsearch.render.portrait import ORANGE, portray
+    from reidsearch.render.crops import ORANGE, render_crop
 
     pictures: dict[str, RenderableType] = {}
     problems = set()
-    for found in read_frames([match.sighting for match in result.matches], root):
+    for found in read_frames([match.detection for match in result.matches], root):
         problems.add(found.problem)
-        picture = portray(found, (160, 240), ORANGE).picture
-        pictures[found.sighting.id] = (
+        picture = render_crop(found, (160, 240), ORANGE).picture
+        pictures[found.detection.id] = (
             "no picture"
             if picture is None
             else TerminalPicture(Image.fromarray(picture), height=_PREVIEW_ROWS)
@@ -184,16 +184,16 @@ def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, s
 def _write_report(
     result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
 ) -> None:
-    from reidsearch.render.report import Origin, write_report
+    from reidsearch.render.report import ReportContext, write_report
 
-    origin = Origin(
+    context = ReportContext(
         asked.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
         gallery.nearest_distances(result.query, asked.window(gallery), asked.fuse),
     )
-    _warn_of(write_report(result, origin, path, root))
+    _warn_of(write_report(result, context, path, root))
     say(f"report: {escape(str(path))}")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Match, Sighting
+    from reidsearch.core.types import Match, StoredDetection
     from reidsearch.database.audit_entry import Entry
     from reidsearch.database.doctor import Finding
     from reidsearch.database.journal import Run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reidsearch.research.calibrate import Level
 
 
-def format_box(sighting: Sighting) -> str:
+def format_box(sighting: StoredDetection) -> str:
     """Write a box as `--box` takes it, in whole pixels."""
     return ",".join(f"{edge:.0f}" for edge in sighting.box_xyxy)
 
@@ -40,10 +40,10 @@ def match_table(
         columns = (*columns, "sightings", "from", "to")
     table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
-        picture = () if pictures is None else (pictures[match.sighting.id],)
+        picture = () if pictures is None else (pictures[match.detection.id],)
         probability = () if match.probability is None else (format_probability(match.probability),)
         cells = str(match.rank), f"{match.distance:.4f}", *probability
-        cells = (*cells, *_sighting_cells(match.sighting))
+        cells = (*cells, *_sighting_cells(match.detection))
         if match.passage is not None:
             times = (match.passage.first.time_s, match.passage.last.time_s)
             cells = (*cells, str(match.passage.count), *map(format_time, times))
@@ -60,10 +60,10 @@ def stage_table(stages: Iterable[StageTimes]) -> Table:
     return table
 
 
-def sighting_table(sightings: Iterable[Sighting]) -> Table:
+def detection_table(detections: Iterable[StoredDetection]) -> Table:
     """Stored people, row by row."""
     table = _new_table(*_SIGHTING_COLUMNS)
-    for sighting in sightings:
+    for sighting in detections:
         _add_row(table, *_sighting_cells(sighting))
     return table
 
@@ -185,12 +185,12 @@ def _as_words(value: object) -> str:
     return ", ".join([*map(str, value[:_MOST_WORDS]), *more])
 
 
-def _sighting_cells(sighting: Sighting) -> tuple[str, ...]:
+def _sighting_cells(sighting: StoredDetection) -> tuple[str, ...]:
     return (
         sighting.camera,
         sighting.source,
         str(sighting.frame),
-        str(sighting.person),
+        str(sighting.index),
         format_time(sighting.time_s),
         format_box(sighting),
         f"{sighting.score:.2f}",

@@ -20,7 +20,7 @@ def iou_matrix(a_xyxy: NDArray[np.float32], b_xyxy: NDArray[np.float32]) -> NDAr
     return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)
 
 
-def suppress(xyxy: NDArray[np.float32], max_iou: float) -> list[int]:
+def nms(xyxy: NDArray[np.float32], max_iou: float) -> list[int]:
     """Greedy non-maximum suppression: the rows that no earlier row left over overlaps by more.
 
     Args:

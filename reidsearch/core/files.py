@@ -55,7 +55,7 @@ def resolve(path: Path) -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path to write to; it takes the place of `path` when all went well, or is removed."""
     partial = path.with_name(f".partial-{path.name}")
     partial.unlink(missing_ok=True)  # of a process that was killed, or a link of somebody else

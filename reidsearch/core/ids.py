@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _ID = re.compile(r"([^/]+)/(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,8})", re.DOTALL)
 
 
-class CropId(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CropId:
     """Names one person in one frame, as `camera/source:frame:person`.
 
     A position, not an identity: a frame that is done again may give it to somebody else.
@@ -16,16 +17,16 @@ class CropId(NamedTuple):
     Attributes:
         camera: without a slash.
         frame: the frame's number in its source.
-        person: counts the people of a frame from 1, by falling score.
+        index: counts the people of a frame from 1, by falling score.
     """
 
     camera: str
     source: str
     frame: int
-    person: int
+    index: int
 
     def __str__(self) -> str:
-        return f"{self.camera}/{self.source}:{self.frame}:{self.person}"
+        return f"{self.camera}/{self.source}:{self.frame}:{self.index}"
 
     @classmethod
     def parse(cls, text: str) -> CropId:

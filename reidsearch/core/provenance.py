@@ -52,7 +52,7 @@ class DetectionSettings:
 
     Attributes:
         min_score: lowest score, in `[0, 1]`: the detector's, which counts less where tiles do not
-            confirm it; see `detectors.tiles.join_views`.
+            confirm it; see `detectors.tiles.merge_tiles`.
         min_height_px: lowest box, in pixels of the full frame.
         tiles: `auto`, `off` or columns x rows such as `3x2`.
         skip_unchanged: whether people stay where they were in views that do not change.

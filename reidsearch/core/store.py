@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.core.types import FileStamp, Filter, Fuse, Match, Records, Sighting
+    from reidsearch.core.types import FileStamp, Filter, Fuse, Match, Records, StoredDetection
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Store(Protocol):
     ) -> Iterator[Match]:
         """Give the rows wanted, nearest first, as long as they are asked for.
 
-        Rows of one distance come in the order of `sightings`.
+        Rows of one distance come in the order of `detections`.
 
         Args:
             query: `(Q, D)`, of Q pictures of one person.
@@ -70,12 +70,12 @@ class Store(Protocol):
         """How many rows are wanted."""
         ...
 
-    def sightings(self, wanted: Filter) -> list[Sighting]:
+    def detections(self, wanted: Filter) -> list[StoredDetection]:
         """The rows wanted, without vectors, by camera, source, frame and falling score."""
         ...
 
     def scan(self, wanted: Filter) -> Records:
-        """The rows wanted, with vectors, in the order of `sightings`."""
+        """The rows wanted, with vectors, in the order of `detections`."""
         ...
 
     def __len__(self) -> int:

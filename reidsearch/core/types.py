@@ -192,7 +192,7 @@ class Embeddings:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class StoredDetection:
     """One stored person in one frame.
 
     Attributes:
@@ -216,9 +216,9 @@ class Sighting:
     crop_hash: str
 
     @property
-    def person(self) -> int:
+    def index(self) -> int:
         """Its place among the frame's people, from 1 by falling score."""
-        return CropId.parse(self.id).person
+        return CropId.parse(self.id).index
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,15 +230,15 @@ class Records:
         embeddings: their N vectors.
     """
 
-    sightings: tuple[Sighting, ...]
+    detections: tuple[StoredDetection, ...]
     embeddings: Embeddings
 
     def __post_init__(self) -> None:
-        if len(self.sightings) != len(self.embeddings):
-            raise ValueError(f"rows differ: {len(self.sightings)}, {len(self.embeddings)}")
+        if len(self.detections) != len(self.embeddings):
+            raise ValueError(f"rows differ: {len(self.detections)}, {len(self.embeddings)}")
 
     def __len__(self) -> int:
-        return len(self.sightings)
+        return len(self.detections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +277,8 @@ class Passage:
         count: how many there are, both of them included.
     """
 
-    first: Sighting
-    last: Sighting
+    first: StoredDetection
+    last: StoredDetection
     count: int
 
 
@@ -295,7 +295,7 @@ class Match:
 
     rank: int
     distance: float
-    sighting: Sighting
+    detection: StoredDetection
     probability: float | None = None
     passage: Passage | None = None
 

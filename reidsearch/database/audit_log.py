@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from reidsearch._version import __version__
 from reidsearch.core.errors import StoreError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.database.audit_entry import START, Entry, Head, canonical, seal
 from reidsearch.database.journal import read_state
 from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
@@ -112,7 +112,7 @@ def redact(folder: Path, is_gone: Callable[[str], bool]) -> int:
         with (
             locked(folder),
             path.open("rb") as file,
-            whole_file(path) as partial,
+            atomic_write(path) as partial,
             partial.open("wb") as out,
         ):
             for line in file:
@@ -204,7 +204,7 @@ def _read_end(file: BinaryIO) -> tuple[bytes, int, int]:
 
 
 def _write_head(folder: Path, head: Head) -> None:
-    with whole_file(folder / AUDIT_HEAD_FILE) as partial, partial.open("wb") as file:
+    with atomic_write(folder / AUDIT_HEAD_FILE) as partial, partial.open("wb") as file:
         file.write(_head_text(head))
         _to_disk(file)
 

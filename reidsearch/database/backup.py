@@ -16,7 +16,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from reidsearch._version import __version__
 from reidsearch.core.errors import DatabaseBusyError, ReadOnlyError, StoreError
-from reidsearch.core.files import copy_sqlite, require_regular, resolve, whole_file, working_folder
+from reidsearch.core.files import (
+    atomic_write,
+    copy_sqlite,
+    require_regular,
+    resolve,
+    working_folder,
+)
 from reidsearch.database.audit_log import locked
 from reidsearch.database.index_file import FOLDER, DamagedIndexError, restamp
 from reidsearch.database.journal import read_state
@@ -87,7 +93,7 @@ def write_backup(
     try:
         with (
             working_folder(path.with_name(f".backing-up-{path.name}")) as work,
-            whole_file(path) as partial,
+            atomic_write(path) as partial,
             ExitStack() as held,
         ):
             try:

@@ -113,11 +113,11 @@ def _nobody(provenance: Provenance) -> Records:
 
 
 def _only(records: Records, frames: Set[int]) -> Records:
-    rows = [row for row, sighting in enumerate(records.sightings) if sighting.frame in frames]
+    rows = [row for row, sighting in enumerate(records.detections) if sighting.frame in frames]
     if len(rows) == len(records):
         return records
     embeddings = Embeddings(records.embeddings.vectors[rows], records.embeddings.fingerprint)
-    return Records(tuple(records.sightings[row] for row in rows), embeddings)
+    return Records(tuple(records.detections[row] for row in rows), embeddings)
 
 
 def _joined(parts: Sequence[Records]) -> Records:
@@ -125,5 +125,5 @@ def _joined(parts: Sequence[Records]) -> Records:
     if len(full) == 1:
         return full[0]
     vectors = np.concatenate([part.embeddings.vectors for part in full])
-    sightings = tuple(sighting for part in full for sighting in part.sightings)
+    sightings = tuple(sighting for part in full for sighting in part.detections)
     return Records(sightings, Embeddings(vectors, full[0].embeddings.fingerprint))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reidsearch.core.types import Records, Sighting
+    from reidsearch.core.types import Records, StoredDetection
 
 
 def checksum_fields(*fields: str | int) -> int:
@@ -29,19 +29,19 @@ def checksum_rows(
         records: rows of these frames, and of no others.
     """
     rows: dict[int, list[int]] = {number: [] for number in frames}
-    for row, sighting in enumerate(records.sightings):
+    for row, sighting in enumerate(records.detections):
         rows[sighting.frame].append(row)
     halves = records.embeddings.vectors.astype("<f2")
     found = {}
     for number, own in rows.items():
         crc32 = checksum_fields(*key, number)
-        for row in sorted(own, key=lambda row: records.sightings[row].person):
-            crc32 = zlib.crc32(_pack(records.sightings[row]) + halves[row].tobytes(), crc32)
+        for row in sorted(own, key=lambda row: records.detections[row].index):
+            crc32 = zlib.crc32(_pack(records.detections[row]) + halves[row].tobytes(), crc32)
         found[number] = len(own), crc32
     return found
 
 
-def _pack(sighting: Sighting) -> bytes:
+def _pack(sighting: StoredDetection) -> bytes:
     """All fields as bytes: numbers little-endian, texts as UTF-8 behind their length.
 
     Part of the format of a database: fields that come later go to the end, with another schema.

@@ -11,7 +11,7 @@ import numpy as np
 from reidsearch.core.errors import StoreError
 from reidsearch.core.ids import CropId
 from reidsearch.core.provenance import Provenance
-from reidsearch.core.types import Embeddings, Filter, Records, Sighting, is_number, is_unit
+from reidsearch.core.types import Embeddings, Filter, Records, StoredDetection, is_number, is_unit
 from reidsearch.database.layout import COLLECTION, REPAIR_HINT, SCHEMA
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def read_frames(
     wanted = Filter((key,), after_frame=frames[0] - 1, before_frame=frames[-1] + 1)
     chosen = set(frames)
     found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
-    people: list[tuple[Sighting, NDArray[np.float32]]] = []
+    people: list[tuple[StoredDetection, NDArray[np.float32]]] = []
     vectors = np.asarray(found["embeddings"], np.float32)
     rows = zip(found["ids"], found["metadatas"] or [], vectors, strict=True)
     for id_, row, vector in rows:
@@ -96,7 +96,7 @@ def as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors.astype(np.float16).astype(np.float32)
 
 
-def to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
+def to_metadata(sighting: StoredDetection) -> dict[str, str | int | float]:
     """A row's metadata; its id stands beside them."""
     x1, y1, x2, y2 = sighting.box_xyxy
     return {
@@ -114,10 +114,10 @@ def to_metadata(sighting: Sighting) -> dict[str, str | int | float]:
     }
 
 
-def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
+def to_sighting(id_: str, row: Mapping[str, Any]) -> StoredDetection:
     """Read what `to_metadata` wrote; raises StoreError where something else did."""
     try:
-        sighting = Sighting(
+        sighting = StoredDetection(
             id=id_,
             camera=row["camera"],
             source=row["source"],
@@ -141,17 +141,17 @@ def to_sighting(id_: str, row: Mapping[str, Any]) -> Sighting:
     return sighting
 
 
-def _is_id_of(id_: str, sighting: Sighting) -> bool:
+def _is_id_of(id_: str, sighting: StoredDetection) -> bool:
     try:
-        person = CropId.parse(id_).person
+        person = CropId.parse(id_).index
     except ValueError:
         return False
     return id_ == str(CropId(sighting.camera, sighting.source, sighting.frame, person))
 
 
-def footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
+def footage_order(sighting: StoredDetection) -> tuple[str, str, int, int]:
     """Sort by camera, source, frame and falling score."""
-    return sighting.camera, sighting.source, sighting.frame, sighting.person
+    return sighting.camera, sighting.source, sighting.frame, sighting.index
 
 
 def to_where(wanted: Filter) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
 from reidsearch.core.errors import ModelMismatchError, StoreError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.types import Match
 from reidsearch.database.checking import check, in_parts
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import Provenance, SourceRecord
     from reidsearch.core.store import SnapshotId
-    from reidsearch.core.types import FileStamp, Filter, Fuse, Records, Sighting
+    from reidsearch.core.types import FileStamp, Filter, Fuse, Records, StoredDetection
     from reidsearch.database.checking import Checked
     from reidsearch.models.backends import Precision
 
@@ -161,9 +161,9 @@ class ChromaStore:
         for start in range(0, len(records), most):
             rows = slice(start, start + most)
             self._collection.upsert(
-                ids=[sighting.id for sighting in records.sightings[rows]],
+                ids=[sighting.id for sighting in records.detections[rows]],
                 embeddings=vectors[rows],
-                metadatas=[to_metadata(sighting) for sighting in records.sightings[rows]],
+                metadatas=[to_metadata(sighting) for sighting in records.detections[rows]],
             )
         generation = self._journal.confirm(key, frames, records)
         self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
@@ -213,7 +213,7 @@ class ChromaStore:
 
     def _ask(
         self, query: NDArray[np.float32], wanted: Filter, most: int, fuse: Fuse
-    ) -> tuple[list[tuple[float, Sighting]], bool]:
+    ) -> tuple[list[tuple[float, StoredDetection]], bool]:
         """Distances to what Chroma finds nearest to each picture, and whether that is all."""
         most = min(most, self.rows)
         found = self._collection.query(
@@ -222,7 +222,7 @@ class ChromaStore:
             where=to_where(wanted),
             include=["metadatas", "embeddings"],
         )
-        people: dict[str, tuple[float, Sighting]] = {}
+        people: dict[str, tuple[float, StoredDetection]] = {}
         lists = zip(found["ids"], found["metadatas"] or [], found["embeddings"] or [], strict=True)
         for ids, rows, vectors in lists:
             if not ids:
@@ -239,10 +239,10 @@ class ChromaStore:
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
-        return len(self.sightings(wanted))
+        return len(self.detections(wanted))
 
-    def sightings(self, wanted: Filter) -> list[Sighting]:
-        """See `Store.sightings`."""
+    def detections(self, wanted: Filter) -> list[StoredDetection]:
+        """See `Store.detections`."""
         found = self._collection.get(where=to_where(wanted), include=["metadatas"])
         rows = zip(found["ids"], found["metadatas"] or [], strict=True)
         return sorted(
@@ -411,6 +411,6 @@ def _open_collection(
 
 def _open_journal(collection: chromadb.Collection, folder: Path) -> AbstractContextManager[Journal]:
     if not (folder / JOURNAL_FILE).exists() and not collection.count():  # it was just made
-        with whole_file(folder / JOURNAL_FILE) as partial:
+        with atomic_write(folder / JOURNAL_FILE) as partial:
             create_journal(partial, str(collection.id))
     return open_journal(folder)

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.ids import CropId
 from reidsearch.core.provenance import Provenance, SourceRecord
-from reidsearch.core.types import Sighting
+from reidsearch.core.types import StoredDetection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -212,9 +212,9 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
     """
     if not len(records):
         return manifest
-    places = [(sighting.frame, sighting.person) for sighting in records.sightings]
+    places = [(sighting.frame, sighting.index) for sighting in records.detections]
     order = sorted(range(len(records)), key=places.__getitem__)
-    sightings = [records.sightings[row] for row in order]
+    sightings = [records.detections[row] for row in order]
     table = np.empty(len(sightings), ROW)
     paths = bytearray()
     known: dict[str, tuple[int, int]] = {}
@@ -224,7 +224,7 @@ def append(folder: Path, manifest: Manifest, records: Records) -> Manifest:
             known[sighting.path] = manifest.paths.size + len(paths), len(text)
             paths += text
         row["path_at"], row["path_bytes"] = known[sighting.path]
-        row["frame"], row["person"] = sighting.frame, sighting.person
+        row["frame"], row["person"] = sighting.frame, sighting.index
         row["time_s"], row["box_xyxy"] = sighting.time_s, sighting.box_xyxy
         row["score"], row["crop_hash"] = sighting.score, sighting.crop_hash.encode()
     vectors = records.embeddings.vectors[order].astype(np.float16)
@@ -287,7 +287,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     fields["segments"] = [[s.source, s.start, s.stop] for s in manifest.segments]
     fields |= {name: asdict(getattr(manifest, name)) for name in ("vectors", "table", "paths")}
     text = json.dumps(fields)
-    with whole_file(folder / _MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_write(folder / _MANIFEST) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(f"{text}\n{zlib.crc32(text.encode()):08x}")
         file.flush()
         os.fsync(file.fileno())
@@ -321,7 +321,7 @@ def map_paths(folder: Path, manifest: Manifest) -> NDArray[Any]:
 
 def sightings_of(
     table: NDArray[Any], paths: NDArray[Any], record: SourceRecord
-) -> Iterable[Sighting]:
+) -> Iterable[StoredDetection]:
     """Read rows of one source.
 
     Args:
@@ -334,7 +334,7 @@ def sightings_of(
     for frame, time_s, box, score, at, length, person, crop_hash in table.tolist():
         if (at, length) not in names:
             names[at, length] = paths[at : at + length].tobytes().decode(errors="replace")
-        yield Sighting(
+        yield StoredDetection(
             id=str(CropId(*info.key, frame, person)),
             camera=info.camera,
             source=info.name,

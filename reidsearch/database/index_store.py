@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.exact_search import Allowed
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Fuse, Sighting
+    from reidsearch.core.types import Fuse, StoredDetection
     from reidsearch.database.index_file import Manifest, Segment
 
 
@@ -73,8 +73,8 @@ class IndexStore:
             return sum(window.stop - window.start for window in windows)
         return sum(int(scored(window).sum()) for window in windows)
 
-    def sightings(self, wanted: Filter) -> list[Sighting]:
-        """See `Store.sightings`."""
+    def detections(self, wanted: Filter) -> list[StoredDetection]:
+        """See `Store.detections`."""
         return self._in_order(self._rows(wanted))
 
     def scan(self, wanted: Filter) -> Records:
@@ -153,10 +153,10 @@ class IndexStore:
         table = self._table[rows]
         return table["person"], table["frame"], place[self._sources_of(rows)]
 
-    def _in_order(self, rows: NDArray[np.intp]) -> list[Sighting]:
+    def _in_order(self, rows: NDArray[np.intp]) -> list[StoredDetection]:
         """The sightings of some rows, in the order of these."""
         owner = self._sources_of(rows)
-        found: dict[int, Sighting] = {}
+        found: dict[int, StoredDetection] = {}
         for source in np.unique(owner):
             own = rows[owner == source]
             record = self._manifest.sources[source]

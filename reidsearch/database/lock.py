@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from filelock import ReadWriteLock, Timeout
 
 from reidsearch.core.errors import DatabaseBusyError, StoreError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def writing(
             on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
         note = folder / OWNER_FILE
         try:
-            with whole_file(note) as partial:
+            with atomic_write(note) as partial:
                 partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
         except OSError as error:
             raise explain(error, folder) from error

@@ -253,9 +253,9 @@ def _copy_unproven(index: IndexStore, made: Path, on_step: OnStep) -> None:
 
 
 def _without(records: Records, ids: Set[str]) -> Records:
-    kept = [row for row, sighting in enumerate(records.sightings) if sighting.id not in ids]
+    kept = [row for row, sighting in enumerate(records.detections) if sighting.id not in ids]
     vectors = records.embeddings.vectors[kept]
-    sightings = tuple(records.sightings[row] for row in kept)
+    sightings = tuple(records.detections[row] for row in kept)
     return Records(sightings, replace(records.embeddings, vectors=vectors))
 
 

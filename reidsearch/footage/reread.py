@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Sighting
+    from reidsearch.core.types import StoredDetection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +35,21 @@ class FoundFrame:
         problem: one sentence that names the file, or empty. A frame that changed has an image too.
     """
 
-    sighting: Sighting
+    detection: StoredDetection
     image: NDArray[np.uint8] | None
     problem: str = ""
 
 
-def read_frames(sightings: Iterable[Sighting], root: Path | None = None) -> Iterator[FoundFrame]:
+def read_frames(
+    sightings: Iterable[StoredDetection], root: Path | None = None
+) -> Iterator[FoundFrame]:
     """Read the frame of each sighting, holding one in memory at a time.
 
     Args:
         sightings: in any order; frames come file by file and then by number.
         root: where footage has been moved to; see `locate`.
     """
-    by_path: dict[str, list[Sighting]] = defaultdict(list)
+    by_path: dict[str, list[StoredDetection]] = defaultdict(list)
     for sighting in sightings:
         by_path[sighting.path].append(sighting)
     for stored, wanted in by_path.items():
@@ -89,14 +91,14 @@ def open_moved(record: SourceRecord, root: Path | None = None) -> FrameSource:
     return source
 
 
-def cut_person(image: NDArray[np.uint8], sighting: Sighting) -> NDArray[np.uint8] | None:
+def cut_person(image: NDArray[np.uint8], sighting: StoredDetection) -> NDArray[np.uint8] | None:
     """The pixels of a sighting's box; None if the picture has none there."""
     box = Detections(np.array([sighting.box_xyxy], np.float32), np.ones(1, np.float32))
     crops = cut_crops(image, box).images
     return crops[0] if crops else None
 
 
-def _read_picture(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame]:
+def _read_picture(path: Path, wanted: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
     try:
         image = read_image(path)
     except ReidsearchError as error:
@@ -107,9 +109,9 @@ def _read_picture(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame
         yield FoundFrame(sighting, image, problem)
 
 
-def _read_video(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame]:
+def _read_video(path: Path, wanted: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
     """Jump to each frame; where that is not exact, which the hash tells, read up to it."""
-    left: dict[int, list[Sighting]] = defaultdict(list)
+    left: dict[int, list[StoredDetection]] = defaultdict(list)
     for sighting in wanted:
         left[sighting.frame].append(sighting)
     for number, image in jump_to_frames(path, sorted(left)):
@@ -119,7 +121,7 @@ def _read_video(path: Path, wanted: Sequence[Sighting]) -> Iterator[FoundFrame]:
         yield from _read_through(path, left)
 
 
-def _read_through(path: Path, left: dict[int, list[Sighting]]) -> Iterator[FoundFrame]:
+def _read_through(path: Path, left: dict[int, list[StoredDetection]]) -> Iterator[FoundFrame]:
     problem = f"{path} has changed since it was ingested"
     try:
         anyhow = SourceOptions(fps=1.0)  # no times are asked for
@@ -136,7 +138,7 @@ def _read_through(path: Path, left: dict[int, list[Sighting]]) -> Iterator[Found
         yield from (FoundFrame(sighting, None, problem) for sighting in sightings)
 
 
-def is_same(image: NDArray[np.uint8], sighting: Sighting) -> bool:
+def is_same(image: NDArray[np.uint8], sighting: StoredDetection) -> bool:
     """Whether a frame has the very pixels in the sighting's box that were ingested."""
     crop = cut_person(image, sighting)
     return crop is not None and hash_crop(crop) == sighting.crop_hash

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.ids import CropId
 from reidsearch.core.provenance import SourceRecord, require_same_footage, require_same_options
-from reidsearch.core.types import BadFrame, Detections, Frame, Records, Sighting
+from reidsearch.core.types import BadFrame, Detections, Frame, Records, StoredDetection
 from reidsearch.footage.images import cut_crops, hash_crop
 from reidsearch.ingest.pipeline import StageTimes, ahead, in_parallel
 
@@ -300,11 +300,11 @@ def find_record(
     return SourceRecord(info, settings)
 
 
-def _sightings(seen: _Seen, info: SourceInfo) -> list[Sighting]:
+def _sightings(seen: _Seen, info: SourceInfo) -> list[StoredDetection]:
     detections = seen.crops.detections
     rows = zip(detections.xyxy.tolist(), detections.score.tolist(), seen.crops.images, strict=True)
     return [
-        Sighting(
+        StoredDetection(
             id=str(CropId(*info.key, seen.number, person)),
             camera=info.camera,
             source=info.name,

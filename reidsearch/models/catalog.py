@@ -69,23 +69,25 @@ class DetectorCard(ModelCard):
         person_class: the class id of "person".
         min_score: the score from which its boxes are trusted, in `[0, 1]`.
         input_px: the height, in pixels, to which the graph brings what it is given.
-        keeps_aspect: whether it does so without squashing the picture into a square.
+        keeps_aspect_ratio: whether it does so without squashing the picture into a square.
     """
 
     person_class: int
     min_score: float
     input_px: int
-    keeps_aspect: bool = False
+    keeps_aspect_ratio: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages of the extra `reference`: only TensorFlow runs what keeps the aspect."""
-        return extras.TENSORFLOW if self.keeps_aspect else ()
+        return extras.TENSORFLOW if self.keeps_aspect_ratio else ()
 
     @property
     def input_size(self) -> str:
         """What it brings pictures to, for people to read."""
-        return f"{self.input_px} px" if self.keeps_aspect else f"{self.input_px}x{self.input_px}"
+        return (
+            f"{self.input_px} px" if self.keeps_aspect_ratio else f"{self.input_px}x{self.input_px}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,28 +317,28 @@ def _embedder_card(name: str, table: dict[str, Any]) -> EmbedderCard:
     if "calibration" in table:
         coefficients = tuple(table["calibration"]["coefficients"])
         calibration = Calibration(**table["calibration"] | {"coefficients": coefficients})
-        fields["calibration"] = _of_its_types(calibration)
-    card = _of_its_types(EmbedderCard(name=name, **fields))
+        fields["calibration"] = _validated(calibration)
+    card = _validated(EmbedderCard(name=name, **fields))
     if not all(0 < size <= _MOST_PX for size in (card.dimension, *card.input_hw)):
         raise ValueError(f"no network makes {card.dimension} numbers of {card.input_size} pixels")
     return card
 
 
-def _of_its_types(made: _Made) -> _Made:
+def _validated(made: _Made) -> _Made:
     """A dataclass of numbers and texts, checked, as TOML may hold anything; or ValueError."""
     for name, kind in get_type_hints(type(made)).items():
         value = getattr(made, name)
         if get_origin(kind) is tuple:
             kinds = get_args(kind)
-            fits = len(value) == len(kinds) and all(map(_is_of, value, kinds))
+            fits = len(value) == len(kinds) and all(map(_has_type, value, kinds))
         else:
-            fits = _is_of(value, kind)
+            fits = _has_type(value, kind)
         if not fits:
             raise ValueError(f"its {name} is {value!r}")
     return made
 
 
-def _is_of(value: object, kind: Any) -> bool:
+def _has_type(value: object, kind: Any) -> bool:
     if kind is float:
         return type(value) is int or (type(value) is float and math.isfinite(value))
     return isinstance(value, kind) and not isinstance(value, bool)

@@ -55,7 +55,7 @@ def download(
                 archive.unlink()
                 raise ModelError(
                     f"{card.url} is not what it should be: its sha256 is not {card.url_sha256}",
-                    hint="what was fetched is deleted; " + describe_by_hand(card),
+                    hint="what was fetched is deleted; " + manual_steps(card),
                 )
             _keep(card, archive, path)
     except Timeout:
@@ -68,7 +68,7 @@ def download(
     return path
 
 
-def describe_by_hand(card: ModelCard) -> str:
+def manual_steps(card: ModelCard) -> str:
     """What to do where there is no network."""
     unpack = f", unpack {card.member}" if card.member else ""
     return f"fetch {card.url} (sha256 {card.url_sha256}){unpack}, and give {card.name}=/path/to/it"
@@ -88,7 +88,7 @@ def _fetch(card: ModelCard, archive: Path, on_bytes: Callable[[int, int], None])
             refused = isinstance(error, httpx.HTTPStatusError)
             if refused or tries == _TRIES:
                 raise ModelError(
-                    f"cannot fetch {card.url}: {error}", hint=describe_by_hand(card)
+                    f"cannot fetch {card.url}: {error}", hint=manual_steps(card)
                 ) from error
             time.sleep(_WAIT_S * tries)
         else:

@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from reidsearch._version import __version__
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.text import format_time, printable
 from reidsearch.footage.reread import read_frames
-from reidsearch.render.portrait import GREY, ORANGE, fit, portray
+from reidsearch.render.crops import GREY, ORANGE, fit, render_crop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.core.types import Match, Sighting
+    from reidsearch.core.types import Match, StoredDetection
     from reidsearch.footage.reread import FoundFrame
     from reidsearch.search.find import SearchResult
 
@@ -38,7 +38,7 @@ _TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ReportContext:
     """Where a report comes from.
 
     Attributes:
@@ -57,13 +57,13 @@ class Origin:
 
 
 def write_report(
-    result: SearchResult, origin: Origin, path: Path, root: Path | None = None
+    result: SearchResult, context: ReportContext, path: Path, root: Path | None = None
 ) -> list[str]:
     """Write everything that was found, with pictures, into one file that needs no other.
 
     Args:
         result: what a search found.
-        origin: where from.
+        context: where from.
         path: the page to write.
         root: where footage has been moved to; see `footage.locate`.
 
@@ -73,14 +73,14 @@ def write_report(
     Raises:
         ReidsearchError: the page cannot be written.
     """
-    query = result.query.sighting
-    rows = {match.sighting.id: match for match in result.matches}
+    query = result.query.detection
+    rows = {match.detection.id: match for match in result.matches}
     frames = _Frames()
     cards: dict[str, dict[str, Any]] = {}
     views: dict[str, dict[str, Any]] = {}
-    for found in read_frames([match.sighting for match in result.matches], root):
-        match = rows[found.sighting.id]
-        cards[found.sighting.id] = _card(match, found, frames)
+    for found in read_frames([match.detection for match in result.matches], root):
+        match = rows[found.detection.id]
+        cards[found.detection.id] = _card(match, found, frames)
         _add_to_view(views, match, found)
     if query is not None:
         looked_for = _picture_fields(next(read_frames([query], root)), frames, likely=True)
@@ -88,7 +88,7 @@ def write_report(
         looked_for["caption"] = printable(f"looked for: {query.id}, {looked_for['time']}")
     else:
         looked_for = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
-    ordered = [cards[match.sighting.id] for match in result.matches]
+    ordered = [cards[match.detection.id] for match in result.matches]
     shown = ("frame", "box", "caption")
     page = (
         _environment()
@@ -104,19 +104,19 @@ def write_report(
             timelines=[
                 _timeline(result, records)
                 for dated in (False, True)
-                if (records := _shown_sources(result, origin.sources, dated=dated))
+                if (records := _shown_sources(result, context.sources, dated=dated))
             ],
-            histogram=_histogram(result, origin.distances),
+            histogram=_histogram(result, context.distances),
             picture_hashes=[_hash(crop) for crop in result.query.crops],
             result=result,
-            origin=origin,
+            context=context,
             version=__version__,
             written=datetime.now().astimezone().isoformat(" ", "seconds"),
             crop_wh=_CROP_WH,
         )
     )
     try:
-        with whole_file(path.resolve()) as partial:
+        with atomic_write(path.resolve()) as partial:
             partial.write_text(page, "utf-8")
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
@@ -143,7 +143,7 @@ class _Frames:
 
     def add(self, found: FoundFrame, image: NDArray[np.uint8]) -> int:
         """The frame's place among all."""
-        key = found.sighting.path, found.sighting.frame
+        key = found.detection.path, found.detection.frame
         if key not in self._places:
             self._places[key] = len(self.uris)
             self.uris.append(_to_uri(_shrink(image, _FRAME_PX)))
@@ -151,7 +151,7 @@ class _Frames:
 
 
 def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
-    place = _place_fields(match.sighting)
+    place = _place_fields(match.detection)
     caption = f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}"
     return {
         "rank": match.rank,
@@ -164,7 +164,7 @@ def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
     }
 
 
-def _place_fields(sighting: Sighting) -> dict[str, Any]:
+def _place_fields(sighting: StoredDetection) -> dict[str, Any]:
     return {
         "id": sighting.id,
         "camera": sighting.camera,
@@ -177,12 +177,12 @@ def _place_fields(sighting: Sighting) -> dict[str, Any]:
 
 
 def _picture_fields(found: FoundFrame, frames: _Frames, *, likely: bool) -> dict[str, Any]:
-    crop = portray(found, _CROP_WH, ORANGE if likely else GREY).picture
+    crop = render_crop(found, _CROP_WH, ORANGE if likely else GREY).picture
     fields: dict[str, Any] = {"problem": found.problem, "crop": None, "frame": None, "box": None}
     if crop is not None and found.image is not None:
         fields["crop"] = _to_uri(crop)
         fields["frame"] = frames.add(found, found.image)
-        fields["box"] = _in_percent(found.sighting, found.image)
+        fields["box"] = _in_percent(found.detection, found.image)
     return fields
 
 
@@ -190,7 +190,7 @@ def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFra
     """Mark on its camera's picture where a match was seen."""
     if found.image is None:
         return
-    sighting = match.sighting
+    sighting = match.detection
     name = f"{sighting.camera}/{sighting.source}"
     if name not in views:
         views[name] = {
@@ -206,16 +206,16 @@ def _shown_sources(
     result: SearchResult, sources: Sequence[SourceRecord], *, dated: bool
 ) -> list[SourceRecord]:
     """The sources of what was found and looked for, of one clock."""
-    people = [match.sighting for match in result.matches]
-    if result.query.sighting is not None:
-        people.append(result.query.sighting)
+    people = [match.detection for match in result.matches]
+    if result.query.detection is not None:
+        people.append(result.query.detection)
     keys = {(sighting.camera, sighting.source) for sighting in people}
     return [r for r in sources if r.info.key in keys and (r.info.start_s is not None) == dated]
 
 
 def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str, Any]:
     """Cameras as rows; times as percent of the whole span."""
-    query = result.query.sighting
+    query = result.query.detection
     spans = {r.info.key: [r.info.time_of(n) for n in r.span or ()] for r in records}
     times = [time for span in spans.values() for time in span]
     first, last = min(times, default=0.0), max(times, default=1.0)
@@ -230,14 +230,14 @@ def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str
         begin, end = spans[record.info.key]
         row["spans"].append({"left": at(begin), "width": max(at(end) - at(begin), 0.3)})
     for match in result.matches:
-        if (match.sighting.camera, match.sighting.source) not in spans:
+        if (match.detection.camera, match.detection.source) not in spans:
             continue
-        rows[match.sighting.camera]["dots"].append(
+        rows[match.detection.camera]["dots"].append(
             {
-                "left": at(match.sighting.time_s),
+                "left": at(match.detection.time_s),
                 "rank": match.rank,
                 "likely": match.is_likely,
-                "time": format_time(match.sighting.time_s),
+                "time": format_time(match.detection.time_s),
             }
         )
     ticks = np.linspace(first, last, _TICKS).tolist()
@@ -281,7 +281,7 @@ def _hash(crop: NDArray[np.uint8]) -> str:
     return hashlib.sha256(crop.tobytes()).hexdigest()[:16]
 
 
-def _in_percent(sighting: Sighting, image: NDArray[np.uint8]) -> dict[str, float]:
+def _in_percent(sighting: StoredDetection, image: NDArray[np.uint8]) -> dict[str, float]:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = sighting.box_xyxy
     return {

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.text import format_probability, format_time, printable
 from reidsearch.footage.reread import read_frames
-from reidsearch.render.portrait import (
+from reidsearch.render.crops import (
     GREY,
     ORANGE,
-    Portrait,
+    CropImage,
     load_font,
-    portray,
-    portray_query,
+    render_crop,
+    render_query,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.core.types import Match, Sighting
+    from reidsearch.core.types import Match, StoredDetection
     from reidsearch.search.find import SearchResult
 
 _CELL_WH = 160, 240
@@ -50,17 +50,17 @@ def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> li
     """
     sheet = _Sheet(len(result.matches))
     problems = []
-    query = result.query.sighting
+    query = result.query.detection
     who = _place_lines(query) if query is not None else ["a picture"]
-    portrait = portray_query(result.query, _CELL_WH, root)
+    portrait = render_query(result.query, _CELL_WH, root)
     problems.append(portrait.problem)
     sheet.put(0, portrait, ["looked for", *who], ORANGE)
-    places = {match.sighting.id: match for match in result.matches}
-    for found in read_frames([match.sighting for match in result.matches], root):
-        match = places[found.sighting.id]
+    places = {match.detection.id: match for match in result.matches}
+    for found in read_frames([match.detection for match in result.matches], root):
+        match = places[found.detection.id]
         colour = ORANGE if match.is_likely else GREY
-        lines = [describe(match), *_place_lines(match.sighting)]
-        sheet.put(match.rank, portray(found, _CELL_WH, colour), lines, colour)
+        lines = [describe(match), *_place_lines(match.detection)]
+        sheet.put(match.rank, render_crop(found, _CELL_WH, colour), lines, colour)
         problems.append(found.problem)
     sheet.save(path)
     return sorted({problem for problem in problems if problem})
@@ -74,7 +74,7 @@ def describe(match: Match) -> str:
     return f"{line}   {format_probability(match.probability)}"
 
 
-def _place_lines(sighting: Sighting) -> list[str]:
+def _place_lines(sighting: StoredDetection) -> list[str]:
     return [
         sighting.camera,
         f"{sighting.source} {sighting.frame}",
@@ -96,7 +96,7 @@ class _Sheet:
         self._font = load_font(_TEXT_PX)
 
     def put(
-        self, cell: int, portrait: Portrait, lines: list[str], colour: tuple[int, int, int]
+        self, cell: int, portrait: CropImage, lines: list[str], colour: tuple[int, int, int]
     ) -> None:
         row, column = divmod(cell, self._columns)
         left, top = _GAP + column * self._step[0], _GAP + row * self._step[1]
@@ -124,7 +124,7 @@ class _Sheet:
 
     def save(self, path: Path) -> None:
         try:
-            with whole_file(path.resolve()) as partial:
+            with atomic_write(path.resolve()) as partial:
                 self._picture.save(partial, quality=90)
         except (OSError, ValueError) as error:  # ValueError: larger than the format can be
             reason = getattr(error, "strerror", None) or error

@@ -16,7 +16,7 @@ from reidsearch.core.text import format_time
 from reidsearch.core.types import BadFrame
 from reidsearch.footage.reread import is_same
 from reidsearch.ingest.pipeline import ahead
-from reidsearch.render.portrait import GREEN, ORANGE, draw_text, portray_query
+from reidsearch.render.crops import GREEN, ORANGE, draw_text, render_query
 from reidsearch.render.video_file import open_video
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Frame, Match, Sighting
+    from reidsearch.core.types import Frame, Match, StoredDetection
     from reidsearch.footage import FrameSource
-    from reidsearch.render.portrait import Colour
+    from reidsearch.render.crops import Colour
     from reidsearch.search.query import Query
 
 _BLACK: Colour = (0, 0, 0)
@@ -69,7 +69,7 @@ def render_video(
     source: FrameSource,
     record: SourceRecord,
     query: Query,
-    people: Iterable[Sighting],
+    people: Iterable[StoredDetection],
     best: Mapping[int, Match],
     out: Path,
     options: VideoOptions,
@@ -90,7 +90,7 @@ def render_video(
     Raises:
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
-    by_frame: dict[int, list[Sighting]] = defaultdict(list)
+    by_frame: dict[int, list[StoredDetection]] = defaultdict(list)
     for sighting in people:
         by_frame[sighting.frame].append(sighting)
     painter = _Painter(record, query, by_frame, best, options.root)
@@ -126,7 +126,7 @@ class _Painter:
         self,
         record: SourceRecord,
         query: Query,
-        by_frame: Mapping[int, list[Sighting]],
+        by_frame: Mapping[int, list[StoredDetection]],
         best: Mapping[int, Match],
         root: Path | None,
     ) -> None:
@@ -135,7 +135,7 @@ class _Painter:
         self._root = root
         self.problems: set[str] = set()
         self._inset: NDArray[np.uint8] | None = None
-        own = query.sighting
+        own = query.detection
         is_own = own is not None and (own.camera, own.source) == record.info.key
         self.query_frame = own.frame if own is not None and is_own else None
 
@@ -149,9 +149,9 @@ class _Painter:
             _draw_box(picture, sighting, GREEN)
         if number in self._best:
             match = self._best[number]
-            _draw_box(picture, match.sighting, ORANGE, f"{match.distance:.3f}")
-        elif number == self.query_frame and self._query.sighting is not None:
-            _draw_box(picture, self._query.sighting, ORANGE, "query")
+            _draw_box(picture, match.detection, ORANGE, f"{match.distance:.3f}")
+        elif number == self.query_frame and self._query.detection is not None:
+            _draw_box(picture, self._query.detection, ORANGE, "query")
         info = self._record.info
         stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
         stamp += "   changed since it was ingested" if has_changed else ""
@@ -164,7 +164,7 @@ class _Painter:
         """Who is looked for, a quarter as high as the frames, once for all."""
         if self._inset is None:
             inner_wh = max(height // 8, 8), max(height // 4, 16)
-            portrait = portray_query(self._query, inner_wh, self._root)
+            portrait = render_query(self._query, inner_wh, self._root)
             self.problems |= {portrait.problem} - {""}
             self._inset = np.zeros((0, 0, 3), np.uint8)
             if portrait.picture is not None:
@@ -174,7 +174,7 @@ class _Painter:
 
 
 def _draw_box(
-    picture: NDArray[np.uint8], sighting: Sighting, colour: Colour, label: str = ""
+    picture: NDArray[np.uint8], sighting: StoredDetection, colour: Colour, label: str = ""
 ) -> None:
     """Draw a box, and a label above it, in place."""
     x1, y1, x2, y2 = (round(edge) for edge in sighting.box_xyxy)

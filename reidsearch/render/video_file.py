@@ -10,7 +10,7 @@ import av
 from av.error import FFmpegError
 
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def open_video(path: Path, fps: float) -> Iterator[VideoFile]:
         )
     try:
         with (
-            whole_file(path.resolve()) as partial,
+            atomic_write(path.resolve()) as partial,
             av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as file,
         ):
             video = VideoFile(file, fps)

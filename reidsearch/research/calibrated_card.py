@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import read_text, require_writable, resolve, whole_file
+from reidsearch.core.files import atomic_write, read_text, require_writable, resolve
 from reidsearch.models.catalog import weights_path
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
     table["calibration"] = asdict(calibration)
     document["embedder"] = document.get("embedder", {}) | table
     try:
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(tomli_w.dumps(document), "utf-8")
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error

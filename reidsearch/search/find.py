@@ -73,7 +73,7 @@ def find_later(
         QueryError: no source has that camera, or a clock that the window can be compared with.
     """
     window, grouping = window or Window(), grouping or Grouping()
-    scope = find_scope(window, query.sighting, store.sources())
+    scope = find_scope(window, query.detection, store.sources())
     started = time.perf_counter()
     matches: list[Match] = []
     candidates = 0 if store.is_exact else None
@@ -85,7 +85,7 @@ def find_later(
     return SearchResult(
         query,
         _with_probability(matches, calibration),
-        f"{'all' if query.sighting is None else 'later'} frames{window}",
+        f"{'all' if query.detection is None else 'later'} frames{window}",
         tuple(str(record.info) for record in scope.left_out),
         calibration,
         exact=store.is_exact,
@@ -105,7 +105,7 @@ def find_in_each_frame(
     Raises:
         QueryError: the source's times cannot be compared with the query's.
     """
-    scope = find_scope(Window(sources=(record,)), query.sighting, store.sources())
+    scope = find_scope(Window(sources=(record,)), query.detection, store.sources())
     if scope.wanted is None:
         raise QueryError(
             f"the times of {record.info} cannot be compared with the person's",
@@ -115,7 +115,7 @@ def find_in_each_frame(
     for match in store.nearest(query.vectors, scope.wanted):
         if max_distance is not None and match.distance > max_distance:
             break
-        best.setdefault(match.sighting.frame, match)
+        best.setdefault(match.detection.frame, match)
     return best
 
 

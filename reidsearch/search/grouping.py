@@ -113,10 +113,10 @@ class Grouping:
             by_source[_source_of(match)].append(match)
         passages = []
         for matches in by_source.values():
-            matches.sort(key=lambda match: match.sighting.time_s)
+            matches.sort(key=lambda match: match.detection.time_s)
             run = [matches[0]]
             for match in matches[1:]:
-                if match.sighting.time_s - run[-1].sighting.time_s > (self.gap_s or 0):
+                if match.detection.time_s - run[-1].detection.time_s > (self.gap_s or 0):
                     passages.append(_as_one(run))
                     run = []
                 run.append(match)
@@ -125,11 +125,11 @@ class Grouping:
 
 
 def _source_of(match: Match) -> tuple[str, str]:
-    return match.sighting.camera, match.sighting.source
+    return match.detection.camera, match.detection.source
 
 
 def _frame_of(match: Match) -> tuple[str, str, int]:
-    return (*_source_of(match), match.sighting.frame)
+    return (*_source_of(match), match.detection.frame)
 
 
 def _first_of(
@@ -146,5 +146,5 @@ def _first_of(
 
 def _as_one(run: list[Match]) -> Match:
     nearest = min(run, key=lambda match: match.rank)
-    first, last = run[0].sighting, run[-1].sighting
+    first, last = run[0].detection, run[-1].detection
     return replace(nearest, passage=Passage(first, last, len(run)))

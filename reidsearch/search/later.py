@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Sighting
+    from reidsearch.core.types import StoredDetection
     from reidsearch.search.window import Window
 
 
@@ -39,7 +39,9 @@ class Scope:
     wanted: Filter | None
 
 
-def find_scope(window: Window, query: Sighting | None, sources: Sequence[SourceRecord]) -> Scope:
+def find_scope(
+    window: Window, query: StoredDetection | None, sources: Sequence[SourceRecord]
+) -> Scope:
     """Apply the rule.
 
     Args:
@@ -76,7 +78,7 @@ def _is_dated(record: SourceRecord) -> bool:
 
 
 def _filter(
-    window: Window, query: Sighting | None, keys: tuple[tuple[str, str], ...] | None
+    window: Window, query: StoredDetection | None, keys: tuple[tuple[str, str], ...] | None
 ) -> Filter:
     after, before = window.after or Moment(), window.before or Moment()
     moments = after.time_s, None if query is None else query.time_s

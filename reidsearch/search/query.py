@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
-    from reidsearch.core.types import Sighting
+    from reidsearch.core.types import StoredDetection
     from reidsearch.models.embedders import Embedder
 
 
@@ -36,14 +36,14 @@ class Query:
     """
 
     vectors: NDArray[np.float32]
-    sighting: Sighting | None = None
+    detection: StoredDetection | None = None
     crops: tuple[NDArray[np.uint8], ...] = ()
     paths: tuple[str, ...] = ()
     box_xyxy: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
-        if self.sighting is not None:
-            return self.sighting.id
+        if self.detection is not None:
+            return self.detection.id
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         return f"{self.paths[0] if self.paths else 'a picture'}{more}"
 
@@ -52,7 +52,7 @@ class Query:
 class StoredQuery(Query):
     """Someone in the database who is looked for."""
 
-    sighting: Sighting
+    detection: StoredDetection
 
 
 def find_source(store: Store, name: str) -> SourceRecord:
@@ -110,12 +110,12 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
     source, frame = find_frame(store, address)
     records = store.scan(Filter(sources=(source.info.key,), frame=frame))
     wanted = str(CropId(*source.info.key, frame, person))
-    for row, sighting in enumerate(records.sightings):
+    for row, sighting in enumerate(records.detections):
         if sighting.id == wanted:
             return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
     raise QueryError(
         f"{source.info}:{frame} has no person {person}",
-        hint=f"it has {', '.join(str(s.person) for s in records.sightings) or 'nobody'}",
+        hint=f"it has {', '.join(str(s.index) for s in records.detections) or 'nobody'}",
     )
 
 

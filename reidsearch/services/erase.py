@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import SnapshotId
-    from reidsearch.core.types import Sighting
+    from reidsearch.core.types import StoredDetection
     from reidsearch.search.query import Query
     from reidsearch.services.gallery import Gallery
     from reidsearch.services.recording import Recorder
@@ -63,20 +63,20 @@ class Erasure:
     """What is to be erased.
 
     Attributes:
-        sightings: everyone who goes.
+        detections: everyone who goes.
         seen: the state of the database in which they were chosen.
         frames: of each source, those that are forgotten as if they had never been ingested.
         about: what was asked for, for the audit log.
     """
 
-    sightings: Sequence[Sighting]
+    detections: Sequence[StoredDetection]
     seen: SnapshotId
     frames: Mapping[tuple[str, str], frozenset[int]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is anything to erase."""
-        return bool(self.sightings or self.frames)
+        return bool(self.detections or self.frames)
 
     @property
     def frame_count(self) -> int:
@@ -86,15 +86,16 @@ class Erasure:
     @cached_property
     def ids(self) -> frozenset[str]:
         """Of everyone who goes."""
-        return frozenset(sighting.id for sighting in self.sightings)
+        return frozenset(detection.id for detection in self.detections)
 
     def has(self, crop_id: str) -> bool:
         """Whether someone goes, also one whom such a frame had once."""
         try:
-            camera, source, frame, _ = CropId.parse(crop_id)
+            crop = CropId.parse(crop_id)
         except ValueError:  # somebody else has written it
             return False
-        return crop_id in self.ids or frame in self.frames.get((camera, source), frozenset())
+        frames = self.frames.get((crop.camera, crop.source), frozenset())
+        return crop_id in self.ids or crop.frame in frames
 
 
 def choose_crops(gallery: Gallery, crop_ids: Iterable[str]) -> Erasure:
@@ -104,7 +105,7 @@ def choose_crops(gallery: Gallery, crop_ids: Iterable[str]) -> Erasure:
         UsageError, QueryError: an id cannot be read, or is not in the database.
     """
     store = gallery.store
-    chosen = [query_crop(store, crop_id).sighting for crop_id in dict.fromkeys(crop_ids)]
+    chosen = [query_crop(store, crop_id).detection for crop_id in dict.fromkeys(crop_ids)]
     return Erasure(chosen, store.state)
 
 
@@ -127,7 +128,7 @@ def choose_frames(
         QueryError: a camera or source is not in the database.
     """
     store, frames = gallery.store, {}
-    people: list[Sighting] = []
+    people: list[StoredDetection] = []
     window = gallery.window(cameras=cameras, sources=sources)
     for source in window.choose(store.sources()):
         key = source.info.key
@@ -136,8 +137,8 @@ def choose_frames(
             chosen &= _old_frames(source, gallery.folder, time.time() - older_than.seconds)
         if chosen or older_than is None:
             frames[key] = chosen
-            found = store.sightings(Filter(sources=(key,)))
-            people += [sighting for sighting in found if sighting.frame in chosen]
+            found = store.detections(Filter(sources=(key,)))
+            people += [detection for detection in found if detection.frame in chosen]
     older = "" if older_than is None else f" older than {older_than.text}"
     return Erasure(people, store.state, frames, {"scope": f"all frames{window}{older}"})
 
@@ -166,9 +167,9 @@ def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Eras
         return Erasure([], among.seen)
     people = gallery.store.nearest(query.vectors, Filter(sources=tuple(among.frames)))
     near = takewhile(lambda match: match.distance <= max_distance, people)
-    chosen = [match.sighting for match in near if match.sighting.id in among.ids]
+    chosen = [match.detection for match in near if match.detection.id in among.ids]
     shown = {**about, "scope": f"{about['scope']}, to erase"}
-    gallery.record(query, [sighting.id for sighting in chosen], shown)
+    gallery.record(query, [detection.id for detection in chosen], shown)
     return Erasure(chosen, among.seen, about=about)
 
 
@@ -192,7 +193,7 @@ def erase(
         DatabaseBusyError: others use it.
     """
     folder = recorder.folder
-    counts = {"people": len(erasure.sightings), "frames": erasure.frame_count}
+    counts = {"people": len(erasure.detections), "frames": erasure.frame_count}
     with ExitStack() as held:
 
         def log() -> None:

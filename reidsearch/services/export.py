@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reidsearch.core.errors import ReidsearchError, UsageError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.core.text import printable, to_json
 from reidsearch.core.types import Filter
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Match, Sighting
+    from reidsearch.core.types import Match, StoredDetection
     from reidsearch.services.gallery import Gallery
 
     Row = dict[str, Any]
@@ -34,12 +34,12 @@ def _names(prefix: str, count: int) -> tuple[str, ...]:
 
 
 # Columns, each with the names of its numbers where it holds several.
-_SIGHTING: Columns = {
+_DETECTION: Columns = {
     **dict.fromkeys(("id", "camera", "source", "frame", "time_s"), ()),
     "box_xyxy": ("x1", "y1", "x2", "y2"),
     **dict.fromkeys(("score", "path", "crop_hash"), ()),
 }
-_MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _SIGHTING
+_MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _DETECTION
 
 
 def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
@@ -59,12 +59,12 @@ def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: P
         )
     gallery.record_export("detections", sources, path)
     store = gallery.store
-    sightings = (s for r in sources for s in store.sightings(Filter(sources=(r.info.key,))))
+    detections = (s for r in sources for s in store.detections(Filter(sources=(r.info.key,))))
     if path.suffix.lower() == ".txt":
-        return _write(path, lambda partial: _write_mot(sightings, partial))
+        return _write(path, lambda partial: _write_mot(detections, partial))
     if path.suffix.lower() == ".json":
-        return _write(path, lambda partial: _write_coco(sightings, partial))
-    return _write_table(map(_sighting_row, sightings), _SIGHTING, path)
+        return _write(path, lambda partial: _write_coco(detections, partial))
+    return _write_table(map(_detection_row, detections), _DETECTION, path)
 
 
 def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
@@ -75,10 +75,12 @@ def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: P
     def rows() -> Iterator[Row]:
         for record in sources:
             records = store.scan(Filter(sources=(record.info.key,)))
-            for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
-                yield _sighting_row(sighting) | {"embedding": vector.tolist()}
+            for detection, vector in zip(
+                records.detections, records.embeddings.vectors, strict=True
+            ):
+                yield _detection_row(detection) | {"embedding": vector.tolist()}
 
-    columns = _SIGHTING | {"embedding": _names("e", store.provenance.dimension)}
+    columns = _DETECTION | {"embedding": _names("e", store.provenance.dimension)}
     return _write_table(rows(), columns, path)
 
 
@@ -93,19 +95,19 @@ def write_matches(matches: Iterable[Match], file: TextIO) -> None:
 
 
 def match_row(match: Match) -> Row:
-    """A match's rank, distance and probability, and the sighting's fields beside them."""
+    """A match's rank, distance and probability, and the detection's fields beside them."""
     probability = None if match.probability is None else round(match.probability, 6)
     row = {"rank": match.rank, "distance": round(match.distance, 6), "probability": probability}
-    return row | _sighting_row(match.sighting)
+    return row | _detection_row(match.detection)
 
 
-def _sighting_row(sighting: Sighting) -> Row:
-    return asdict(sighting) | {"box_xyxy": list(sighting.box_xyxy)}
+def _detection_row(detection: StoredDetection) -> Row:
+    return asdict(detection) | {"box_xyxy": list(detection.box_xyxy)}
 
 
 def _write(path: Path, write: Callable[[Path], int]) -> int:
     try:
-        with whole_file(path.resolve()) as partial:
+        with atomic_write(path.resolve()) as partial:
             return write(partial)
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
@@ -184,35 +186,35 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _write_mot(sightings: Iterable[Sighting], path: Path) -> int:
+def _write_mot(detections: Iterable[StoredDetection], path: Path) -> int:
     """`frame,id,left,top,width,height,score,x,y,z`, counted from 1; -1 is unknown."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
-        for sighting in sightings:
+        for detection in detections:
             count += 1
-            x1, y1, x2, y2 = sighting.box_xyxy
+            x1, y1, x2, y2 = detection.box_xyxy
             box = ",".join(f"{edge:.2f}" for edge in (x1 + 1, y1 + 1, x2 - x1, y2 - y1))
-            file.write(f"{sighting.frame},-1,{box},{sighting.score:g},-1,-1,-1\n")
+            file.write(f"{detection.frame},-1,{box},{detection.score:g},-1,-1,-1\n")
     return count
 
 
-def _write_coco(sightings: Iterable[Sighting], path: Path) -> int:
+def _write_coco(detections: Iterable[StoredDetection], path: Path) -> int:
     """Pictures are those with people; `source` and `frame` are ours, COCO knows no footage."""
     images: dict[tuple[str, str, int], dict[str, Any]] = {}
     annotations = []
-    for count, sighting in enumerate(sightings, start=1):
-        key = sighting.camera, sighting.source, sighting.frame
+    for count, detection in enumerate(detections, start=1):
+        key = detection.camera, detection.source, detection.frame
         image = images.setdefault(
             key,
             {
                 "id": len(images) + 1,
-                "file_name": sighting.path,
-                "camera": sighting.camera,
-                "source": sighting.source,
-                "frame": sighting.frame,
+                "file_name": detection.path,
+                "camera": detection.camera,
+                "source": detection.source,
+                "frame": detection.frame,
             },
         )
-        x1, y1, x2, y2 = sighting.box_xyxy
+        x1, y1, x2, y2 = detection.box_xyxy
         width, height = round(x2 - x1, 2), round(y2 - y1, 2)
         annotations.append(
             {
@@ -222,7 +224,7 @@ def _write_coco(sightings: Iterable[Sighting], path: Path) -> int:
                 "bbox": [x1, y1, width, height],
                 "area": round(width * height, 2),
                 "iscrowd": 0,
-                "score": sighting.score,
+                "score": detection.score,
             }
         )
     document = {

@@ -160,7 +160,7 @@ class Gallery:
         about = {"scope": result.scope, "left_out": result.left_out, **grouping.options()}
         if not result.exact:
             about["approximate"] = True
-        found = [match.sighting.id for match in result.matches]
+        found = [match.detection.id for match in result.matches]
         self.record(query, found, about, files=files, action=action)
         return result
 
@@ -191,7 +191,7 @@ class Gallery:
             max_distance = self.models.calibration.likely_distance
         nearest = find_in_each_frame(self.store, query, record, max_distance)
         about = {"scope": str(record.info), "max_distance": max_distance}
-        found = [match.sighting.id for match in nearest.values()]
+        found = [match.detection.id for match in nearest.values()]
         self.record(query, found, about, files=files)
         return nearest
 
@@ -237,7 +237,7 @@ class Gallery:
         }
         self._recorder.record(
             action,
-            asked=None if query.sighting is None else query.sighting.id,
+            asked=None if query.detection is None else query.detection.id,
             vectors=query.vectors,
             about={name: value for name, value in fields.items() if value not in (None, [], ())},
             ids=crop_ids,

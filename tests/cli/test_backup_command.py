@@ -90,7 +90,7 @@ def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
     assert run(*ingest, cwd=tmp_path).code == 0
     with open_chroma(tmp_path / "db") as undisturbed, open_chroma(tmp_path / "new") as new:
         theirs, ours = undisturbed.scan(Filter()), new.scan(Filter())
-    assert ours.sightings == theirs.sightings
+    assert ours.detections == theirs.detections
     assert np.array_equal(ours.embeddings.vectors, theirs.embeddings.vectors)
 
 
@@ -136,7 +136,7 @@ def test_database_that_is_read_only(
     back_up_read_only(own_db, 0o444, as_plain_user)
     assert run("restore", "out/b.zip", "--db", "new", cwd=tmp_path).code == 0
     with open_chroma(made_db) as theirs, open_chroma(tmp_path / "new") as ours:
-        assert ours.sightings(Filter()) == theirs.sightings(Filter())
+        assert ours.detections(Filter()) == theirs.detections(Filter())
 
 
 def test_backup_of_a_damaged_database_says_so(own_db: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def whole(db: Path) -> Any:
         sources = store.sources()
         stamps = [[*store.stamps(record.info.key)] for record in sources]
     runs = read_runs(db)
-    return rows.sightings, rows.embeddings.vectors.tobytes(), sources, stamps, runs
+    return rows.detections, rows.embeddings.vectors.tobytes(), sources, stamps, runs
 
 
 def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:

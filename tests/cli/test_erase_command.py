@@ -54,7 +54,7 @@ def traces(db: Path, records: Records, ids: Iterable[str]) -> list[tuple[str, st
     """Files that have the bytes of an id or of a vector, in either precision."""
     contents = [(path, path.read_bytes()) for path in db.rglob("*") if path.is_file()]
     needles = {}
-    rows = {sighting.id: row for row, sighting in enumerate(records.sightings)}
+    rows = {sighting.id: row for row, sighting in enumerate(records.detections)}
     for id_ in ids:
         vector = records.embeddings.vectors[rows[id_]]
         forms = {"half": vector.astype("<f2"), "single": vector.astype("<f4")}
@@ -90,8 +90,8 @@ def test_single_people_leave_no_trace(own_db: Path) -> None:
     assert (last["action"], len(last["ids"])) == ("erase", 2)
     assert traces(own_db, before, gone) == []
     after = everything(own_db)
-    kept = [row for row, s in enumerate(before.sightings) if s.id not in gone]
-    assert after.sightings == tuple(before.sightings[row] for row in kept)
+    kept = [row for row, s in enumerate(before.detections) if s.id not in gone]
+    assert after.detections == tuple(before.detections[row] for row in kept)
     assert (after.embeddings.vectors == before.embeddings.vectors[kept]).all()
     require_sound(own_db)
     ran = run(*INGEST, "--db", own_db, "--json", cwd=own_db.parent)
@@ -111,7 +111,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     more = ("ingest", sample, "--camera", "b", "--max-frames", 2, "--tiles", "off")
     if what[0] != "--older-than":
         assert run(*more, "--db", own_db, cwd=own_db.parent).code == 0
-    ids = [sighting.id for sighting in before.sightings]
+    ids = [sighting.id for sighting in before.detections]
     assert traces(own_db, before, ids[:3])
     shown = erase(own_db, *what, "--dry-run", "--json")
     assert shown.json == {
@@ -120,7 +120,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
         "frames": 40,
         "sources": [{"source": SOURCE, "people": PEOPLE, "frames": 40}],
     }
-    assert everything(own_db).sightings[-1].camera == "pets09-s2l1"
+    assert everything(own_db).detections[-1].camera == "pets09-s2l1"
     assert erase(own_db, *what, "--yes").code == 0
     assert traces(own_db, before, ids) == []
     assert SOURCE.encode() not in (own_db / "reidsearch.sqlite3").read_bytes()
@@ -137,14 +137,14 @@ def test_person_and_who_is_near(own_db: Path) -> None:
         own_db, "--id", FIRST, "--max-distance", 0.8, "--camera", "pets09-s2l1", "--yes", "--json"
     )
     # Looked for before this process, which knows everyone, has Chroma write memory of its own.
-    found = traces(own_db, before, [sighting.id for sighting in before.sightings])
+    found = traces(own_db, before, [sighting.id for sighting in before.detections])
     distances = np.linalg.norm(before.embeddings.vectors - before.embeddings.vectors[0], axis=1)
-    near = {s.id for s, d in zip(before.sightings, distances, strict=True) if d <= 0.8}
+    near = {s.id for s, d in zip(before.detections, distances, strict=True) if d <= 0.8}
     assert FIRST in near
     assert ran.json["people"] == len(near) >= 4
     assert (ran.json["erased"], ran.json["ids"]) == (True, sorted(near))
-    left = {sighting.id for sighting in everything(own_db).sightings}
-    assert left == {sighting.id for sighting in before.sightings} - near
+    left = {sighting.id for sighting in everything(own_db).detections}
+    assert left == {sighting.id for sighting in before.detections} - near
     assert not {where for name, where in found if name.split(" ")[0] in near}
     asked, erased = [
         json.loads(line) for line in (own_db / "audit.jsonl").read_text().splitlines()[-2:]
@@ -223,7 +223,7 @@ elif step == "clean":
         remove(path, **options)
     swap.shutil.rmtree = clean
 with open_to_read(db) as store:
-    seen, people = store.state, store.sightings(Filter(frame=1))
+    seen, people = store.state, store.detections(Filter(frame=1))
 open_database(db).erase(Erasure(people, seen))
 """
 
@@ -242,8 +242,8 @@ def test_killed_erase_is_done_or_not_begun(own_db: Path, step: str, is_erased: b
     assert done.returncode == 9, done.stderr
     ran = run("search", "--frame", "pets09-s2l1:21", "--db", own_db, "--json", cwd=own_db.parent)
     assert ran.code == 0, ran.err
-    left = everything(own_db).sightings
-    assert left == tuple(s for s in before.sightings if not (is_erased and s.frame == 1))
+    left = everything(own_db).detections
+    assert left == tuple(s for s in before.detections if not (is_erased and s.frame == 1))
     assert erase(own_db, "--crop", f"{SOURCE}:21:1", "--yes").code == 0
     assert not (own_db / ".rebuilding").exists()
     require_sound(own_db)
@@ -331,7 +331,7 @@ def test_who_waits_says_so_and_hears_ctrl_c(own_db: Path) -> None:
 
 def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
     with open_to_read(own_db) as store:
-        seen, people = store.state, store.sightings(Filter(frame=1))
+        seen, people = store.state, store.detections(Filter(frame=1))
     looking = reading(own_db)
     looking.__enter__()
     notes: list[str] = []
@@ -348,7 +348,7 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
 
 def test_busy_log_is_said(own_db: Path) -> None:
     with open_to_read(own_db) as store:
-        seen, people = store.state, store.sightings(Filter(frame=1))
+        seen, people = store.state, store.detections(Filter(frame=1))
     with (
         FileLock(own_db / "audit.lock"),
         pytest.raises(StoreError, match=r"another process has held audit\.lock"),
@@ -376,7 +376,7 @@ def test_interrupted_swap_is_not_begun(own_db: Path, monkeypatch: pytest.MonkeyP
 
 def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
     with open_to_read(own_db) as store:
-        seen, people = store.state, store.sightings(Filter(frame=1))
+        seen, people = store.state, store.detections(Filter(frame=1))
     with open_chroma(own_db, mend=True) as store:
         store.remove(KEY, [1])
     with pytest.raises(StoreError, match="after it was looked at"):
@@ -434,7 +434,7 @@ def test_people_of_before_a_refresh_are_forgotten_too(sample: Path, tmp_path: Pa
 
 def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
     with open_to_read(own_db) as before:
-        found = before.sightings(Filter(frame=1))
+        found = before.detections(Filter(frame=1))
         assert erase(own_db, "--crop", FIRST, "--yes").code == 0
         ids = [sighting.id for sighting in found]
         record(own_db, "search", asked=FIRST, ids=ids, collection=before.state.collection)

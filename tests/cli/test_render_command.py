@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from reidsearch.footage.images import read_image
-from reidsearch.render.portrait import GREEN, ORANGE
+from reidsearch.render.crops import GREEN, ORANGE
 from tests.conftest import assert_refused, run
 
 FRAME = ("--frame", "pets09-s2l1:101")

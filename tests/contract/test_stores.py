@@ -12,7 +12,14 @@ import pytest
 from reidsearch.core.errors import ModelMismatchError
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
 from reidsearch.core.store import WritableStore
-from reidsearch.core.types import Embeddings, FileStamp, Filter, Records, Sighting, SourceInfo
+from reidsearch.core.types import (
+    Embeddings,
+    FileStamp,
+    Filter,
+    Records,
+    SourceInfo,
+    StoredDetection,
+)
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.index_store import IndexStore
 from reidsearch.database.opening import open_to_read
@@ -31,7 +38,7 @@ def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records
     vectors = np.random.default_rng(seed).normal(size=(len(frames) * people, DIMENSION))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     sightings = tuple(
-        Sighting(
+        StoredDetection(
             f"cam/{name}:{frame}:{person}",
             *("cam", name, frame, (frame - 1) / 10),
             (1.5, 2.5, 30.0, 80.0),
@@ -97,7 +104,7 @@ def test_empty(store: WritableStore) -> None:
     assert len(store) == 0
     assert store.sources() == ()
     assert store.provenance == PROVENANCE
-    assert store.sightings(Filter()) == []
+    assert store.detections(Filter()) == []
     assert len(store.scan(Filter())) == 0
     assert [*store.nearest(np.eye(1, DIMENSION, dtype=np.float32), Filter())] == []
 
@@ -111,19 +118,19 @@ def test_source_without_people(store: WritableStore) -> None:
 def test_rows_come_back_as_they_were(store: WritableStore) -> None:
     rows = filled(store)
     back = store.scan(Filter(sources=(("cam", "a"),)))
-    assert back.sightings == rows.sightings
+    assert back.detections == rows.detections
     assert back.embeddings.vectors == pytest.approx(rows.embeddings.vectors, abs=5e-4)
     assert back.embeddings.fingerprint == "space"
-    assert store.sightings(Filter(sources=(("cam", "a"),))) == list(rows.sightings)
+    assert store.detections(Filter(sources=(("cam", "a"),))) == list(rows.detections)
     assert [str(record.info) for record in store.sources()] == ["cam/a", "cam/b"]
 
 
 def test_frames_are_added_once(store: WritableStore) -> None:
     filled(store)
-    before = store.scan(Filter()).sightings
+    before = store.scan(Filter()).detections
     with pytest.raises(ValueError, match="stored already"):
         filled(store)
-    assert store.scan(Filter()).sightings == before
+    assert store.scan(Filter()).detections == before
     assert len(store) == len(before) == 43
 
 
@@ -133,18 +140,18 @@ def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
     key = ("cam", "a")
     store.remove(key, [2, 3, 30])
     left = {*range(1, 21)} - {2, 3}
-    assert {s.frame for s in store.sightings(Filter(sources=(key,)))} == left
+    assert {s.frame for s in store.detections(Filter(sources=(key,)))} == left
     (record, other) = store.sources()
     assert (record.frames, record.people) == (left, 36)
     assert (other.people, len(store)) == (3, 39)
     found = [*store.nearest(rows.embeddings.vectors[2:3], Filter())]
     assert len(found) == 39
-    assert rows.sightings[2] not in [match.sighting for match in found]
+    assert rows.detections[2] not in [match.detection for match in found]
     again = records("a", range(2, 4), people=1, seed=5)
     store.add(again, source("a"), {2: None, 3: None})
-    assert store.scan(Filter(sources=(key,), frame=3)).sightings == again.sightings[1:]
+    assert store.scan(Filter(sources=(key,), frame=3)).detections == again.detections[1:]
     found = next(store.nearest(again.embeddings.vectors[1:], Filter()))
-    assert found.sighting == again.sightings[1]
+    assert found.detection == again.detections[1]
     assert len(store) == 41
 
 
@@ -162,7 +169,7 @@ def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
     vector = rows.embeddings.vectors[7]
     matches = [*store.nearest(vector[np.newaxis], Filter())]
     assert [match.rank for match in matches] == list(range(1, 44))
-    assert matches[0].sighting == rows.sightings[7]
+    assert matches[0].detection == rows.detections[7]
     assert matches[0].distance == pytest.approx(0, abs=1e-3)
     everything = store.scan(Filter())
     expected = np.sort(np.linalg.norm(everything.embeddings.vectors - vector, axis=1))
@@ -192,11 +199,11 @@ def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
 )
 def test_filters(store: WritableStore, wanted: Filter, frames: set[int]) -> None:
     rows = filled(store)
-    assert {sighting.frame for sighting in store.sightings(wanted)} == frames
-    assert {sighting.frame for sighting in store.scan(wanted).sightings} == frames
+    assert {sighting.frame for sighting in store.detections(wanted)} == frames
+    assert {sighting.frame for sighting in store.scan(wanted).detections} == frames
     found = [*store.nearest(rows.embeddings.vectors[:1], wanted)]
-    assert {match.sighting.frame for match in found} == frames
-    assert store.count(wanted) == len(store.sightings(wanted)) == len(found)
+    assert {match.detection.frame for match in found} == frames
+    assert store.count(wanted) == len(store.detections(wanted)) == len(found)
 
 
 def test_several_pictures(store: WritableStore) -> None:
@@ -211,7 +218,7 @@ def test_several_pictures(store: WritableStore) -> None:
 
 def test_vectors_of_another_space_are_refused(store: WritableStore) -> None:
     rows = records("a", range(1, 2))
-    strange = Records(rows.sightings, Embeddings(rows.embeddings.vectors, "another space"))
+    strange = Records(rows.detections, Embeddings(rows.embeddings.vectors, "another space"))
     with pytest.raises(ModelMismatchError):
         store.add(strange, source("a"), {1: None})
     assert len(store) == 0
@@ -250,9 +257,9 @@ def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
     with open_chroma(tmp_path) as store:
         assert len(store) == 6000
         query = rows.embeddings.vectors[-1:]
-        assert next(store.nearest(query, Filter(after_frame=2990))).sighting == rows.sightings[-1]
+        assert next(store.nearest(query, Filter(after_frame=2990))).detection == rows.detections[-1]
         found = [*store.nearest(query, Filter())]  # more than Chroma is asked for at once
-        assert len({match.sighting.id for match in found}) == len(found)
+        assert len({match.detection.id for match in found}) == len(found)
         assert [m.distance for m in found] == sorted(m.distance for m in found)
         assert store.sources()[0].frames == frozenset(range(1, 3001))
 
@@ -266,5 +273,5 @@ def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableSt
             embeddings=Embeddings(vector, "space"),
         )
         store.add(rows, source(name), {frame: None})
-    found = [match.sighting.id for match in store.nearest(vector, Filter())]
+    found = [match.detection.id for match in store.nearest(vector, Filter())]
     assert found == ["cam/north:3:1", "cam/north:9:1", "cam/south:5:1"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reidsearch.core.errors import StoreError
 from reidsearch.core.provenance import Provenance, SourceRecord
-from reidsearch.core.types import Sighting
+from reidsearch.core.types import StoredDetection
 from reidsearch.database.chroma_rows import header, read_provenance, to_metadata, to_sighting
 from reidsearch.database.journal import create_journal, open_journal, read_runs, read_state
 from reidsearch.database.layout import SCHEMA
@@ -32,8 +32,8 @@ RECORD = make_source_record(INFO, (1, 2, 30), 4)
 def test_any_row_is_a_sighting_or_an_error(row, id_):
     with suppress(StoreError):
         sighting = to_sighting(id_, row if isinstance(row, dict) else {})
-        assert isinstance(sighting, Sighting)
-        assert sighting.person >= 0
+        assert isinstance(sighting, StoredDetection)
+        assert sighting.index >= 0
 
 
 @given(metadata=others_than(header(PROVENANCE)))

@@ -12,7 +12,7 @@ import pytest
 
 from reidsearch import open_database
 from reidsearch.core.errors import StoreError
-from reidsearch.core.types import Embeddings, Filter, Records, Sighting
+from reidsearch.core.types import Embeddings, Filter, Records, StoredDetection
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.opening import open_to_read
 from reidsearch.services.erase import Erasure
@@ -34,7 +34,7 @@ def vectors() -> np.ndarray:
 @pytest.fixture
 def people(
     request: pytest.FixtureRequest, tmp_path: Path, vectors: np.ndarray
-) -> tuple[Sighting, ...]:
+) -> tuple[StoredDetection, ...]:
     """Those of a database, one in each frame."""
     count = getattr(request, "param", PEOPLE)
     info, provenance = make_info(), replace(PROVENANCE, dimension=DIMENSION)
@@ -52,12 +52,12 @@ def files_with(db: Path, needle: bytes) -> set[str]:
 
 def erase_first(db: Path) -> None:
     with open_to_read(db) as store:
-        seen, people = store.state, store.sightings(Filter(frame=1))
+        seen, people = store.state, store.detections(Filter(frame=1))
     open_database(db).erase(Erasure(people, seen))
 
 
 def test_graph_forgets_too(
-    tmp_path: Path, people: tuple[Sighting, ...], vectors: np.ndarray
+    tmp_path: Path, people: tuple[StoredDetection, ...], vectors: np.ndarray
 ) -> None:
     db = tmp_path / "db"
     assert "data_level0.bin" in files_with(db, vectors[7].tobytes())
@@ -68,8 +68,8 @@ def test_graph_forgets_too(
         assert files_with(db, gone.tobytes()) == set()
     assert "data_level0.bin" in files_with(db, vectors[10].tobytes())
     with open_chroma(db) as store:
-        assert store.sightings(Filter()) == [*people[:5], *people[10:]]
-        assert next(store.nearest(vectors[10:11], Filter())).sighting == people[10]
+        assert store.detections(Filter()) == [*people[:5], *people[10:]]
+        assert next(store.nearest(vectors[10:11], Filter())).detection == people[10]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc fills memory")

@@ -65,7 +65,7 @@ def test_the_caller_says_who_asks(own_db: Path) -> None:
     database = open_database(own_db, actor="nina")
     with database.read() as gallery:
         result = gallery.search(gallery.find_query(frame="pets09-s2l1:1"))
-        database.erase(choose_crops(gallery, [result.matches[0].sighting.id]))
+        database.erase(choose_crops(gallery, [result.matches[0].detection.id]))
     search, erasure = database.audit(last=2)
     assert (search.action, search.actor, erasure.action) == ("search", "nina", "erase")
     assert search.asked_id == "pets09-s2l1/pets09-s2l1:1:1"

@@ -53,7 +53,7 @@ def test_holds_the_very_numbers_of_chroma(made_db: Path) -> None:
     with open_to_read(made_db) as index, open_chroma(made_db) as chroma:
         assert isinstance(index, IndexStore)
         mine, theirs = index.scan(Filter()), chroma.scan(Filter())
-    assert mine.sightings == theirs.sightings
+    assert mine.detections == theirs.detections
     assert (mine.embeddings.vectors == theirs.embeddings.vectors).all()
 
 
@@ -106,7 +106,7 @@ def test_index_that_is_behind_catches_up(own_db: Path, sample: Path, tmp_path: P
     with open_to_read(own_db) as store:
         found = store.scan(Filter())
         assert isinstance(store, IndexStore)
-    assert found.sightings == expected.sightings
+    assert found.detections == expected.detections
     assert (found.embeddings.vectors == expected.embeddings.vectors).all()
     assert part(own_db, "vectors") == vectors  # appended to, not made anew
 
@@ -167,7 +167,7 @@ def test_readers_go_on_while_one_writes(own_db: Path, sample: Path, tmp_path: Pa
         assert "another reidsearch is using" in ran.err
         writer.remove(("pets09-s2l1", "pets09-s2l1"), [781])
         with open_to_read(own_db) as store:
-            assert not store.sightings(Filter(frame=781))
+            assert not store.detections(Filter(frame=781))
             assert len(store) == len(writer) < PEOPLE
 
 
@@ -190,7 +190,7 @@ open_database({str(own_db)!r}).ingest(
     with open_to_read(own_db) as store:
         assert isinstance(store, IndexStore)
         assert len(store.sources()) == 2
-        assert len(store.sightings(Filter())) == sum(record.people for record in store.sources())
+        assert len(store.detections(Filter())) == sum(record.people for record in store.sources())
 
 
 @pytest.mark.parametrize("step", ["recover", "delete", "without", "write_manifest"])
@@ -214,10 +214,10 @@ def test_killed_while_frames_are_removed(
     for _ in range(2):
         with open_to_read(own_db) as store:
             assert isinstance(store, IndexStore)
-            assert {s.frame for s in store.sightings(Filter())} == {*range(41, 782, 20)}
+            assert {s.frame for s in store.detections(Filter())} == {*range(41, 782, 20)}
             expected = store.scan(Filter())
     with open_chroma(own_db, provenance) as writer:
-        assert writer.scan(Filter()).sightings == expected.sightings
+        assert writer.scan(Filter()).detections == expected.detections
         assert writer.rows == len(writer) == len(expected)
 
 

@@ -26,8 +26,8 @@ def test_sample_frames(made_db: Path, sample: Path) -> None:
         records = gallery.store.scan(Filter())
     found = {
         frame: Detections(
-            np.array([s.box_xyxy for s in records.sightings if s.frame == frame], np.float32),
-            np.array([s.score for s in records.sightings if s.frame == frame], np.float32),
+            np.array([s.box_xyxy for s in records.detections if s.frame == frame], np.float32),
+            np.array([s.score for s in records.detections if s.frame == frame], np.float32),
         )
         for frame in truth
     }
@@ -36,8 +36,8 @@ def test_sample_frames(made_db: Path, sample: Path) -> None:
     assert detection.recall > 0.84
     assert detection.precision > 0.82
     search = measure_search(
-        np.array([s.frame for s in records.sightings]),
-        np.array([s.box_xyxy for s in records.sightings], np.float32),
+        np.array([s.frame for s in records.detections]),
+        np.array([s.box_xyxy for s in records.detections], np.float32),
         records.embeddings.vectors,
         truth,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.core.types import Detections, Embeddings, Records, Sighting, SourceInfo
+from reidsearch.core.types import Detections, Embeddings, Records, SourceInfo, StoredDetection
 
 FINGERPRINT = "space-of-tests"
 PROVENANCE = Provenance(
@@ -40,7 +40,7 @@ def make_info(camera="gate", name="monday", **changes):
 
 
 def make_sighting(info, frame, person=1, score=None):
-    return Sighting(
+    return StoredDetection(
         id=f"{info}:{frame}:{person}",
         camera=info.camera,
         source=info.name,

@@ -10,7 +10,7 @@ import numpy as np
 from reidsearch.core.errors import ModelMismatchError
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.store import SnapshotId
-from reidsearch.core.types import Embeddings, Filter, Match, Records, Sighting
+from reidsearch.core.types import Embeddings, Filter, Match, Records, StoredDetection
 from reidsearch.database.layout import SCHEMA
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MemoryStore:
         self.provenance = provenance
         self._sources: dict[tuple[str, str], SourceRecord] = {}
         self._stamps: dict[tuple[str, str], dict[int, FileStamp | None]] = {}
-        self._rows: dict[str, tuple[Sighting, NDArray[np.float32]]] = {}
+        self._rows: dict[str, tuple[StoredDetection, NDArray[np.float32]]] = {}
 
     def sources(self) -> tuple[SourceRecord, ...]:
         return tuple(self._sources[key] for key in sorted(self._sources))
@@ -48,13 +48,13 @@ class MemoryStore:
         known = self._sources.get(key, replace(source, frames=FrameSet(), people=0))
         if not known.frames.isdisjoint(frames):
             raise ValueError("stored already")
-        for sighting, vector in zip(records.sightings, records.embeddings.vectors, strict=True):
+        for sighting, vector in zip(records.detections, records.embeddings.vectors, strict=True):
             self._rows[sighting.id] = sighting, np.array(vector, np.float32)
         self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
         self._stamps.setdefault(key, {}).update(frames)
 
     def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
-        gone = [s.id for s in self.sightings(Filter(sources=(key,))) if s.frame in frames]
+        gone = [s.id for s in self.detections(Filter(sources=(key,))) if s.frame in frames]
         for id_ in gone:
             del self._rows[id_]
         known = self._sources[key]
@@ -80,17 +80,17 @@ class MemoryStore:
         distances = np.linalg.norm(apart, axis=2)
         fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
         for rank, row in enumerate(np.argsort(fused, kind="stable"), start=1):
-            yield Match(rank, float(fused[row]), records.sightings[row])
+            yield Match(rank, float(fused[row]), records.detections[row])
 
     def count(self, wanted: Filter) -> int:
-        return len(self.sightings(wanted))
+        return len(self.detections(wanted))
 
-    def sightings(self, wanted: Filter) -> list[Sighting]:
+    def detections(self, wanted: Filter) -> list[StoredDetection]:
         rows = [sighting for sighting, _ in self._rows.values() if _is_wanted(sighting, wanted)]
         return sorted(rows, key=_footage_order)
 
     def scan(self, wanted: Filter) -> Records:
-        sightings = tuple(self.sightings(wanted))
+        sightings = tuple(self.detections(wanted))
         vectors = np.empty((len(sightings), self.provenance.dimension), np.float32)
         for row, sighting in enumerate(sightings):
             vectors[row] = self._rows[sighting.id][1]
@@ -100,7 +100,7 @@ class MemoryStore:
         return len(self._rows)
 
 
-def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
+def _is_wanted(sighting: StoredDetection, wanted: Filter) -> bool:
     key = sighting.camera, sighting.source
     return (
         (wanted.sources is None or key in wanted.sources)
@@ -113,6 +113,6 @@ def _is_wanted(sighting: Sighting, wanted: Filter) -> bool:
     )
 
 
-def _footage_order(sighting: Sighting) -> tuple[str, str, int, int]:
+def _footage_order(sighting: StoredDetection) -> tuple[str, str, int, int]:
     person = int(sighting.id.rpartition(":")[2])
     return sighting.camera, sighting.source, sighting.frame, person

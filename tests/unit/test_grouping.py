@@ -19,7 +19,7 @@ def ranked(*people):
 
 
 def summary(matches):
-    return [(match.rank, match.sighting.camera, match.sighting.frame) for match in matches]
+    return [(match.rank, match.detection.camera, match.detection.frame) for match in matches]
 
 
 PEOPLE = ranked(
@@ -87,7 +87,7 @@ def test_passages_that_grow_together_are_not_counted_twice():
 def test_passages_of_each_source_are_limited_too():
     people = ranked((GATE, 1, 1), (GATE, 50, 1), (GATE, 100, 1), (YARD, 9, 1), (YARD, 10, 1))
     found = Grouping(2, per_source=1, gap_s=0.1).choose(people, 2)
-    assert [(m.sighting.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 1)]
+    assert [(m.detection.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 1)]
 
 
 def test_nobody():

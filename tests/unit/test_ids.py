@@ -13,7 +13,7 @@ from reidsearch.core.ids import CropId
     ],
 )
 def test_reads_what_it_writes(text, parts):
-    assert CropId.parse(text) == parts
+    assert CropId.parse(text) == CropId(*parts)
     assert str(CropId(*parts)) == text
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from reidsearch.core.errors import SourceError
 from reidsearch.core.types import BadFrame, Embeddings, FileStamp, Filter, Frame
+from reidsearch.ingest import ingest as ingest_module
 from reidsearch.ingest.ingest import ingest
-from reidsearch.ingest.ingest import ingest as ingest_module
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
@@ -130,14 +130,14 @@ def counts(report):
 
 def require_same_rows(store, expected):
     ours, theirs = store.scan(Filter()), expected.scan(Filter())
-    assert ours.sightings == theirs.sightings
+    assert ours.detections == theirs.detections
     np.testing.assert_array_equal(ours.embeddings.vectors, theirs.embeddings.vectors)
     assert store.sources() == expected.sources()
 
 
 def require_vectors_of_their_frames(store):
     records = store.scan(Filter())
-    frames = [sighting.frame for sighting in records.sightings]
+    frames = [sighting.frame for sighting in records.detections]
     np.testing.assert_allclose(records.embeddings.vectors, make_vectors(*frames), atol=1e-5)
 
 
@@ -161,7 +161,7 @@ def test_everyone_is_stored_with_their_frame():
     assert counts(report) == (3, 0, 0, 3)
     assert 0 < report.seconds < 60
     assert store.sources() == (make_source_record(INFO, [1, 2, 3], 3),)
-    first, second, third = store.sightings(Filter())
+    first, second, third = store.detections(Filter())
     assert [s.id for s in (first, second, third)] == [
         f"gate/monday:{n}" for n in ("1:1", "1:2", "3:1")
     ]
@@ -179,7 +179,7 @@ def test_everyone_is_stored_with_their_frame():
 def test_person_without_a_pixel_takes_no_number():
     store = RecordingStore()
     assert run(Footage([1]), store).people == 1
-    (sighting,) = store.sightings(Filter())
+    (sighting,) = store.detections(Filter())
     assert (sighting.id, sighting.score) == ("gate/monday:1:1", 0.9)
 
 
@@ -188,7 +188,7 @@ def test_boxes_are_stored_to_hundredths_of_a_pixel():
     found = make_detections((1.126, 2.374, 20.008, 30.992, 0.123456))
     models.detector.detect = lambda images: [found for _ in images]
     run(Footage([1]), store, models)
-    (sighting,) = store.sightings(Filter())
+    (sighting,) = store.detections(Filter())
     assert sighting.box_xyxy == (1.13, 2.37, 20.01, 30.99)
     assert sighting.score == 0.1235
 
@@ -202,7 +202,7 @@ def test_numbers_of_people_do_not_hang_on_digits_that_are_not_stored(digit):
     found = make_detections(*([*row, score] for row, score in zip(rows, scores, strict=True)))
     models.detector.detect = lambda images: [found for _ in images]
     run(Footage([1]), store, models)
-    people = store.sightings(Filter())
+    people = store.detections(Filter())
     assert [sighting.id[-2:] for sighting in people] == [":1", ":2", ":3", ":4"]
     assert [sighting.box_xyxy[:2] for sighting in people] == [(50, 5), (10, 9), (30, 9), (70, 9)]
 
@@ -280,7 +280,7 @@ def test_each_group_has_everyone_of_its_frames_and_nobody_else():
     store = RecordingStore()
     run(Footage([n % 4 for n in range(150)]), store)
     for records, frames in store.adds:
-        assert {sighting.frame for sighting in records.sightings} <= frames.keys()
+        assert {sighting.frame for sighting in records.detections} <= frames.keys()
         assert len(records) == sum((n - 1) % 4 for n in frames)
 
 
@@ -329,8 +329,8 @@ def test_refresh_does_again_what_changed():
     assert counts(report) == (2, 0, 2, 4)
     assert report.frames_changed == 2
     assert models.detector.batches == [2]
-    assert [len(store.sightings(Filter(frame=n))) for n in (1, 2, 3, 4)] == [1, 0, 4, 2]
-    assert store.scan(Filter(frame=1)).sightings == before.sightings
+    assert [len(store.detections(Filter(frame=n))) for n in (1, 2, 3, 4)] == [1, 0, 4, 2]
+    assert store.scan(Filter(frame=1)).detections == before.detections
     (record,) = store.sources()
     assert (record.people, record.info.digest) == (7, "of another first frame")
     require_vectors_of_their_frames(store)

@@ -105,20 +105,20 @@ def test_runs_end_as_they_ended(folder, error, outcome):
 
 def test_checksums_tell_every_change():
     base = people(1, 2)
-    first, second = base.sightings
+    first, second = base.detections
     frames = [1, 2, 3]
     whole = checksum_rows(KEY, frames, base)
     assert {number: count for number, (count, _) in whole.items()} == {1: 1, 2: 1, 3: 0}
     changes = {"score": 0.5, "path": "x", "crop_hash": "f" * 16, "time_s": 9.0, "id": "gate/m:1:2"}
     for name, value in changes.items():
-        other = replace(base, sightings=(replace(first, **{name: value}), second))
+        other = replace(base, detections=(replace(first, **{name: value}), second))
         found = checksum_rows(KEY, frames, other)
         assert found[1] != whole[1], name
         assert (found[2], found[3]) == (whole[2], whole[3])
-    turned = make_records(base.sightings, (1, 2.1))
+    turned = make_records(base.detections, (1, 2.1))
     assert checksum_rows(KEY, frames, turned)[2] != whole[2]
     assert len({crc32 for _, crc32 in checksum_rows(KEY, range(99), NOBODY).values()}) == 99
-    swapped = replace(base, sightings=(second, first), embeddings=people(2, 1).embeddings)
+    swapped = replace(base, detections=(second, first), embeddings=people(2, 1).embeddings)
     assert checksum_rows(KEY, frames, swapped) == whole
 
 

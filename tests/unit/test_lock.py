@@ -69,7 +69,7 @@ def test_note_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(_path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(lock, "whole_file", refuse)
+    monkeypatch.setattr(lock, "atomic_write", refuse)
     with pytest.raises(ReadOnlyError), writing(tmp_path):
         pass
     assert not is_being_written(tmp_path)

@@ -88,10 +88,10 @@ def test_moved_footage_is_found_by_the_end_of_its_path(picture, tmp_path):
 def test_frames_of_a_video_are_those_very_frames(film):
     _, sightings = film
     found = list(read_frames(reversed(sightings)))
-    assert sorted(one.sighting.frame for one in found) == [3, 17, 24]
+    assert sorted(one.detection.frame for one in found) == [3, 17, 24]
     assert [one.problem for one in found] == [""] * 3
     for one in found:
-        assert hash_crop(one.image) == one.sighting.crop_hash
+        assert hash_crop(one.image) == one.detection.crop_hash
 
 
 def test_a_jump_that_misses_is_made_good(film, monkeypatch):
@@ -104,7 +104,7 @@ def test_a_jump_that_misses_is_made_good(film, monkeypatch):
     monkeypatch.setattr(footage, "jump_to_frames", miss)
     assert [one.problem for one in read_frames(sightings)] == [""] * 3
     unknown = replace(sightings[0], crop_hash="f" * 16)
-    found = {one.sighting.id: one for one in read_frames([unknown, *sightings[1:]])}
+    found = {one.detection.id: one for one in read_frames([unknown, *sightings[1:]])}
     assert found[unknown.id].problem == f"{path} has changed since it was ingested"
     assert found[unknown.id].image is not None
     late = replace(sightings[0], frame=99)
@@ -133,4 +133,4 @@ def test_speed_of_a_video_does_not_matter(film):
 def test_everyone_of_one_frame(film):
     _, [first, *_] = film
     both = [first, replace(first, id=f"{first.id}1")]
-    assert [one.sighting.id for one in read_frames(both)] == [one.id for one in both]
+    assert [one.detection.id for one in read_frames(both)] == [one.id for one in both]

@@ -56,7 +56,7 @@ def find_later(store, query, *, top=10, camera=None, after=None):
 
 
 def ids(result):
-    return [match.sighting.id for match in result.matches]
+    return [match.detection.id for match in result.matches]
 
 
 def outsider(degrees=0):
@@ -174,7 +174,7 @@ def test_frame_without_people_is_found(address):
 @pytest.mark.parametrize(("person", "degrees"), [(1, 0), (2, 90)])
 def test_stored_person_is_the_nth_of_the_frame(person, degrees):
     query = query_stored(make_store(GATE, YARD), "gate/monday:1", person)
-    assert query.sighting == make_sighting(GATE, 1, person)
+    assert query.detection == make_sighting(GATE, 1, person)
     np.testing.assert_array_equal(query.vectors, make_vectors(degrees))
 
 
@@ -195,16 +195,16 @@ def test_person_who_is_not_in_the_frame_is_missed(frame, person, has):
 
 def test_every_stored_person_is_found_by_id():
     store = make_store(GATE, YARD, DATED)
-    stored = store.sightings(Filter())
+    stored = store.detections(Filter())
     assert len(stored) == 15
-    assert [query_crop(store, sighting.id).sighting for sighting in stored] == stored
+    assert [query_crop(store, sighting.id).detection for sighting in stored] == stored
 
 
 @pytest.mark.parametrize("info", [make_info("gate:a", "mon:day"), make_info("a b", "été 1")])
 def test_names_may_hold_colons_blanks_and_accents(info):
     query = query_crop(make_store(info), f"{info}:3:2")
-    assert (query.sighting.camera, query.sighting.source) == info.key
-    assert query_crop(make_store(info), f"{info.name}:3:2").sighting == query.sighting
+    assert (query.detection.camera, query.detection.source) == info.key
+    assert query_crop(make_store(info), f"{info.name}:3:2").detection == query.detection
 
 
 @pytest.mark.parametrize("crop_id", ["gate/sunday:1:1", "gate/monday:9:1", "gate/monday:1:9"])
@@ -237,7 +237,7 @@ def test_person_is_taken_out_of_a_picture(box, rows, columns):
     query = query_picture(picture, embedder, box)
     np.testing.assert_array_equal(embedder.crop, picture[slice(*rows), slice(*columns)])
     np.testing.assert_array_equal(query.vectors, make_vectors(30))
-    assert query.sighting is None
+    assert query.detection is None
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_other_cameras_are_compared_by_time():
 def test_sources_of_another_clock_are_left_out(own, searched, left_out):
     store = make_store(GATE, YARD, DATED)
     result = find_later(store, query_stored(store, f"{own}:1"), top=99)
-    assert {match.sighting.camera for match in result.matches} <= searched
+    assert {match.detection.camera for match in result.matches} <= searched
     assert f"{own}:3:1" in ids(result)
     assert result.left_out == left_out
 
@@ -310,7 +310,7 @@ def test_sources_that_all_have_a_start_are_compared():
     early, late = (make_info(c, "x", start_s=s) for c, s in (("a", 1e9), ("b", 1e9 + 60)))
     store = make_store(early, late)
     result = find_later(store, query_stored(store, "a/x:3"), top=99)
-    assert {match.sighting.camera for match in result.matches} == {"b"}
+    assert {match.detection.camera for match in result.matches} == {"b"}
     assert len(result.matches) == 5
     assert find_later(store, query_stored(store, "b/x:3")).matches == []
 
@@ -318,7 +318,7 @@ def test_sources_that_all_have_a_start_are_compared():
 def test_camera_restricts_the_search():
     store = make_store(GATE, YARD, make_info("gate", "sunday"))
     result = find_later(store, outsider(), top=99, camera="gate")
-    assert {(m.sighting.camera, m.sighting.source) for m in result.matches} == {
+    assert {(m.detection.camera, m.detection.source) for m in result.matches} == {
         ("gate", "monday"),
         ("gate", "sunday"),
     }
@@ -360,13 +360,13 @@ def test_matches_lie_after_the_given_moment_too(query_frame, after, frames):
     store = make_store(GATE)
     query = outsider() if query_frame is None else query_stored(store, f"monday:{query_frame}")
     result = find_later(store, query, after=after)
-    assert sorted(match.sighting.frame for match in result.matches) == frames
+    assert sorted(match.detection.frame for match in result.matches) == frames
 
 
 def test_outside_picture_is_sought_everywhere():
     store = make_store(GATE, YARD, DATED)
     result = find_later(store, outsider(), top=99)
-    assert set(ids(result)) == {sighting.id for sighting in store.sightings(Filter())}
+    assert set(ids(result)) == {sighting.id for sighting in store.detections(Filter())}
     assert result.left_out == ()
     assert result.scope == "all frames"
 

@@ -3,7 +3,7 @@ import pytest
 
 from reidsearch.core.boxes import iou_matrix
 from reidsearch.core.errors import UsageError
-from reidsearch.models.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
+from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
 from tests.unit.builders import make_detections
 
 NOBODY = make_detections()
@@ -21,7 +21,7 @@ GRIDS = [
 def join(width, height, grid, **found):
     """Join views; found["v2"] is what the third view saw, and views not named saw nobody."""
     tiles = lay_tiles(width, height, grid)
-    return join_views(tiles, [found.get(f"v{view}", NOBODY) for view in range(len(tiles))])
+    return merge_tiles(tiles, [found.get(f"v{view}", NOBODY) for view in range(len(tiles))])
 
 
 @pytest.mark.parametrize(

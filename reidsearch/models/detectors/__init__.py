@@ -63,7 +63,7 @@ def load_detector(
 
 def _load_network(card: DetectorCard, backend: Backend, precision: Precision) -> Network:
     is_on_gpu = not extras.missing(extras.TENSORFLOW) and has_gpu()
-    if backend == "auto" and not card.keeps_aspect and not is_on_gpu:
+    if backend == "auto" and not card.keeps_aspect_ratio and not is_on_gpu:
         from reidsearch.models.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
         with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead

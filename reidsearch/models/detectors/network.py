@@ -19,7 +19,7 @@ SCORE_FLOOR = 0.05
 class Network(Protocol):
     """A detection network on whatever it runs."""
 
-    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    def infer(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Find people.
 
         Args:

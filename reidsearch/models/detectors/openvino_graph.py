@@ -20,7 +20,7 @@ from openvino.frontend import (
 )
 from openvino.preprocess import PrePostProcessor
 
-from reidsearch.core.boxes import suppress
+from reidsearch.core.boxes import nms
 from reidsearch.core.errors import ModelError
 from reidsearch.core.types import Detections
 from reidsearch.models.detectors.network import SCORE_FLOOR
@@ -65,8 +65,8 @@ class OpenVinoNetwork:
             precision,
         )
 
-    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """See `Network.find`."""
+    def infer(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """See `Network.infer`."""
         outputs = run_each(self._compiled, (view[np.newaxis] for view in views))
         return [
             _decode(boxes.reshape(-1, 4), scores[0, :, self._card.person_class])
@@ -111,5 +111,5 @@ def _decode(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Detectio
     rows = np.flatnonzero(scores >= SCORE_FLOOR)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     xyxy = boxes[rows][:, [1, 0, 3, 2]]
-    kept = suppress(xyxy, _NMS_IOU)
+    kept = nms(xyxy, _NMS_IOU)
     return Detections(xyxy[kept], scores[rows][kept])

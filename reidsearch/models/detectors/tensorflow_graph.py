@@ -56,8 +56,8 @@ class TensorFlowNetwork:
         self._session = tf.compat.v1.Session(graph=graph, config=threads)
         self._workers = ThreadPoolExecutor(os.cpu_count(), "detector")
 
-    def find(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """See `Network.find`."""
+    def infer(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """See `Network.infer`."""
         return list(self._workers.map(self._look, views))
 
     def _look(self, view: NDArray[np.uint8]) -> Detections:

@@ -10,8 +10,8 @@ import numpy as np
 
 from reidsearch.core.boxes import clip_to
 from reidsearch.core.types import Detections
-from reidsearch.models.detectors.tiles import choose_grid, join_views, lay_tiles, parse_tiles
-from reidsearch.models.detectors.unchanged import ChangedViews
+from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
+from reidsearch.models.detectors.view_cache import ViewCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class TiledDetector:
     def __init__(self, network: Network, card: DetectorCard, settings: DetectionSettings) -> None:
         self._network = network
         self._changed = (
-            ChangedViews(network, settings.min_height_px) if settings.skip_unchanged else None
+            ViewCache(network, settings.min_height_px) if settings.skip_unchanged else None
         )
         self._card = card
         self._settings = settings
@@ -45,9 +45,9 @@ class TiledDetector:
             for tile in tiles
         ]
         if self._changed is None:
-            found = iter(self._network.find(views))
+            found = iter(self._network.infer(views))
         else:
-            found = iter(self._changed.find([tile for tiles in layouts for tile in tiles], views))
+            found = iter(self._changed.infer([tile for tiles in layouts for tile in tiles], views))
         return [
             self._join(image, tiles, list(islice(found, len(tiles))))
             for image, tiles in zip(images, layouts, strict=True)
@@ -62,7 +62,7 @@ class TiledDetector:
     def _cut(self, image: NDArray[np.uint8], tile: Tile) -> NDArray[np.uint8]:
         x1, y1, x2, y2 = tile
         view = image[y1:y2, x1:x2]
-        if self._card.keeps_aspect:
+        if self._card.keeps_aspect_ratio:
             return view
         side = self._card.input_px
         return np.asarray(cv2.resize(view, (side, side)), np.uint8)
@@ -71,7 +71,7 @@ class TiledDetector:
         self, image: NDArray[np.uint8], tiles: list[Tile], found: list[Detections]
     ) -> Detections:
         in_frame = [_place(one, tile) for one, tile in zip(found, tiles, strict=True)]
-        joined = join_views(tiles, in_frame)
+        joined = merge_tiles(tiles, in_frame)
         height, width = image.shape[:2]
         joined = Detections(clip_to(joined.xyxy, width, height), joined.score)
         tall = joined.xyxy[:, 3] - joined.xyxy[:, 1] >= self._settings.min_height_px

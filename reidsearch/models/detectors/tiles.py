@@ -87,7 +87,7 @@ def lay_tiles(width: int, height: int, grid: tuple[int, int]) -> list[Tile]:
     return [whole, *(tile for tile in tiles if tile[2] > tile[0] and tile[3] > tile[1])]
 
 
-def join_views(tiles: Sequence[Tile], found: Sequence[Detections]) -> Detections:
+def merge_tiles(tiles: Sequence[Tile], found: Sequence[Detections]) -> Detections:
     """Join the detections of all views of one frame, so that each person is there once.
 
     1. A box at an inner border of its tile is a cut person: dropped, another view has it whole.

@@ -9,7 +9,7 @@ import tomli_w
 import torch
 
 from reidsearch._version import __version__
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.models.catalog import hash_weights
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_card(
         OSError: the folder cannot be written.
     """
     weights = folder / "weights.pt"
-    with whole_file(weights) as partial:
+    with atomic_write(weights) as partial:
         torch.save({name: tensor.contiguous() for name, tensor in state.items()}, partial)
     names = ", ".join(training["datasets"])
     embedder = {
@@ -59,6 +59,6 @@ def write_card(
     }
     run = {"reidsearch": __version__, **training, "recipe": asdict(recipe)}
     card = folder / "card.toml"
-    with whole_file(card) as partial:
+    with atomic_write(card) as partial:
         partial.write_text(tomli_w.dumps({"embedder": embedder, "training": run}), "utf-8")
     return card

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.footage.images import read_image
 from reidsearch.models.preprocess import resize
 
@@ -45,7 +45,7 @@ def cache_crops(
     if not path.exists():
         shape = (len(data), height, width, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        with whole_file(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for crop in data.paths:
                 file.write(resize(read_image(crop), size_hw).tobytes())

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from reidsearch.core.errors import TrainingError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.models.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
@@ -193,7 +193,7 @@ class Distiller:
             "optimizer": self._optimizer.state_dict(),
             "log": [asdict(entry) for entry in self.log],
         }
-        with whole_file(self._path) as partial:
+        with atomic_write(self._path) as partial:
             torch.save(state, partial)
 
     def _resume(self) -> None:

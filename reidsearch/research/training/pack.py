@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.core.errors import DatasetError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.models.preprocess import resize
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def write_pack(
     folder.mkdir(parents=True, exist_ok=True)
     groups: dict[str, int] = {}
     rows: list[int] = []
-    with whole_file(folder / _PIXELS) as partial:
+    with atomic_write(folder / _PIXELS) as partial:
         raw = partial.with_suffix(".raw")
         try:
             with raw.open("wb") as file:

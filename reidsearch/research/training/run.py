@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from reidsearch.core.errors import DatasetError, ReidsearchError, TrainingError
-from reidsearch.core.files import resolve, whole_file
+from reidsearch.core.files import atomic_write, resolve
 from reidsearch.models.catalog import find_embedder, weights_path
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
@@ -182,9 +182,9 @@ class _Run:
         ]
         document = {"recipe": asdict(self._recipe), "datasets": self._sizes(), "epochs": epochs}
         with self._writing():
-            with whole_file(self._folder / "log.json") as partial:
+            with atomic_write(self._folder / "log.json") as partial:
                 partial.write_text(json.dumps(document, indent=1), "utf-8")
-            with whole_file(self._folder / "curves.png") as partial:
+            with atomic_write(self._folder / "curves.png") as partial:
                 draw_curves(epochs, partial)
             return write_card(
                 self._folder,
@@ -233,7 +233,7 @@ class _Run:
         if not path.exists():
             self._progress.begin("asking the teacher", len(self._data))
             taught = embed_crops(self._data.paths, load_embedder(teacher), self._progress.step)
-            with self._writing(), whole_file(path) as partial:
+            with self._writing(), atomic_write(path) as partial:
                 np.save(partial, taught)
         known: NDArray[np.float32] = np.load(path)
         return known

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reidsearch.core.errors import ModelError, TrainingError
-from reidsearch.core.files import whole_file
+from reidsearch.core.files import atomic_write
 from reidsearch.models.backends import has_gpu
 from reidsearch.models.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
@@ -215,7 +215,7 @@ class Trainer:
             "log": [asdict(entry) for entry in self.log],
         }
         try:
-            with whole_file(self._path) as partial:
+            with atomic_write(self._path) as partial:
                 torch.save(state, partial)
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
             raise TrainingError(

@@ -23,7 +23,7 @@ _PERSON_PX = 5
 _SAME = 16
 
 
-class ChangedViews:
+class ViewCache:
     """Looks at a view when it changed since it was last looked at; else people are where they were.
 
     Changes add up: a view is compared with the one that was looked at, not with the frame before.
@@ -39,15 +39,15 @@ class ChangedViews:
         self._thumbnails: dict[Tile, NDArray[np.uint8]] = {}
         self._found: dict[Tile, Detections] = {}
 
-    def find(self, tiles: Sequence[Tile], views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    def infer(self, tiles: Sequence[Tile], views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Find people.
 
         Args:
             tiles: where in its frame each view is; frame after frame.
-            views: as `Network.find` takes them.
+            views: as `Network.infer` takes them.
 
         Returns:
-            As `Network.find` does.
+            As `Network.infer` does.
         """
         thumbnails = dict(self._thumbnails)
         changed = []
@@ -57,7 +57,7 @@ class ChangedViews:
             if is_new:
                 thumbnails[tile] = thumbnail
             changed.append(is_new)
-        looked = iter(self._network.find(list(compress(views, changed))))
+        looked = iter(self._network.infer(list(compress(views, changed))))
         self._thumbnails = thumbnails
         found = []
         for tile, is_new in zip(tiles, changed, strict=True):

@@ -30,7 +30,7 @@ _MARGIN = 0.25  # of the box's height, on each side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portrait:
+class CropImage:
     """A person, or why there is no picture.
 
     Attributes:
@@ -42,19 +42,19 @@ class Portrait:
     problem: str = ""
 
 
-def portray_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> Portrait:
+def render_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> CropImage:
     """Portray who is looked for."""
-    if query.sighting is None:
-        return Portrait(fit(query.crops[0], size_wh))
-    return portray(next(read_frames([query.sighting], root)), size_wh, ORANGE)
+    if query.detection is None:
+        return CropImage(fit(query.crops[0], size_wh))
+    return render_crop(next(read_frames([query.detection], root)), size_wh, ORANGE)
 
 
-def portray(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> Portrait:
+def render_crop(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> CropImage:
     """Cut a person out with what is around them, framed."""
     if found.image is None:
-        return Portrait(None, found.problem)
+        return CropImage(None, found.problem)
     height, width = found.image.shape[:2]
-    x1, y1, x2, y2 = found.sighting.box_xyxy
+    x1, y1, x2, y2 = found.detection.box_xyxy
     # As high as the box and its margins, as wide as the shape asks, and wide enough for the box.
     tall = (y2 - y1) * (1 + 2 * _MARGIN)
     tall = max(tall, (x2 - x1 + tall * _MARGIN) * size_wh[1] / size_wh[0])
@@ -71,7 +71,7 @@ def portray(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> Port
         for x, y in ((x1, y1), (x2, y2))
     )
     cv2.rectangle(picture, low, high, colour, max(1, size_wh[1] // 120), cv2.LINE_AA)
-    return Portrait(picture, found.problem)
+    return CropImage(picture, found.problem)
 
 
 def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:

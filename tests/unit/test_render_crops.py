@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reidsearch.footage.reread import FoundFrame
-from reidsearch.render.portrait import GREEN, draw_text, fit, portray
+from reidsearch.render.crops import GREEN, draw_text, fit, render_crop
 from tests.unit.builders import make_info, make_sighting
 
 SIZE = 160, 240
@@ -32,7 +32,7 @@ def found(box, shape=(576, 768)):
     ],
 )
 def test_whole_person_is_in_the_picture_and_framed(box):
-    picture = portray(found(box), SIZE, GREEN).picture
+    picture = render_crop(found(box), SIZE, GREEN).picture
     assert picture.shape == (240, 160, 3)
     red = np.abs(picture.astype(int) - PERSON).max(axis=2) < 60
     green = np.abs(picture.astype(int) - GREEN).max(axis=2) < 60
@@ -50,17 +50,17 @@ def test_whole_person_is_in_the_picture_and_framed(box):
 def test_box_of_less_than_a_pixel(at):
     sighting = replace(make_sighting(make_info(), 1), box_xyxy=(at, 9.49, at + 0.2, 9.58))
     frame = np.full((576, 768, 3), 90, np.uint8)
-    assert portray(FoundFrame(sighting, frame), SIZE, GREEN).picture.shape == (240, 160, 3)
+    assert render_crop(FoundFrame(sighting, frame), SIZE, GREEN).picture.shape == (240, 160, 3)
 
 
 def test_picture_smaller_than_the_portrait():
-    picture = portray(found((1.0, 1.0, 4.0, 9.0), shape=(12, 6)), SIZE, GREEN).picture
+    picture = render_crop(found((1.0, 1.0, 4.0, 9.0), shape=(12, 6)), SIZE, GREEN).picture
     assert picture.shape == (240, 160, 3)
 
 
 def test_no_frame_no_picture():
     gone = FoundFrame(make_sighting(make_info(), 1), None, "it is gone")
-    portrait = portray(gone, SIZE, GREEN)
+    portrait = render_crop(gone, SIZE, GREEN)
     assert (portrait.picture, portrait.problem) == (None, "it is gone")
 
 
