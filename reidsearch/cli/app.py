@@ -50,11 +50,11 @@ class _Group(TyperGroup):
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
         except BrokenPipeError:  # `| head`: Typer ends without a word
             raise
-        except OSError as error:  # where nobody knew better
+        except OSError as error:  # that no layer below has explained
             _say_error(f"{error.filename or 'output'}: {error.strerror}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            say("interrupted; what was stored stays")
+            say("interrupted; everything stored so far is kept")
             raise typer.Exit(130) from None
 
 
@@ -65,7 +65,7 @@ def _say_error(message: str, hint: str = "") -> None:
 
 
 def _hide_variables(command: Any) -> None:
-    """Leave REIDSEARCH_* out of the help of each option: the epilog names them once for all."""
+    """Hide REIDSEARCH_* from the help of each option: the epilog explains them once."""
     for param in command.params:
         param.show_envvar = param.name == "db"
     for sub in getattr(command, "commands", {}).values():
@@ -114,7 +114,7 @@ def _shared(
         ),
     ] = False,
 ) -> None:
-    """Search footage for people: ingest it once, then ask where someone is seen later."""
+    """Find people in footage: ingest it once, then ask where someone is seen later."""
     del version  # its callback has done the work
     if _CONFIG_FILE.is_symlink() or _CONFIG_FILE.exists():
         ctx.default_map = _read_config(_CONFIG_FILE, ctx)
@@ -159,7 +159,7 @@ def _defaults_for(command: Any, settings: dict[str, Any], path: Path) -> dict[st
     if unknown:
         raise UsageError(
             f"{path} sets {', '.join(sorted(unknown))}, which no command knows",
-            hint="options are written as on the command line, without their dashes in front",
+            hint="write options as on the command line, without the leading dashes",
         )
     return defaults
 

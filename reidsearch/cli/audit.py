@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOT_WHOLE = 1
 
-app = typer.Typer(help="Who asked for whom in a database, and when.", no_args_is_help=True)
+app = typer.Typer(help="Show who searched for whom in a database, and when.", no_args_is_help=True)
 
 
 @app.command()
@@ -27,7 +27,7 @@ def verify(
     db: Db = DEFAULT_DB,
     head: Annotated[
         str | None,
-        typer.Option(metavar="HASH", help="The head that was noted elsewhere: is it still there?"),
+        typer.Option(metavar="HASH", help="A head noted earlier, which must still be in the log."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -38,7 +38,10 @@ def verify(
     """
     noted = (head or "").lower()
     if head is not None and not re.fullmatch(r"[0-9a-f]{64}", noted):
-        raise UsageError(f"{head!r} is no head", hint="write what `audit verify` showed")
+        raise UsageError(
+            f"{head!r} is not a valid head",
+            hint="copy the 64 hexadecimal digits that `audit verify` showed",
+        )
     with open_db(db) as database:
         verdict = database.verify_audit(noted)
     if json:
@@ -53,7 +56,7 @@ def verify(
 def show(
     db: Db = DEFAULT_DB,
     last: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the last N entries.")
+        int | None, typer.Option(min=1, metavar="N", help="Show only the last N entries.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -61,7 +64,7 @@ def show(
     with open_db(db) as database:
         entries, verdict = database.audit(last), database.verify_audit()
     if verdict.problem:
-        warn("the log was changed, do not believe it: see `reidsearch audit verify`")
+        warn("the audit log was tampered with: see `reidsearch audit verify`")
     if json:
         print_json({"entries": [_to_json(entry) for entry in entries]})
     elif not entries:
@@ -79,9 +82,9 @@ def _print(verdict: Verdict) -> None:
         say(f"note: {note}")
     where = "" if verdict.line is None else f"line {verdict.line}: "
     if verdict.problem:
-        say(f"[bold red]the audit log was changed:[/] {where}{verdict.problem}")
+        say(f"[bold red]the audit log was tampered with:[/] {where}{verdict.problem}")
     else:
-        say("nothing was changed")
+        say("the audit log is intact")
 
 
 def _to_json(entry: Entry) -> dict[str, Any]:

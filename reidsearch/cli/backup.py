@@ -18,9 +18,9 @@ def backup(
     db: Db = DEFAULT_DB,
     json: Json = False,
 ) -> None:
-    """Copy a database into one file with checksums; others may search or write it meanwhile.
+    """Copy a database into one file with checksums, also while others search or write it.
 
-    All of it is read to see whether it is whole.
+    All of it is read and verified.
     """
     from reidsearch.core.files import require_writable
     from reidsearch.core.text import format_bytes
@@ -35,11 +35,11 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What `backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File that `backup` wrote.")],
     db: Db = DEFAULT_DB,
     json: Json = False,
 ) -> None:
-    """Make a database of a backup, in a new folder, once all its checksums are right."""
+    """Restore a backup into a new folder, after verifying all its checksums."""
     from reidsearch.core.text import format_bytes
 
     with open_db(db) as database:

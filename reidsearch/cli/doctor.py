@@ -17,14 +17,14 @@ SOMETHING_IS_WRONG = 1
 def doctor(
     db: Db = DEFAULT_DB,
     files: Annotated[
-        bool, typer.Option("--files", help="Look at the footage too: is it there, is it the same?")
+        bool, typer.Option("--files", help="Also check that the footage is there and unchanged.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended, then check.")
+        bool, typer.Option("--repair", help="Repair what can be repaired, then check.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check everything about a database that can go wrong, and say what to do.
+    """Check a database for damage, and suggest what to do.
 
     The exit code is 1 when something is lost or wrong. Nothing is changed without --repair.
     """
@@ -40,6 +40,6 @@ def doctor(
         print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})
     else:
         print_table(finding_table(findings))
-        say("nothing is lost or wrong" if not bad else f"[bold red]{count(bad, 'check')} failed[/]")
+        say("no check failed" if not bad else f"[bold red]{count(bad, 'check')} failed[/]")
     if bad:
         raise typer.Exit(SOMETHING_IS_WRONG)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedPerson, asks
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_json, print_table, say
+from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,60 +23,62 @@ if TYPE_CHECKING:
 NOTHING_TO_ERASE = 3
 
 
-@asks(AskedPerson)
+@with_options(QueryOptions)
 def erase(
-    asked: AskedPerson,
+    options: QueryOptions,
     crop: Annotated[
         list[str] | None,
-        typer.Option(metavar="CROP_ID", help="Erase this stored person; may be given again."),
+        typer.Option(metavar="CROP_ID", help="Erase this stored detection; repeatable."),
     ] = None,
     max_distance: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=2.0, help="Erase everyone so near to QUERY, --frame or --id, in any frame."
+            min=0.0,
+            max=2.0,
+            help="Erase everyone within this distance of QUERY, --frame or --id, in any frame.",
         ),
     ] = None,
     camera: Annotated[
-        list[str] | None, typer.Option(help="Erase what this camera took; may be given again.")
+        list[str] | None, typer.Option(help="Erase everything from this camera; repeatable.")
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option(metavar="[CAMERA/]SOURCE", help="Erase this source; may be given again."),
+        typer.Option(metavar="[CAMERA/]SOURCE", help="Erase this source; repeatable."),
     ] = None,
     older_than: Annotated[
         str | None,
         typer.Option(
             metavar="AGE",
-            help="Erase what is older, by 30d, 12h, 45m or 2w: footage, or its ingest where nobody "
-            "knows when it was taken.",
+            help="Erase what is older than 30d, 12h, 45m or 2w; footage without a known start is "
+            "as old as its ingest.",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be erased, and erase nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be erased, without erasing it.")
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait while another process uses the database.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Erase people, sources, cameras or old footage for good: nothing of them stays in any file.
+    """Erase people, sources, cameras or old footage from every file of the database.
 
-    What is given together must all hold. The database is written anew, which needs as much room
-    again meanwhile. Footage and backups are not touched: footage that is ingested again comes back.
+    Options combine: only what matches all of them is erased. The database is rewritten, which needs
+    as much free disk space as it takes. Footage and backups are not touched.
     """
     from reidsearch.services.erase import Age, choose_crops, choose_frames, choose_near
 
-    person = bool(asked.pictures or asked.frame or asked.crop_id)
+    person = bool(options.pictures or options.frame or options.crop_id)
     _require_both(person=person, near=max_distance is not None)
     narrowed = bool(camera or source or older_than)
     if bool(crop) == (person or narrowed):
         raise UsageError(
-            "say what to erase" if not crop else "--crop stands alone",
-            hint="--crop, --camera, --source, --older-than, or a person and --max-distance",
+            "nothing to erase was named" if not crop else "--crop excludes other options",
+            hint="give --crop, --camera, --source, --older-than, or a person and --max-distance",
         )
     age = None if older_than is None else Age.parse(older_than)
-    with open_db(asked.db, asked.models) as database:
+    with open_db(options.db, options.models) as database:
         if wait:
             database.wait_until_free()
         with database.read() as gallery:
@@ -85,7 +87,7 @@ def erase(
             else:
                 erasure = choose_frames(gallery, camera or (), source or (), age)
             if max_distance is not None:
-                erasure = choose_near(gallery, asked.query(gallery), max_distance, erasure)
+                erasure = choose_near(gallery, options.query(gallery), max_distance, erasure)
         if not json:
             _show(erasure, dry_run=dry_run)
         if erasure and not dry_run:
@@ -96,7 +98,7 @@ def erase(
     if not erasure:
         raise typer.Exit(NOTHING_TO_ERASE)
     if not dry_run:
-        _say_erased(asked.db)
+        _say_erased(options.db)
 
 
 def _say_erased(db: Path) -> None:
@@ -106,16 +108,16 @@ def _say_erased(db: Path) -> None:
 def _require_both(*, person: bool, near: bool) -> None:
     if person and not near:
         raise UsageError(
-            "say how near to that person: --max-distance",
-            hint="`reidsearch search` shows distances; --crop erases a single sighting",
+            "a person needs --max-distance",
+            hint="`reidsearch search` shows distances; --crop erases a single detection",
         )
     if near and not person:
-        raise UsageError("--max-distance needs a person: a picture, --frame or --id")
+        raise UsageError("--max-distance needs a person: give a picture, --frame or --id")
 
 
 def _show(erasure: Erasure, *, dry_run: bool) -> None:
     if not erasure:
-        say("there is nothing to erase")
+        say("nothing matches: there is nothing to erase")
         return
     from reidsearch.cli.tables import detection_table, erasure_table
     from reidsearch.core.text import count
@@ -125,8 +127,8 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
     else:
         print_table(detection_table(erasure.detections))
     with_frames = f" with {count(erasure.frame_count, 'frame')}" if erasure.frames else ""
-    people = count(len(erasure.detections), "sighting")
-    say(f"{people}{with_frames} {'would' if dry_run else 'will'} go")
+    people = count(len(erasure.detections), "detection")
+    say(f"{people}{with_frames} {'would' if dry_run else 'will'} be erased")
 
 
 def _print(erasure: Erasure, *, is_erased: bool) -> None:
@@ -154,5 +156,5 @@ def _confirm(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("nothing was erased: nobody confirmed it", hint="--yes does not ask")
-    typer.confirm("Erase this for good?", abort=True, err=True)
+        raise UsageError("nothing was erased: there was no confirmation", hint="--yes skips it")
+    typer.confirm("Erase this permanently?", abort=True, err=True)

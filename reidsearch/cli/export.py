@@ -8,30 +8,36 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.opening import read_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
+from reidsearch.cli.query_options import SearchOptions, warn_of_left_out, with_options
 from reidsearch.core import extras
 from reidsearch.core.files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(help="Write what is stored or found for other tools.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write detections, embeddings or matches for other tools.", no_args_is_help=True
+)
 
-_Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="Its ending says the format.")]
+_Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="File to write; its suffix names the format.")
+]
 _Sources = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="[CAMERA/]SOURCE", help="Only these; else all."),
+    typer.Option(
+        "--source", metavar="[CAMERA/]SOURCE", help="Export only this source; repeatable."
+    ),
 ]
 
 
 @app.command()
 def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
-    """Write everyone found: .csv, .jsonl, .parquet, .json (COCO) or .txt (MOTChallenge).
+    """Write all stored detections: .csv, .jsonl, .parquet, .json (COCO) or .txt (MOTChallenge).
 
-    MOTChallenge's text counts boxes from 1 and knows one source only.
+    MOTChallenge's text counts from 1 and holds one source only.
     """
     from reidsearch.services.export import BOXES, export_detections
 
@@ -43,7 +49,7 @@ def detections(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 
 @app.command()
 def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Json = False) -> None:
-    """Write everyone found, with their vectors: .csv, .jsonl or .parquet."""
+    """Write all stored detections with their vectors: .csv, .jsonl or .parquet."""
     from reidsearch.services.export import TABLES, export_embeddings
 
     _require_file(out, TABLES)
@@ -53,19 +59,21 @@ def embeddings(out: _Out, source: _Sources = None, db: Db = DEFAULT_DB, json: Js
 
 
 @app.command()
-@asks(AskedSearch)
+@with_options(SearchOptions)
 def matches(
-    asked: AskedSearch,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Its ending says the format.")],
+    options: SearchOptions,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File to write; its suffix names the format.")
+    ],
     json: Json = False,
 ) -> None:
-    """Write what a search finds: .csv, .jsonl or .parquet."""
+    """Write the matches of a search: .csv, .jsonl or .parquet."""
     from reidsearch.services.export import TABLES, export_matches
 
     _require_file(out, TABLES)
-    with asked.open() as gallery:
-        query, window = asked.query(gallery), asked.window(gallery)
-        result = gallery.search(query, window, asked.grouping(), files=[out], action="export")
+    with options.open() as gallery:
+        query, window = options.query(gallery), options.window(gallery)
+        result = gallery.search(query, window, options.grouping(), files=[out], action="export")
         warn_of_left_out(result)
     _finish(export_matches(result.matches, out), out, json=json)
 

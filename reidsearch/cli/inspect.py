@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class What(StrEnum):
-    """What to look at."""
+    """What to show."""
 
     DATABASE = "database"
     SOURCES = "sources"
@@ -33,17 +33,19 @@ def inspect(
     what: Annotated[
         What,
         typer.Argument(
-            help="The whole database, its sources, a frame, a stored person, or what wrote it."
+            help="The database, its sources, a frame, a stored detection, or the runs that wrote."
         ),
     ] = What.DATABASE,
     address: Annotated[
         str | None,
-        typer.Argument(metavar="ADDRESS", help="[CAMERA/]SOURCE:N of a frame, id of a crop."),
+        typer.Argument(
+            metavar="ADDRESS", help="[CAMERA/]SOURCE:N of a frame, or the id of a crop."
+        ),
     ] = None,
     db: Db = DEFAULT_DB,
     json: Json = False,
 ) -> None:
-    """Show what is stored, and what it was made with."""
+    """Show what a database holds, and what it was made with."""
     if (address is not None) != (what in (What.FRAME, What.CROP)):
         raise UsageError(
             f"inspect {what} takes {'no' if address is not None else 'an'} address",
@@ -121,7 +123,7 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
     elif people:
         print_table(detection_table(people))
     else:
-        say("nobody was found in this frame")
+        say("no detection in this frame")
 
 
 def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:

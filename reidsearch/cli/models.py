@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from reidsearch.models.catalog import ModelCard
 
-app = typer.Typer(help="Show, fetch and check the models that have a name.", no_args_is_help=True)
+app = typer.Typer(help="List, download and verify models.", no_args_is_help=True)
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name from `models list`.")]
 
 
 @app.command(name="list")
 def list_models(json: Json = False) -> None:
-    """Show every model, its licence, and whether its weights are here."""
+    """List every model, its licence, and where its weights are."""
     from reidsearch.cli.tables import model_table
     from reidsearch.models.catalog import all_cards
 
@@ -38,7 +38,7 @@ def list_models(json: Json = False) -> None:
 
 @app.command()
 def show(name: _Name, json: Json = False) -> None:
-    """Show all that is known of one model."""
+    """Show everything about one model."""
     fields = _fields(_find(name))
     if json:
         print_json(fields)
@@ -48,7 +48,7 @@ def show(name: _Name, json: Json = False) -> None:
 
 @app.command()
 def download(name: _Name) -> None:
-    """Fetch a model's weights; a download that was cut goes on."""
+    """Download a model's weights, resuming an interrupted download."""
     from reidsearch.models.catalog import network_path
     from reidsearch.models.downloads import download as fetch
 
@@ -63,10 +63,11 @@ def download(name: _Name) -> None:
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Else all that are here.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Default: every model on this machine."),
     ] = None,
 ) -> None:
-    """Check the hashes of weights."""
+    """Verify the hashes of weights."""
     from reidsearch.core.errors import ModelError
     from reidsearch.models.catalog import all_cards, verify_files
 
@@ -81,7 +82,7 @@ def verify(
             damaged += 1
     if damaged:
         raise ModelError(
-            f"{damaged} of them must be fetched again",
+            f"{damaged} of them must be downloaded again",
             hint="`reidsearch models download NAME`, or reinstall the package that holds them",
         )
 
@@ -97,7 +98,7 @@ def _find(name: str) -> ModelCard:
 
 
 def _fields(card: ModelCard) -> dict[str, Any]:
-    """A card as JSON has it; a path is null where no whole file is here."""
+    """A card as JSON has it; the path of a missing file is null."""
     from reidsearch.models.catalog import network_path, weights_path
 
     exported = _where(card, network_path) if card.exported else None

@@ -17,36 +17,38 @@ Db = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Backend = Annotated[
     BackendName,
-    typer.Option(help="What runs the networks: the fastest there is, or TensorFlow and torch."),
+    typer.Option(
+        help="What runs the networks: auto takes the fastest, reference TensorFlow and torch."
+    ),
 ]
 _PRECISION = (
-    "What networks compute in: f32, the same answers on every processor, or bf16, faster on "
-    "processors that have it."
+    "Numeric precision: f32 gives the same answers on every processor; bf16 is faster where "
+    "the processor supports it."
 )
 Precision = Annotated[PrecisionName, typer.Option(help=_PRECISION)]
 OwnPrecision = Annotated[
     PrecisionName | None,
-    typer.Option("--precision", help=f"{_PRECISION} Else the database's own, f32 for a new one."),
+    typer.Option(
+        "--precision", help=f"{_PRECISION} Default: as recorded in the database; f32 for a new one."
+    ),
 ]
 SkipUnchanged = Annotated[
     bool,
     typer.Option(
         "--skip-unchanged",
-        help="For fixed cameras: do not look again where nothing changed since the frame before.",
+        help="For fixed cameras: skip parts of the view that did not change since the last frame.",
     ),
 ]
 Root = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="Where the footage is now, if it was moved."),
+    typer.Option("--root", metavar="DIR", help="Folder where the footage is now, if it was moved."),
 ]
 OwnEmbedder = Annotated[
-    str | None, typer.Option("--embedder", metavar="CARD[=PATH]", help="Else the built-in one.")
+    str | None, typer.Option("--embedder", metavar="CARD[=PATH]", help="Default: the built-in one.")
 ]
 PersonMap = Annotated[
     Path | None,
-    typer.Option(
-        "--person-map", metavar="FILE", help="JSON that says which tracks are the same person."
-    ),
+    typer.Option("--person-map", metavar="FILE", help="JSON file that maps tracks to people."),
 ]
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedPerson, AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
+from reidsearch.cli.query_options import QueryOptions, SearchOptions, warn_of_left_out, with_options
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from reidsearch.search.query import Query
     from reidsearch.services.gallery import Gallery
 
-app = typer.Typer(help="Draw what a search finds.", no_args_is_help=True)
+app = typer.Typer(help="Draw the matches of a search.", no_args_is_help=True)
 
 
 @app.command()
-@asks(AskedPerson)
+@with_options(QueryOptions)
 def video(
-    asked: AskedPerson,
+    options: QueryOptions,
     source: Annotated[
         str | None,
-        typer.Option(metavar="[CAMERA/]SOURCE", help="The footage to show; else the person's own."),
+        typer.Option(
+            metavar="[CAMERA/]SOURCE", help="Footage to show. Default: where the query was seen."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE.mp4", help="Video to write.")] = Path(
         "matches.mp4"
@@ -36,35 +38,39 @@ def video(
     max_distance: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=2.0, help="Show no match farther away; else those likelier wrong."
+            min=0.0,
+            max=2.0,
+            help="Show no match farther away. Default: where a match is 50 % likely.",
         ),
     ] = None,
     only_matches: Annotated[
-        bool, typer.Option("--only-matches", help="Leave out frames without a match.")
+        bool, typer.Option("--only-matches", help="Show only frames with a match.")
     ] = False,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.1, max=240, help="Pictures per second; else the footage's own speed."),
+        typer.Option(
+            min=0.1, max=240, help="Frames per second of the video. Default: the footage's speed."
+        ),
     ] = None,
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Draw everyone found in green and, in later frames, the best match in orange."""
+    """Draw all detections in green and, in later frames, the best match in orange."""
     from reidsearch.core.files import VIDEOS, require_writable
     from reidsearch.core.types import Filter
     from reidsearch.footage.reread import open_moved
     from reidsearch.render.video import VideoOptions, render_video
 
-    with asked.open() as gallery:
-        require_writable(out, *VIDEOS, kept=asked.kept_files(gallery))
-        query = asked.query(gallery)
+    with options.open() as gallery:
+        require_writable(out, *VIDEOS, kept=options.kept_files(gallery))
+        query = options.query(gallery)
         record = _find_footage(gallery, query, source)
-        options = VideoOptions(only_matches, fps, root)
+        drawn = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
         best = gallery.find_in_footage(query, record, max_distance, files=[out])
         people = gallery.store.detections(Filter(sources=(record.info.key,)))
         with counting("frames", len(record.frames)) as step:
-            report = render_video(footage, record, query, people, best, out, options, step)
+            report = render_video(footage, record, query, people, best, out, drawn, step)
     for problem in report.problems:
         warn(problem)
     if json:
@@ -77,7 +83,8 @@ def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceR
     own = query.detection
     if source is None and own is None:
         raise UsageError(
-            "--source is required with a picture", hint="give --source [CAMERA/]SOURCE"
+            "--source is required with a picture",
+            hint="--source [CAMERA/]SOURCE names what to show",
         )
     name = source or (f"{own.camera}/{own.source}" if own is not None else "")
     [record] = gallery.find_sources([name])
@@ -85,22 +92,22 @@ def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceR
 
 
 @app.command()
-@asks(AskedSearch)
+@with_options(SearchOptions)
 def sheet(
-    asked: AskedSearch,
+    options: SearchOptions,
     out: Annotated[Path, typer.Option(metavar="FILE.jpg", help="Picture to write.")] = Path(
         "matches.jpg"
     ),
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Draw the person and the best matches on one picture."""
+    """Draw the query and its best matches as one picture."""
     from reidsearch.core.files import PICTURES, require_writable
     from reidsearch.render.sheet import draw_sheet
 
-    with asked.open() as gallery:
-        require_writable(out, *PICTURES, kept=asked.kept_files(gallery))
-        result = asked.search(gallery, asked.query(gallery), [out])
+    with options.open() as gallery:
+        require_writable(out, *PICTURES, kept=options.kept_files(gallery))
+        result = options.search(gallery, options.query(gallery), [out])
         warn_of_left_out(result)
     for problem in draw_sheet(result, out, root):
         warn(problem)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.asking import AskedSearch, asks, warn_of_left_out
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, print_table, say, warn
+from reidsearch.cli.query_options import SearchOptions, warn_of_left_out, with_options
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,44 +30,44 @@ NOTHING_MATCHED = 3
 _PREVIEW_ROWS = 7
 
 
-@asks(AskedSearch)
+@with_options(SearchOptions)
 def search(
-    asked: AskedSearch,
+    options: SearchOptions,
     each: Annotated[
-        bool, typer.Option("--each", help="Search for each picture by itself.")
+        bool, typer.Option("--each", help="Search for each picture separately.")
     ] = False,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.jpg", help="Draw the person and all matches on one picture."),
+        typer.Option(metavar="FILE.jpg", help="Draw the query and all matches as one picture."),
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Open that picture.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Open that picture in a viewer.")] = False,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Draw the matches in the table.")
+        bool, typer.Option("--preview", help="Show the matches as pictures in the terminal.")
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write a page with pictures, to hand over."),
+        typer.Option(metavar="FILE.html", help="Write a report as one HTML file."),
     ] = None,
     root: Root = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
-    """Rank the people of later frames by their distance to one person, nearest first.
+    """Rank detections in later frames by their distance to one person, nearest first.
 
-    The person is one picture or several, or a stored one: --frame or --id. Distances are L2, 0 to
-    2. The nearest of each frame is shown, by an exact search.
+    The person is given as pictures, or as a stored detection: --frame or --id. Distances are L2,
+    from 0 to 2. The search is exact and shows the nearest detection of each frame.
     """
     if json + csv + preview > 1:
         raise UsageError("--json, --csv and --preview exclude each other")
     if each and (sheet or show or report or csv):
         raise UsageError("--each goes with a table or --json only")
-    with asked.open() as gallery:
-        _require_writable(sheet, report, gallery, asked)
-        queries = asked.queries(gallery) if each else [asked.query(gallery)]
-        results = [asked.search(gallery, query, [sheet, report]) for query in queries]
+    with options.open() as gallery:
+        _require_writable(sheet, report, gallery, options)
+        queries = options.queries(gallery) if each else [options.query(gallery)]
+        results = [options.search(gallery, query, [sheet, report]) for query in queries]
         warn_of_left_out(results[0])
         if report is not None:
-            _write_report(results[0], gallery, asked, report, root)
+            _write_report(results[0], gallery, options, report, root)
     if json:
         documents = [_to_json(result) for result in results]
         print_json({"results": documents} if each else documents[0])
@@ -85,11 +85,11 @@ def search(
 
 
 def _require_writable(
-    sheet: Path | None, report: Path | None, gallery: Gallery, asked: AskedSearch
+    sheet: Path | None, report: Path | None, gallery: Gallery, options: SearchOptions
 ) -> None:
     from reidsearch.core.files import PAGES, PICTURES, require_writable
 
-    kept = asked.kept_files(gallery)
+    kept = options.kept_files(gallery)
     if sheet is not None:
         require_writable(sheet, *PICTURES, kept=kept)
     if report is not None:
@@ -136,18 +136,18 @@ def _passage_fields(match: Match) -> dict[str, Any]:
 def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
     who, where = escape(str(result.query)), escape(result.scope)
     if not result.matches:
-        say(f"{who}: nobody was found in {where}")
+        say(f"{who}: no matches in {where}")
         return
     from reidsearch.cli.tables import match_table
 
     say(f"[bold]{who}[/] in {where}")
     print_table(match_table(result.matches, _preview(result, root) if preview else None))
     if result.likely == 0:
-        say("[yellow]no likely match:[/] none of them is likelier right than wrong")
+        say("[yellow]no likely match:[/] none reaches 50 %")
 
 
 def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableType]:
-    """Pictures for a terminal: as good as it can, by its own account."""
+    """Pictures as good as the terminal can show them."""
     from PIL import Image
 
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells what a terminal lacks
@@ -176,22 +176,22 @@ def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, s
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="reidsearch-")) / "matches.jpg"
     _warn_of(draw_sheet(result, path, root))
-    say(f"the matches as a picture: {escape(str(path))}")
+    say(f"picture: {escape(str(path))}")
     if show and typer.launch(str(path)):
-        warn(f"no program was found to show {path}")
+        warn(f"no viewer found for {path}")
 
 
 def _write_report(
-    result: SearchResult, gallery: Gallery, asked: AskedSearch, path: Path, root: Path | None
+    result: SearchResult, gallery: Gallery, options: SearchOptions, path: Path, root: Path | None
 ) -> None:
     from reidsearch.render.report import ReportContext, write_report
 
     context = ReportContext(
-        asked.db.resolve(),
+        options.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
-        gallery.nearest_distances(result.query, asked.window(gallery), asked.fuse),
+        gallery.nearest_distances(result.query, options.window(gallery), options.fuse),
     )
     _warn_of(write_report(result, context, path, root))
     say(f"report: {escape(str(path))}")

@@ -26,7 +26,7 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        query: who was looked for.
+        query: who was searched for.
         matches: nearest first.
         scope: which frames were searched, in words.
         left_out: sources whose times cannot be compared with the query's.
@@ -60,11 +60,11 @@ def find_later(
     grouping: Grouping | None = None,
     calibration: Calibration | None = None,
 ) -> SearchResult:
-    """Rank the people in later frames by their distance to the query.
+    """Rank the detections in later frames by their distance to the query.
 
     Args:
         store: the gallery.
-        query: who is looked for.
+        query: who is searched for.
         window: which part of the footage is searched; all of it by default.
         grouping: which of the people found become matches.
         calibration: of the store's embedder.

@@ -1,4 +1,4 @@
-"""Who is looked for: addresses and pictures to queries."""
+"""Turning addresses and pictures into queries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """Who is looked for.
+    """A person to search for.
 
     Attributes:
         vectors: `(Q, D)` float32, of length 1: one, or those of several pictures of one person.
@@ -50,7 +50,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredQuery(Query):
-    """Someone in the database who is looked for."""
+    """A stored detection to search for."""
 
     detection: StoredDetection
 
@@ -86,7 +86,7 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
     """
     found = re.fullmatch(r"(.+):(\d{1,18})", address, re.DOTALL)
     if not found:
-        raise UsageError(f"{address!r} is no frame", hint="write [CAMERA/]SOURCE:NUMBER")
+        raise UsageError(f"{address!r} is not a valid frame", hint="write [CAMERA/]SOURCE:NUMBER")
     source, number = find_source(store, found[1]), int(found[2])
     if not source.frames:
         raise QueryError(f"no frame of {source.info} is in the database yet")
@@ -101,7 +101,7 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
 
 
 def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
-    """Take the n-th person (from 1, by falling score) of frame `[CAMERA/]SOURCE:N`.
+    """Take the n-th person (from 1, by descending score) of frame `[CAMERA/]SOURCE:N`.
 
     Raises:
         UsageError: the address has another form.
@@ -114,8 +114,8 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
         if sighting.id == wanted:
             return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
     raise QueryError(
-        f"{source.info}:{frame} has no person {person}",
-        hint=f"it has {', '.join(str(s.index) for s in records.detections) or 'nobody'}",
+        f"{source.info}:{frame} has no detection {person}",
+        hint=f"it has {', '.join(str(s.index) for s in records.detections) or 'none'}",
     )
 
 
@@ -123,12 +123,14 @@ def query_crop(store: Store, crop_id: str) -> StoredQuery:
     """Take the stored person with that id.
 
     Raises:
-        UsageError: it is no id.
+        UsageError: the id is not valid.
         QueryError: it is not in the database.
     """
     found = re.fullmatch(r"(.+:\d+):(\d{1,9})", crop_id, re.DOTALL)
     if not found:
-        raise UsageError(f"{crop_id!r} is no crop id", hint="write [CAMERA/]SOURCE:FRAME:PERSON")
+        raise UsageError(
+            f"{crop_id!r} is not a valid crop id", hint="write [CAMERA/]SOURCE:FRAME:N"
+        )
     return query_stored(store, found[1], int(found[2]))
 
 
@@ -163,7 +165,7 @@ def query_picture(
         image = cut_crops(image, box).images[0]
     elif image.shape[1] > image.shape[0]:
         raise QueryError(
-            "the picture is wider than high, which nobody standing or walking is",
+            "the picture is wider than high, so it is not a crop of one person",
             hint="say where the person is in it: --box X1,Y1,X2,Y2",
         )
     return Query(embedder.embed([image]).vectors, None, (image,), (path,), box_xyxy)

@@ -41,7 +41,7 @@ class Moment:
         """Read a frame number (`120`), seconds (`4.8s`), clock (`1:02:03.5`) or ISO 8601 time.
 
         Raises:
-            UsageError: it is none of these.
+            UsageError: the text is none of these.
         """
         if re.fullmatch(r"\d{1,18}", text):
             return cls(frame=int(text))
@@ -55,7 +55,7 @@ class Moment:
             return cls(time_s=parse_start(text), is_date=True)
         except UsageError as error:
             raise UsageError(
-                f"{text!r} is no frame or time",
+                f"{text!r} is not a valid frame or time",
                 hint="write a frame (120), seconds (4.8s), a clock (1:02:03) or 2009-05-06T14:30",
             ) from error
 
@@ -99,7 +99,7 @@ class Window:
         """The sources of these cameras and names.
 
         Raises:
-            QueryError: there is no such camera.
+            QueryError: the database has no such camera.
         """
         cameras = sorted({record.info.camera for record in sources})
         for camera in self.cameras:
@@ -141,13 +141,13 @@ def parse_start(text: str) -> float:
     """Read an ISO 8601 time as epoch seconds; without a zone it is this machine's local time.
 
     Raises:
-        UsageError: it is no such time.
+        UsageError: the text is not such a time.
     """
     try:
         time_s = datetime.fromisoformat(text).timestamp()
         datetime.fromtimestamp(time_s).astimezone()  # the last hours of the year 9999 are too late
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no time", hint="write ISO 8601, such as 2009-05-06T14:30:00"
+            f"{text!r} is not a valid time", hint="write ISO 8601, such as 2009-05-06T14:30:00"
         ) from None
     return time_s

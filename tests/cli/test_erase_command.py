@@ -264,10 +264,10 @@ def test_files_and_runs_stay_known(own_db: Path) -> None:
 def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> None:
     stored = len(everything(own_db))
     for arguments, words in (
-        ((), "say what to erase"),
-        (("--max-distance", 0.5), "needs a person"),
+        ((), "nothing to erase was named"),
+        (("--max-distance", 0.5), "--max-distance needs a person"),
         (("--id", FIRST), "--max-distance"),
-        (("--crop", FIRST, "--camera", "x"), "--crop stands alone"),
+        (("--crop", FIRST, "--camera", "x"), "--crop excludes other options"),
         (("--older-than", "soon", "--yes"), "is not a valid age"),
         (("--source", "pets09-s2l1"), "--yes"),
     ):
@@ -410,7 +410,7 @@ def test_collections_of_other_programs_are_not_lost(
 def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
     (own_db.parent / "reidsearch.toml").write_text('camera = "pets09-s2l1"\nyes = true\n')
     ran = run("erase", cwd=own_db.parent)
-    assert (ran.code, "say what to erase" in ran.err) == (2, True)
+    assert (ran.code, "nothing to erase was named" in ran.err) == (2, True)
     assert len(everything(own_db)) == PEOPLE
 
 

@@ -211,7 +211,7 @@ def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> No
         pytest.param(("--camera", "a/b"), "no camera's name", id="camera-with-slash"),
         pytest.param(("--min-score", "2"), "--min-score", id="score-above-one"),
         pytest.param(("--tiles", "0x3"), "says no tiles", id="no-columns"),
-        pytest.param(("--start", "yesterday"), "is no time", id="start-is-no-time"),
+        pytest.param(("--start", "yesterday"), "is not a valid time", id="start-is-no-time"),
         pytest.param(("--precision", "fp8"), "--precision", id="unknown-precision"),
         pytest.param(
             ("--precision", "bf16", "--backend", "reference"),

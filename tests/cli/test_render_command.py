@@ -68,7 +68,7 @@ def test_only_frames_with_a_likely_match(made_db: Path, tmp_path: Path) -> None:
 def test_picture_from_outside(made_db: Path, sample: Path, tmp_path: Path) -> None:
     base = ("render", "video", sample / "frame_0001.jpg", "--box", "250,218,283,309")
     base = (*base, "--db", made_db, "--only-matches")
-    assert_refused(run(*base, cwd=tmp_path), "whose footage", "--source", code=2)
+    assert_refused(run(*base, cwd=tmp_path), "--source is required", "--source", code=2)
     ran = run(*base, "--source", "pets09-s2l1", "--max-distance", 0.4, "--json", cwd=tmp_path)
     assert (ran.json["frames"], ran.json["matched"]) == (1, 1)
 

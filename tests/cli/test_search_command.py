@@ -193,7 +193,7 @@ def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Pa
     last = ("search", "--frame", "pets09-s2l1:781", "--db", made_db)
     ran = run(*last, cwd=tmp_path)
     assert (ran.code, ran.out) == (3, "")
-    assert "nobody was found in later frames" in ran.err
+    assert "no matches in later frames" in ran.err
     assert run(*last, "--json", cwd=tmp_path).json["matches"] == []
 
 
@@ -224,10 +224,10 @@ def test_what_is_not_there(
     [
         pytest.param((), ("one person",), id="nobody-named"),
         pytest.param(("a.jpg", "--frame", FRAME_1), ("one person",), id="two-people-named"),
-        pytest.param(("--frame", "1"), ("is no frame",), id="frame-without-source"),
-        pytest.param(("--id", "pets:1"), ("is no crop id",), id="short-id"),
+        pytest.param(("--frame", "1"), ("is not a valid frame",), id="frame-without-source"),
+        pytest.param(("--id", "pets:1"), ("is not a valid crop id",), id="short-id"),
         pytest.param(("--frame", FRAME_1, "--after", "soon"), ("'soon'",), id="after-is-no-time"),
-        pytest.param(("a.jpg", "--box", "1,2,3"), ("is no box",), id="box-of-three"),
+        pytest.param(("a.jpg", "--box", "1,2,3"), ("is not a valid box",), id="box-of-three"),
         pytest.param(
             ("--frame", FRAME_1, "--box", "1,2,3,4"), ("needs a picture",), id="box-without-picture"
         ),

@@ -91,7 +91,7 @@ def test_after_is_a_frame_or_a_time(text, moment):
     "text", ["", "-1", "4.8", "5.s", "-3s", "1e3s", "1:2", "1:2:3", ":30", "noon", "2009-13-01"]
 )
 def test_after_refuses_what_is_neither(text):
-    with pytest.raises(UsageError, match="is no frame or time") as caught:
+    with pytest.raises(UsageError, match="is not a valid frame or time") as caught:
         Moment.parse(text)
     assert repr(text) in str(caught.value)
     assert "4.8s" in caught.value.hint
@@ -110,7 +110,7 @@ def test_start_without_zone_is_local_time(monkeypatch):
     "text", ["", "120", "yesterday", "2009-05-06T25:00:00", "9999-12-31T23:59:59-12:00"]
 )
 def test_start_refuses_what_is_no_time(text):
-    with pytest.raises(UsageError, match="is no time"):
+    with pytest.raises(UsageError, match="is not a valid time"):
         parse_start(text)
 
 
@@ -152,7 +152,7 @@ def test_empty_database_has_no_source():
     "address", ["", "monday", ":3", "monday:", "monday:x", "monday:-1", "a:1.5"]
 )
 def test_other_text_is_no_frame(address):
-    with pytest.raises(UsageError, match="is no frame") as caught:
+    with pytest.raises(UsageError, match="is not a valid frame") as caught:
         find_frame(make_store(GATE), address)
     assert "SOURCE:NUMBER" in caught.value.hint
 
@@ -188,7 +188,7 @@ def test_stored_person_is_the_nth_of_the_frame(person, degrees):
 )
 def test_person_who_is_not_in_the_frame_is_missed(frame, person, has):
     store = fill(make_store(), GATE, {(1, 1): 0, (1, 2): 90}, frames=[4])
-    with pytest.raises(QueryError, match=f"{frame} has no person {person}") as caught:
+    with pytest.raises(QueryError, match=f"{frame} has no detection {person}") as caught:
         query_stored(store, f"monday:{frame}", person)
     assert caught.value.hint == f"it has {has}"
 

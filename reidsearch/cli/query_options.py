@@ -1,4 +1,4 @@
-"""Options by which several commands are told whom to look for, and where."""
+"""Options that say whom to search for, and where: several commands share them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from reidsearch.search.window import Window
     from reidsearch.services.gallery import Gallery
 
-_Asked = TypeVar("_Asked", bound="AskedPerson")
+_Options = TypeVar("_Options", bound="QueryOptions")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedPerson:
-    """Who is looked for, and in which database."""
+class QueryOptions:
+    """Whom to search for, and in which database."""
 
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[QUERY]...",
             readable=False,
-            help="Pictures of the person, or folders of them; or a scene with --box.",
+            help="Pictures of one person, folders of such pictures, or a scene with --box.",
         ),
     ] = None
     box: Annotated[
@@ -51,14 +51,17 @@ class AskedPerson:
     ] = None
     person: Annotated[
         int | None,
-        typer.Option(min=1, help="Which person of --frame, by falling score; else 1."),
+        typer.Option(
+            min=1, help="Which detection of --frame, in descending order of score. Default: 1."
+        ),
     ] = None
     crop_id: Annotated[
-        str | None, typer.Option("--id", metavar="CROP_ID", help="A stored person, by id.")
+        str | None, typer.Option("--id", metavar="CROP_ID", help="A stored detection, by id.")
     ] = None
     db: Db = DEFAULT_DB
     embedder: Annotated[
-        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
+        str | None,
+        typer.Option(metavar="CARD[=PATH]", help="Default: as recorded in the database."),
     ] = None
     backend: Backend = "auto"
 
@@ -74,17 +77,19 @@ class AskedPerson:
         return read_db(self.db, self.models)
 
     def kept_files(self, gallery: Gallery) -> list[Path]:
-        """What no output may take the place of: footage and the person's pictures."""
+        """Files that no output may overwrite: footage and the pictures of the query."""
         return [*gallery.footage_paths(), *(self.pictures or ())]
 
     def queries(self, gallery: Gallery) -> list[Query]:
-        """The person, once for each picture."""
+        """One query for each picture."""
         box_xyxy = _parse_box(self.box)
         paths: list[Path | None] = [
             p for given in self.pictures or () for p in _list_pictures(given)
         ]
         if box_xyxy is not None and len(paths) > 1:
-            raise UsageError("--box is for one picture", hint="search several crops without it")
+            raise UsageError(
+                "--box works with one picture only", hint="give several crops without --box"
+            )
         return [
             gallery.find_query(
                 path,
@@ -97,68 +102,66 @@ class AskedPerson:
         ]
 
     def query(self, gallery: Gallery) -> Query:
-        """The person, by all pictures together."""
+        """One query of all pictures together."""
         from reidsearch.search.query import join_queries
 
         return join_queries(self.queries(gallery))
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedSearch(AskedPerson):
-    """A person, the footage to search, and how many matches there may be."""
+class SearchOptions(QueryOptions):
+    """Whom to search for, in which footage, and how many matches to show."""
 
     top: Annotated[int, typer.Option(min=1, help="Matches to show.")] = defaults.TOP
     after: Annotated[
         str | None,
         typer.Option(
             metavar="FRAME|TIME",
-            help="Search later than this only: frame 120, 4.8s, 1:02:03 or ISO 8601.",
+            help="Search only after this: a frame (120), 4.8s, 1:02:03 or ISO 8601.",
         ),
     ] = None
     before: Annotated[
-        str | None, typer.Option(metavar="FRAME|TIME", help="Search earlier than this only.")
+        str | None, typer.Option(metavar="FRAME|TIME", help="Search only before this.")
     ] = None
     between: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="FROM TO", help="Both of them: --between 1:00 1:30."),
+        typer.Option(metavar="FROM TO", help="Same as --after FROM --before TO."),
     ] = None
     camera: Annotated[
-        list[str] | None, typer.Option(help="Search this camera only; may be given again.")
+        list[str] | None, typer.Option(help="Search only this camera; repeatable.")
     ] = None
     source: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="[CAMERA/]SOURCE", help="Search this source only; may be given again."
-        ),
+        typer.Option(metavar="[CAMERA/]SOURCE", help="Search only this source; repeatable."),
     ] = None
     min_score: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Search only people found with this score or more."),
+        typer.Option(min=0.0, max=1.0, help="Search only detections with at least this score."),
     ] = None
     max_distance: Annotated[
-        float | None, typer.Option(min=0.0, max=2.0, help="Leave out what is farther away.")
+        float | None, typer.Option(min=0.0, max=2.0, help="Show no match farther away than this.")
     ] = None
-    per_frame: Annotated[
-        int, typer.Option(min=1, help="Matches in one frame: nobody is there twice.")
-    ] = 1
+    per_frame: Annotated[int, typer.Option(min=1, help="Matches shown per frame.")] = 1
     per_source: Annotated[
-        int | None, typer.Option(min=1, help="Matches in one source; else any number.")
+        int | None, typer.Option(min=1, help="Matches shown per source. Default: any number.")
     ] = None
     gap: Annotated[
         float | None,
         typer.Option(
-            min=0.0, metavar="SECONDS", help="Join sightings with no longer between them to one."
+            min=0.0,
+            metavar="SECONDS",
+            help="Join matches at most this far apart in time into one passage.",
         ),
     ] = None
     fuse: Annotated[
         Literal["min", "mean"],  # types.Fuse, whose module would bring numpy along
-        typer.Option(help="What the distances to several pictures become."),
+        typer.Option(help="How the distances to several pictures are combined."),
     ] = "min"
     approximate: Annotated[
         bool,
         typer.Option(
             "--approximate",
-            help="Ask Chroma's graph, whose files nobody checks, not the exact index.",
+            help="Use Chroma's approximate index, whose files are not verified.",
         ),
     ] = False
 
@@ -167,7 +170,7 @@ class AskedSearch(AskedPerson):
         return read_db(self.db, self.models, approximate=self.approximate)
 
     def grouping(self) -> Grouping:
-        """Which of the people found become matches."""
+        """Which detections become matches."""
         from reidsearch.search.grouping import Grouping
 
         return Grouping(
@@ -190,13 +193,13 @@ class AskedSearch(AskedPerson):
     def search(
         self, gallery: Gallery, query: Query, files: Iterable[Path | None] = ()
     ) -> SearchResult:
-        """Search; `files` are what the matches will be written to, None is no file."""
+        """Search, recording which files the matches will be written to; None is no file."""
         written = [path for path in files if path is not None]
         return gallery.search(query, self.window(gallery), self.grouping(), files=written)
 
 
 def warn_of_left_out(result: SearchResult) -> None:
-    """Say which sources could not be searched."""
+    """Warn of sources that could not be searched."""
     if result.left_out:
         warn(
             "not searched, as times with and without --start cannot be compared: "
@@ -204,8 +207,8 @@ def warn_of_left_out(result: SearchResult) -> None:
         )
 
 
-def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of `kind` beside its own; its first argument gets them."""
+def with_options(kind: type[_Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of `kind` to those of a command, which gets them as its first argument."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(kind, include_extras=True)
@@ -217,8 +220,8 @@ def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., No
         ]
 
         def run(**given: Any) -> None:
-            asked = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
-            command(asked, **given)
+            options = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            command(options, **given)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*shared, *parameters]
@@ -233,14 +236,14 @@ def asks(kind: type[_Asked]) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 def _list_pictures(path: Path) -> list[Path]:
-    """A picture, or those in a folder."""
+    """The picture, or the pictures of a folder."""
     if not path.is_dir():
         return [path]
     from reidsearch.footage.images import IMAGE_SUFFIXES
 
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise UsageError(f"there is no picture in {path}")
+        raise UsageError(f"no picture in {path}")
     return found
 
 
@@ -250,5 +253,5 @@ def _parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     try:
         x1, y1, x2, y2 = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{text!r} is no box", hint="write --box X1,Y1,X2,Y2") from None
+        raise UsageError(f"{text!r} is not a valid box", hint="write --box X1,Y1,X2,Y2") from None
     return x1, y1, x2, y2
