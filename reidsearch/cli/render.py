@@ -11,7 +11,7 @@ from rich.markup import escape
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import counting
-from reidsearch.cli.query_options import QueryOptions, SearchOptions, warn_of_left_out, with_options
+from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,29 +89,3 @@ def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceR
     name = source or (f"{own.camera}/{own.source}" if own is not None else "")
     [record] = gallery.find_sources([name])
     return record
-
-
-@app.command()
-@with_options(SearchOptions)
-def sheet(
-    options: SearchOptions,
-    out: Annotated[Path, typer.Option(metavar="FILE.jpg", help="Picture to write.")] = Path(
-        "matches.jpg"
-    ),
-    root: Root = None,
-    json: Json = False,
-) -> None:
-    """Draw the query and its best matches as one picture."""
-    from reidsearch.core.files import PICTURES, require_writable
-    from reidsearch.render.sheet import draw_sheet
-
-    with options.open() as gallery:
-        require_writable(out, *PICTURES, kept=options.kept_files(gallery))
-        result = options.search(gallery, options.query(gallery), [out])
-        warn_of_left_out(result)
-    for problem in draw_sheet(result, out, root):
-        warn(problem)
-    if json:
-        print_json({"out": str(out), "matches": len(result.matches)})
-    else:
-        say(f"{len(result.matches)} matches: {escape(str(out))}")

@@ -78,9 +78,6 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
     assert (zero["about"]["max_distance"], zero["query"]) == (0, entry["query"])
     [approximate] = recorded("search", *FRAME, "--approximate")
     assert approximate["about"]["approximate"] is True
-    [sheet] = recorded("render", "sheet", *FRAME, "--top", 2)
-    assert sheet["about"]["files"] == [str(tmp_path / "matches.jpg")]
-    assert len(sheet["ids"]) == 2
     [video] = recorded("render", "video", *FRAME, "--max-distance", 2)
     assert video["about"]["files"] == [str(tmp_path / "matches.mp4")]
     assert (video["asked"], len(video["ids"])) == (PERSON, 39)
@@ -90,7 +87,7 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
     assert box["about"]["box_xyxy"] == [250, 218, 283, 309]
     assert recorded("inspect", "frame", "pets09-s2l1:1") == []
     assert recorded("search", "--frame", "pets09-s2l1:2", code=1) == []
-    assert verify(plain_db).json["entries"] == 7
+    assert verify(plain_db).json["entries"] == 6
 
 
 def test_exports_are_recorded(plain_db: Path, tmp_path: Path) -> None:

@@ -180,9 +180,7 @@ def test_defaults_that_are_no_file(traps: Path, trap: str) -> None:
 
 @pytest.mark.parametrize("out", ["loop.jpg", "loop/a.jpg"])
 def test_output_that_leads_nowhere(traps: Path, made_db: Path, out: str) -> None:
-    ran = run(
-        "render", "sheet", "--frame", "pets09-s2l1:1", "--db", made_db, "--out", out, cwd=traps
-    )
+    ran = run("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--sheet", out, cwd=traps)
     assert_refused(ran, "loop")
 
 

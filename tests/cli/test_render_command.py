@@ -84,7 +84,7 @@ def test_footage_that_was_moved(own_db: Path, sample: Path, tmp_path: Path) -> N
     assert_refused(run(*video, cwd=tmp_path), str(footage), "--root")
     ran = run(*video, "--root", tmp_path / "archive", cwd=tmp_path)
     assert ran.code == 0, ran.err
-    sheet = ("render", "sheet", "--frame", "gate:1", *db)
+    sheet = ("search", "--frame", "gate:1", *db, "--sheet", "sheet.jpg")
     ran = run(*sheet, cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert "is not there any more" in ran.err
@@ -93,11 +93,10 @@ def test_footage_that_was_moved(own_db: Path, sample: Path, tmp_path: Path) -> N
 
 
 def test_sheet_shows_the_query_and_each_match(made_db: Path, tmp_path: Path) -> None:
-    sheet = ("render", "sheet", *FRAME, "--db", made_db)
-    ran = run(*sheet, "--top", 8, "--json", cwd=tmp_path)
+    sheet = ("search", *FRAME, "--db", made_db, "--top", 8, "--sheet")
+    ran = run(*sheet, "s.jpg", cwd=tmp_path)
     assert ran.code == 0, ran.err
-    assert ran.json == {"out": "matches.jpg", "matches": 8}
-    picture = read_image(tmp_path / "matches.jpg")
+    picture = read_image(tmp_path / "s.jpg")
     cells = [
         picture[16 + row * 328 :, 16 + column * 176 :][:240, :160]
         for row, columns in ((0, 6), (1, 3))
@@ -105,7 +104,7 @@ def test_sheet_shows_the_query_and_each_match(made_db: Path, tmp_path: Path) -> 
     ]
     assert all(cell.shape == (240, 160, 3) and cell.std() > 15 for cell in cells)
     assert picture[16 + 328 :, 16 + 3 * 176 :].std() < 3  # nothing beyond the last
-    ran = run("search", *FRAME, "--db", made_db, "--top", 8, "--sheet", "s.png", cwd=tmp_path)
+    ran = run(*sheet, "s.png", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert read_image(tmp_path / "s.png").shape == picture.shape
 
@@ -122,7 +121,7 @@ def test_ways_to_go_wrong(made_db: Path, tmp_path: Path) -> None:
     assert_refused(ran, "no source gone")
     ran = run(*base, "pets09-s2l1:1", "--only-matches", "--source", "x", cwd=tmp_path)
     assert_refused(ran, "no source x")
-    sheet = ("render", "sheet", "--db", made_db, "--frame", "pets09-s2l1:1", "--out")
+    sheet = ("search", "--db", made_db, "--frame", "pets09-s2l1:1", "--sheet")
     assert_refused(run(*sheet, "sheet.xyz", cwd=tmp_path), "sheet.xyz", ".jpg")
     assert_refused(run(*sheet, "gone/sheet.jpg", cwd=tmp_path), "no folder")
     assert list(tmp_path.iterdir()) == []
@@ -152,6 +151,6 @@ def test_footage_that_is_not_the_ingested(sample: Path, tmp_path: Path) -> None:
     shutil.copy(sample / "frame_0021.jpg", footage / "frame_0001.jpg")
     ran = run("render", "video", "--frame", "gate:1", cwd=tmp_path)
     assert_refused(ran, "is not what it was")
-    ran = run("render", "sheet", "--frame", "gate:1", cwd=tmp_path)
+    ran = run("search", "--frame", "gate:1", "--sheet", "s.jpg", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert "frame_0001.jpg has changed since it was ingested" in ran.err
