@@ -1,5 +1,6 @@
 """reidsearch: a search engine for people in footage.
 
+```python
 from reidsearch import open_database
 
 database = open_database("db")
@@ -8,6 +9,7 @@ with database.read() as gallery:
     query = gallery.find_query(frame="frames:1", person=1)
     for match in gallery.search(query).matches:
         print(match.rank, match.distance, match.detection.id)
+```
 """
 
 from typing import TYPE_CHECKING, Any

@@ -33,3 +33,9 @@ install_project() { # install_project [EXTRA [PIP_OPTIONS]]; without options, th
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" "$@"
     echo "$wanted" | tee "$VENV/installed" >"$stamp" # an extra brings the rest with it
 }
+
+build_docs() { # into site/; a link that leads nowhere is an error
+    "$VENV/bin/python" -m typer reidsearch.cli.app utils docs --name reidsearch |
+        sed 's/REIDSEARCH_<.*>/`&`/' >docs/reference/commands.md # else read as HTML
+    "$VENV/bin/zensical" build --clean --strict
+}
