@@ -201,7 +201,7 @@ def ingest_ours(setting: Setting) -> dict[str, float]:
     return {
         "units": report.frames,
         "seconds": report.seconds,
-        "people": report.people,
+        "detections": report.detections,
         "cores busy": report.cpu_s / report.seconds,
         "peak MB": peak_mb(),
     }

@@ -46,8 +46,8 @@ def main(
             lock_s = time_lock(Path(db))
         shares.append((clock.seconds + lock_s) / report.seconds)
         print(
-            f"{report.frames} frames, {report.people} people in {report.seconds:.1f} s: journal "
-            f"{clock.seconds * 1000:.0f} ms, lock {lock_s * 1000:.1f} ms, {shares[-1]:.2%}"
+            f"{report.frames} frames, {report.detections} detections, {report.seconds:.1f} s: "
+            f"journal {clock.seconds * 1000:.0f} ms, lock {lock_s * 1000:.1f} ms, {shares[-1]:.2%}"
         )
     print(f"{machine()}: {statistics.median(shares):.2%}")
 

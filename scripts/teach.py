@@ -29,8 +29,6 @@ from reidsearch.research.training.distil import Distiller, Lesson
 from reidsearch.research.training.pack import read_pack
 from reidsearch.research.training.views import ViewStore
 
-SAID_BATCHES = 25
-
 
 def main(
     pack: Path,
@@ -81,7 +79,7 @@ def main(
         while store.shards < wanted:
             store.extend(teachers)
             print(f"asked: {len(store):,} views", flush=True)
-        log = distiller.run_round(store, Talk())
+        log = distiller.run_round(store)
         line: dict[str, Any] = asdict(log)
         if log.round % evaluate_every == 0 or log.round == 1:
             found = evaluate(distiller, lesson, out / "latest", test, cards)
@@ -98,20 +96,6 @@ def keep_best(out: Path, found: dict[str, float], judged_by: str) -> None:
     lines = path.read_text().splitlines() if path.exists() else []
     if found[judged_by] >= max((json.loads(line).get(judged_by, 0) for line in lines), default=0):
         shutil.copytree(out / "latest", out / "best", dirs_exist_ok=True)
-
-
-class Talk:
-    """Says the mean loss of some batches now and then."""
-
-    def __init__(self) -> None:
-        self._losses: list[float] = []
-
-    def __call__(self, loss: float) -> None:
-        """After each batch."""
-        self._losses.append(loss)
-        if len(self._losses) == SAID_BATCHES:
-            print(f"loss {sum(self._losses) / SAID_BATCHES:.3f}", flush=True)
-            self._losses.clear()
 
 
 def evaluate(

@@ -130,7 +130,7 @@ def made_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir()
             ran = run(*INGEST, "--json", cwd=folder)
             assert ran.code == 0, ran.err
-            assert (ran.json["frames"], ran.json["people"]) == (40, PEOPLE)
+            assert (ran.json["frames"], ran.json["detections"]) == (40, PEOPLE)
             (folder / "done").touch()
     return folder / "db"
 

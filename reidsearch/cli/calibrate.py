@@ -10,7 +10,7 @@ import typer
 
 from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap
 from reidsearch.cli.output import print_fields, print_json, print_table
-from reidsearch.cli.progress import counting
+from reidsearch.cli.progress import Bar
 
 
 def calibrate(
@@ -50,21 +50,18 @@ def calibrate(
     from reidsearch.models.embedders import load_embedder
     from reidsearch.research import calibrate as calibration
     from reidsearch.research.calibrated_card import require_card_file, save_card
-    from reidsearch.research.datasets import GALLERY, QUERY, read_crops
     from reidsearch.research.mot import read_mot
 
     card = find_embedder(embedder or default_embedder())
     if save is not None:
         require_card_file(card, save)
     network = load_embedder(card, backend)
-    if truth is None:
-        crops = sum(len(read_crops(data, part)) for part in (QUERY, GALLERY))
-        with counting("embedding", crops) as step:
-            labelled = calibration.read_market1501(data, network, step)
-    else:
-        people, footage = read_mot(truth, person_map), open_source(data)
-        with counting("frames", len(footage)) as step:
-            labelled = calibration.read_footage(footage, people, network, apart, step)
+    with Bar() as progress:
+        if truth is None:
+            labelled = calibration.read_market1501(data, network, progress)
+        else:
+            people, footage = read_mot(truth, person_map), open_source(data)
+            labelled = calibration.read_footage(footage, people, network, apart, progress)
     result = calibration.calibrate(labelled, prior=prior, data=data.resolve().name)
     if save is not None:
         save_card(card, result.calibration, save)

@@ -19,7 +19,7 @@ from reidsearch.cli.options import (
     SkipUnchanged,
 )
 from reidsearch.cli.output import print_fields, print_json, say, warn
-from reidsearch.cli.progress import counting
+from reidsearch.cli.progress import Bar
 from reidsearch.core import defaults
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import resolve
@@ -60,15 +60,13 @@ def market1501(
     """
     from reidsearch.models.catalog import default_embedder, find_embedder
     from reidsearch.models.embedders import load_embedder
-    from reidsearch.research.datasets import GALLERY, QUERY, read_crops
     from reidsearch.research.market1501 import evaluate_market1501
 
     if pictures is not None and resolve(dataset) in resolve(pictures / "x").parents:
         raise UsageError("--pictures must not be in the data set", hint="name another folder")
-    crops = sum(len(read_crops(dataset, part)) for part in (QUERY, GALLERY))
     network = load_embedder(find_embedder(embedder or default_embedder()), backend, precision)
-    with counting("embedding", crops) as step:
-        result = evaluate_market1501(dataset, network, rerank=rerank, on_crop=step)
+    with Bar() as progress:
+        result = evaluate_market1501(dataset, network, progress, rerank=rerank)
     if result.shared_pids:
         some = ", ".join(map(str, result.shared_pids[:10]))
         warn(f"{len(result.shared_pids)} identities are in the training folder too: {some}")
@@ -128,19 +126,19 @@ def footage(
     every_score = DetectionSettings(
         0.0, defaults.MIN_HEIGHT_PX, tiles, skip_unchanged=skip_unchanged
     )
-    with counting("frames", len(frames)) as step:
+    with Bar() as progress:
         quality = evaluate_footage(
             frames,
             people,
             load_detector(card, every_score, backend, precision),
             load_embedder(find_embedder(embedder or default_embedder()), backend, precision),
             card.min_score if min_score is None else min_score,
-            step,
+            progress,
         )
-    for reason in quality.failed:
+    for reason in quality.failures:
         warn(reason)
     found, searched = quality.detection, quality.search
-    counts = {"frames": quality.frames, "people": quality.people}
+    counts = {"frames": quality.frames, "detections": quality.detections}
     detection = {"ap50": found.ap50, "recall": found.recall, "precision": found.precision}
     search = {"mAP": searched.mean_ap, "rank1": searched.rank1, "queries": searched.queries}
     if json:

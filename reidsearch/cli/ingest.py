@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -16,18 +15,18 @@ from rich.markup import escape
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, OwnPrecision, SkipUnchanged
 from reidsearch.cli.output import print_json, print_table, say, warn
-from reidsearch.cli.progress import make_bar
+from reidsearch.cli.progress import Bar
 from reidsearch.core import defaults
 from reidsearch.core.errors import SourceError, UsageError
+from reidsearch.core.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reidsearch.core.types import BadFrame
+    from reidsearch.core.progress import Progress
     from reidsearch.footage import FrameSource
     from reidsearch.footage.box_files import KnownBoxes
-    from reidsearch.ingest.ingest import IngestReport
-    from reidsearch.ingest.pipeline import StageTimes
+    from reidsearch.ingest.report import IngestReport, StageTimes
     from reidsearch.services.ingest import Ingest
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -130,7 +129,7 @@ def ingest(
     with (
         open_db(db, models) as database,
         database.write(detection, wait=wait) as ingest,
-        _Progress(opened) as progress,
+        _StoppableBar() as progress,
     ):
         ingest.require(opened, refresh=refresh)
         if watch:
@@ -138,11 +137,16 @@ def ingest(
             folders = follow(sources, options, progress.wait)
             reports = [_ingest_rounds(ingest, folders, progress, refresh=refresh)]
         else:
-            reports = [ingest.run(source, progress.step, refresh=refresh) for source in opened]
+            progress.phase("frames", sum(map(len, opened)))
+            reports = [
+                ingest.run(source, progress, refresh=refresh)
+                for source in opened
+                if not progress.cancelled
+            ]
+            if progress.cancelled:
+                raise KeyboardInterrupt
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
-        from reidsearch.core.text import count
-
         warn(f"{count(changed, 'frame')} changed since ingested: --refresh does that again")
     if not watch:
         _require_decoded(reports)
@@ -158,29 +162,32 @@ def _require_watchable(folders: list[Path], *, excluded: object) -> None:
 
 
 def _ingest_rounds(
-    ingest: Ingest, folders: Iterable[FrameSource], progress: _Progress, *, refresh: bool
+    ingest: Ingest, folders: Iterable[FrameSource], progress: Progress, *, refresh: bool
 ) -> IngestReport:
-    """Ingest what comes into growing folders until interrupted, and report all of it as one."""
-    from reidsearch.ingest.ingest import IngestReport
+    """Ingest what comes into growing folders until cancelled, and report all of it as one."""
+    from reidsearch.ingest.report import IngestReport
 
     began, cpu_began = time.monotonic(), time.process_time()
     changed: dict[tuple[str, str], int] = {}
-    with suppress(KeyboardInterrupt):  # in the middle of a round
-        for source in folders:
-            report = ingest.run(source, progress.step, refresh=refresh)
-            # Done again they were other ones in each round; only counted they are the same.
-            before = changed.get(source.info.key, 0) if refresh else 0
-            changed[source.info.key] = before + report.frames_changed
-            if report.frames:
-                name = escape(str(source.info))
-                say(f"{name}: {report.people} people in {report.frames} new frames")
-    frames, people = ingest.store.written()
+    failures: set[str] = set()
+    frames = detections = 0
+    for source in folders:
+        report = ingest.run(source, progress, refresh=refresh)
+        frames += report.frames
+        detections += report.detections
+        failures |= set(report.failures)
+        # Done again they were other ones in each round; only counted they are the same.
+        before = changed.get(source.info.key, 0) if refresh else 0
+        changed[source.info.key] = before + report.frames_changed
+        if report.frames:
+            found = f"{count(report.detections, 'detection')} in {report.frames} new frames"
+            say(f"{escape(str(source.info))}: {found}")
     return IngestReport(
         frames=frames,
-        frames_failed=len(progress.bad),
+        failures=tuple(failures),
         frames_skipped=0,
         frames_changed=sum(changed.values()),
-        people=people,
+        detections=detections,
         seconds=time.monotonic() - began,
         cpu_s=time.process_time() - cpu_began,
         stages=(),
@@ -188,7 +195,7 @@ def _ingest_rounds(
 
 
 def _require_decoded(reports: list[IngestReport]) -> None:
-    failed = sum(report.frames_failed for report in reports)
+    failed = sum(len(report.failures) for report in reports)
     if failed and not any(report.frames + report.frames_skipped for report in reports):
         raise SourceError(f"none of the {failed} frames could be decoded")
 
@@ -197,13 +204,13 @@ def _finish(
     reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
 ) -> None:
     frames = sum(report.frames for report in reports)
-    failed = sum(report.frames_failed for report in reports)
+    failed = sum(len(report.failures) for report in reports)
     skipped = sum(report.frames_skipped for report in reports)
-    people = sum(report.people for report in reports)
+    detections = sum(report.detections for report in reports)
     seconds = sum(report.seconds for report in reports)
     cores = sum(report.cpu_s for report in reports) / seconds
     stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
-    if boxes is not None and frames and not people:
+    if boxes is not None and frames and not detections:
         warn(f"no box of {boxes.path} is in any of the {frames} frames; both count from 1")
     if json:
         document = {
@@ -211,7 +218,7 @@ def _finish(
             "frames_failed": failed,
             "frames_skipped": skipped,
             "frames_changed": sum(report.frames_changed for report in reports),
-            "people": people,
+            "detections": detections,
             "seconds": round(seconds, 3),
             "frames_per_s": round(frames / seconds, 2),
             "db": str(db),
@@ -226,7 +233,7 @@ def _finish(
 
         print_table(stage_table(stages))
         say(f"{cores:.2f} of {os.cpu_count()} cores were busy")
-    parts = [f"{people} people in {frames} frames"]
+    parts = [f"{count(detections, 'detection')} in {frames} frames"]
     if skipped:
         parts.append(f"{skipped} stored already")
     if failed:
@@ -239,60 +246,46 @@ def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
     return replace(
         stages[0],
         busy_s=sum(times.busy_s for times in stages),
-        starved_s=sum(times.starved_s for times in stages),
-        blocked_s=sum(times.blocked_s for times in stages),
+        input_wait_s=sum(times.input_wait_s for times in stages),
+        output_wait_s=sum(times.output_wait_s for times in stages),
     )
 
 
-class _Progress:
-    """A bar over all frames of all sources, with warnings above it; stops at Ctrl-C or SIGTERM.
-
-    Attributes:
-        bad: what was said of frames that could not be decoded.
+class _StoppableBar(Bar):
+    """Is cancelled by Ctrl-C or SIGTERM; gives each warning once.
 
     The first Ctrl-C waits for the frames at hand: raised anywhere, it could end in a callback from
     native code, which swallows it. The second ends the process, as any kill may.
     """
 
-    def __init__(self, sources: list[FrameSource]) -> None:
-        self._bar = make_bar()
-        self._task = self._bar.add_task("frames", total=sum(map(len, sources)), note="")
-        self._people = 0
-        self._interrupted = False
-        self.bad: set[str] = set()
+    def __init__(self) -> None:
+        super().__init__()
+        self._warnings: set[str] = set()
 
     def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._interrupt) for s in _STOPPING}
-        if self._bar.tasks[0].total:  # of a growing folder nobody knows how long it will be
-            self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _interrupt(self, *_: object) -> None:
-        self._interrupted = True
+        self.cancelled = True
         for number in _STOPPING:
             signal.signal(number, signal.SIG_DFL)
         say("stopping after the frames at hand; Ctrl-C again does not wait for them")
 
-    def step(self, people: int, bad: BadFrame | None) -> None:
-        """Count a frame and its people, and name it when it was bad."""
-        if self._interrupted:
-            raise KeyboardInterrupt
-        if bad is not None and bad.reason not in self.bad:
-            self.bad.add(bad.reason)
-            warn(bad.reason)
-        self._people += people
-        speed = self._bar.tasks[0].speed or 0
-        note = f"{speed:.1f}/s, {self._people} people"
-        self._bar.update(self._task, advance=1, note=note)
+    def warn(self, text: str) -> None:
+        """Warn unless the same was said before: a growing folder is read again and again."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            super().warn(text)
 
     def wait(self, seconds: float) -> bool:
         """Wait, and say whether to stop; an event could not be set by a signal safely."""
         until = time.monotonic() + seconds
-        while not self._interrupted and (left := until - time.monotonic()) > 0:
+        while not self.cancelled and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _BLINK_S))
-        return self._interrupted
+        return self.cancelled

@@ -59,10 +59,11 @@ class Bar:
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Move the bar; it goes once the phase is done."""
-        [task] = self._bar.tasks
-        self._bar.update(task.id, advance=n, note=note)
-        if task.finished:
-            self._bar.stop()
+        for task in self._bar.tasks:
+            speed = f"{task.speed or 0:.1f}/s"
+            self._bar.update(task.id, advance=n, note=f"{speed}, {note}" if note else speed)
+            if task.finished:
+                self._bar.stop()
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""

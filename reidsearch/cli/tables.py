@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reidsearch.database.audit_entry import Entry
     from reidsearch.database.doctor import Finding
     from reidsearch.database.journal import Run
-    from reidsearch.ingest.pipeline import StageTimes
+    from reidsearch.ingest.report import StageTimes
     from reidsearch.models.catalog import DetectorCard, EmbedderCard
     from reidsearch.research.calibrate import Level
 
@@ -55,7 +55,7 @@ def stage_table(stages: Iterable[StageTimes]) -> Table:
     """What the stages of an ingest were doing, in seconds."""
     table = _new_table("stage", *_STAGE_COLUMNS)
     for times in stages:
-        seconds = (times.busy_s, times.starved_s, times.blocked_s)
+        seconds = (times.busy_s, times.input_wait_s, times.output_wait_s)
         _add_row(table, times.name, *(f"{s:.1f} s" for s in seconds))
     return table
 
@@ -81,9 +81,9 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
 
 def reliability_table(curve: Iterable[Level]) -> Table:
     """How often pairs were the same person, beside how often that was said."""
-    table = _new_table("said", "mean", "observed", "pairs")
+    table = _new_table("predicted", "mean", "observed", "pairs")
     for level in curve:
-        shares = (level.said, level.observed, level.pairs)
+        shares = (level.predicted, level.observed, level.pairs)
         between = f"{level.low:.0%} to {level.high:.0%}"
         _add_row(table, between, *(f"{share:.2%}" for share in shares))
     return table

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.output import say, warn
-from reidsearch.cli.progress import make_bar
+from reidsearch.cli.output import say
+from reidsearch.cli.progress import Bar
 from reidsearch.core import extras
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 
 def train(
@@ -83,12 +80,8 @@ def train(
         teacher=teacher,
         seed=seed,
     )
-    with make_bar() as bar:
-        card = run(
-            *(datasets, recipe, out, _Progress(bar)),
-            evaluate_every=evaluate_every,
-            resume=resume,
-        )
+    with Bar() as progress:
+        card = run(*(datasets, recipe, out, progress), evaluate_every=evaluate_every, resume=resume)
     say(f"trained: reidsearch ingest SOURCE --embedder {escape(str(card))} --db NEW")
 
 
@@ -97,26 +90,3 @@ def _parse_pair(text: str, option: str) -> tuple[int, int]:
     if not found:
         raise typer.BadParameter("must be two numbers such as 256x128", param_hint=option)
     return int(found[1]), int(found[2])
-
-
-class _Progress:
-    """A bar for each phase; see `reidsearch.research.training.run.Progress`."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task: TaskID | None = None
-
-    def begin(self, phase: str, steps: int) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(phase, total=steps, note="")
-
-    def step(self, note: str = "") -> None:
-        if self._task is not None:
-            self._bar.update(self._task, advance=1, note=note)
-
-    def say(self, message: str) -> None:
-        say(escape(message))
-
-    def warn(self, message: str) -> None:
-        warn(message)

@@ -1,4 +1,4 @@
-"""Exact nearest vectors, by reading all of them once."""
+"""Distances between vectors, and the exact nearest by reading all of them once."""
 
 from __future__ import annotations
 
@@ -91,6 +91,24 @@ def nearest_rows(
         size *= 4
 
 
+def l2_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distances of all pairs, `(A, D)` and `(B, D)` of length 1 to `(A, B)`; by BLAS, in float32.
+
+    Three times as fast as `nearest_rows`' kernels, and off by up to 5e-4 where vectors are nearly
+    the same: for metrics and statistics of very many pairs.
+    """
+    squared: NDArray[np.float32] = np.maximum(2 - 2 * (a @ b.T), 0)
+    return np.sqrt(squared)
+
+
+def fuse_distances(distances: NDArray[np.float64], fuse: Fuse) -> NDArray[np.float64]:
+    """Make one distance of those to each of Q vectors of one person: `(Q, N)` to `(N,)`."""
+    fused: NDArray[np.float64] = distances[0]
+    if len(distances) > 1:
+        fused = distances.min(axis=0) if fuse == "min" else distances.mean(axis=0)
+    return fused
+
+
 def _distances(
     vectors: NDArray[np.float16],
     query: NDArray[np.float16],
@@ -104,7 +122,7 @@ def _distances(
     start = 0
     for part in parts:
         some = near[start : start + part.stop - part.start]
-        some[:] = _fuse(np.sqrt(kernel(query, vectors[part])), fuse)
+        some[:] = fuse_distances(np.sqrt(kernel(query, vectors[part])), fuse)
         if allowed is not None:
             some[~allowed(part)] = np.inf
         start += len(some)
@@ -134,16 +152,8 @@ def _rank_again(
     for start in range(0, len(rows), _EXACT_ROWS):
         some = vectors[rows[start : start + _EXACT_ROWS]].astype(np.float64)
         apart = [np.sqrt(np.square(some - one).sum(axis=1)) for one in wide]
-        distances[start : start + _EXACT_ROWS] = _fuse(np.stack(apart), fuse)
+        distances[start : start + _EXACT_ROWS] = fuse_distances(np.stack(apart), fuse)
     return distances
-
-
-def _fuse(distances: NDArray[np.float64], fuse: Fuse) -> NDArray[np.float64]:
-    """`(Q, N)` to `(N,)`."""
-    fused: NDArray[np.float64] = distances[0]
-    if len(distances) > 1:
-        fused = distances.min(axis=0) if fuse == "min" else distances.mean(axis=0)
-    return fused
 
 
 def _by_numkong(query: NDArray[np.float16], vectors: NDArray[np.float16]) -> NDArray[np.float64]:

@@ -14,6 +14,8 @@ from reidsearch.core.types import SourceInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reidsearch.core.types import Detections
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -70,6 +72,11 @@ class DetectionSettings:
             raise UsageError(
                 f"no box has a score of {self.min_score} or a height of {self.min_height_px}"
             )
+
+    def select(self, found: Detections) -> Detections:
+        """The detections that are kept by these settings."""
+        heights = found.xyxy[:, 3] - found.xyxy[:, 1]
+        return found[(found.score >= self.min_score) & (heights >= self.min_height_px)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,10 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def as_stored(self) -> Embeddings:
+        """These rounded to float16, as rows have them."""
+        return Embeddings(self.vectors.astype(np.float16).astype(np.float32), self.fingerprint)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDetection:

@@ -19,6 +19,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
 from reidsearch.core.errors import ModelMismatchError, StoreError
+from reidsearch.core.exact_search import fuse_distances
 from reidsearch.core.files import atomic_write
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.types import Match
@@ -229,8 +230,7 @@ class ChromaStore:
                 continue
             # Chroma gives the squares of distances, in float32; these are theirs in float64.
             apart = np.asarray(vectors, np.float64)[:, np.newaxis] - query
-            distances = np.sqrt(np.square(apart).sum(axis=2))
-            fused = distances.min(axis=1) if fuse == "min" else distances.mean(axis=1)
+            fused = fuse_distances(np.sqrt(np.square(apart).sum(axis=2)).T, fuse)
             for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
                 if self._counts(row):
                     people[id_] = distance, to_sighting(id_, row)

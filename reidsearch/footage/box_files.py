@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from reidsearch.core.boxes import clip_to
 from reidsearch.core.errors import DetectionsError
 from reidsearch.core.files import hash_file, read_text
 from reidsearch.core.types import Detections
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from reidsearch.core.provenance import DetectionSettings
     from reidsearch.core.types import Frame, SourceInfo
 
 _NAMES_SHOWN = 5
@@ -74,6 +76,17 @@ class KnownBoxes:
                     hint=f"it has {', '.join(names[:_NAMES_SHOWN])}{more}",
                 )
 
+    def finder(
+        self, info: SourceInfo, settings: DetectionSettings
+    ) -> Callable[[Sequence[Frame]], list[Detections]]:
+        """Find boxes in frames of a source, as a detector with such settings would.
+
+        Raises:
+            DetectionsError: the source has no box.
+        """
+        self.require_for([info])
+        return lambda frames: [settings.select(self.find(info, frame)) for frame in frames]
+
     def find(self, info: SourceInfo, frame: Frame) -> Detections:
         """People in a frame, by falling score; boxes end where the frame does."""
         owners = (info.key, ("", info.name), ("", ""))
@@ -83,8 +96,7 @@ class KnownBoxes:
         xyxy = np.concatenate([np.empty((0, 4), np.float32), *(some.xyxy for some in found)])
         score = np.concatenate([np.empty(0, np.float32), *(some.score for some in found)])
         height, width = frame.image.shape[:2]
-        xyxy = xyxy.clip(0, np.array([width, height, width, height], np.float32))
-        return Detections(xyxy, score)[np.argsort(-score, kind="stable")]
+        return Detections(clip_to(xyxy, width, height), score)[np.argsort(-score, kind="stable")]
 
 
 def read_boxes(path: Path) -> KnownBoxes:

@@ -15,7 +15,7 @@ from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.text import format_time
 from reidsearch.core.types import BadFrame
 from reidsearch.footage.reread import is_same
-from reidsearch.ingest.pipeline import ahead
+from reidsearch.ingest.prefetch import prefetch
 from reidsearch.render.crops import GREEN, ORANGE, draw_text, render_query
 from reidsearch.render.video_file import open_video
 
@@ -107,7 +107,7 @@ def render_video(
 
     with (
         open_video(out, options.fps or _real_fps(record)) as video,
-        ahead(paint(), "paint") as painted,
+        prefetch(paint(), "paint") as painted,
     ):
         for number, picture in painted:
             video.write(picture)

@@ -10,17 +10,20 @@ import numpy as np
 
 from reidsearch.core.calibration import LARGEST_DISTANCE, Calibration
 from reidsearch.core.errors import DatasetError
+from reidsearch.core.exact_search import l2_distances
+from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Detections, Frame
-from reidsearch.footage.images import cut_crops
+from reidsearch.ingest.stages import cut, embed
 from reidsearch.research.datasets import DISTRACTOR, GALLERY, QUERY, read_crops
-from reidsearch.research.market1501 import embed_crops, l2_distances
+from reidsearch.research.market1501 import embed_crops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.footage import FrameSource
     from reidsearch.models.embedders import Embedder
     from reidsearch.research.mot import FrameTruth
@@ -69,14 +72,14 @@ class Level:
     """One step of a reliability curve.
 
     Attributes:
-        low, high: the probabilities that were said.
-        said, observed: their mean, and the share of pairs that did show one person.
+        low, high: the probabilities predicted.
+        predicted, observed: their mean, and the share of pairs that did show one person.
         pairs: how many there were, as a share of all.
     """
 
     low: float
     high: float
-    said: float
+    predicted: float
     observed: float
     pairs: float
 
@@ -93,9 +96,11 @@ class CalibrationResult:
 
 
 def read_market1501(
-    dataset: Path, embedder: Embedder, on_crop: Callable[[], None] = lambda: None
+    dataset: Path, embedder: Embedder, progress: Progress = SILENT
 ) -> LabelledVectors:
-    """Embed `query` and `bounding_box_test`; pairs are of two cameras, distractors are nobody's.
+    """Embed `query` and `bounding_box_test`, a step each crop.
+
+    Pairs are of two cameras, distractors are nobody's.
 
     Raises:
         DatasetError: a folder is missing, empty or of another layout.
@@ -103,10 +108,11 @@ def read_market1501(
     """
     parts = [read_crops(dataset, part) for part in (QUERY, GALLERY)]
     people = np.concatenate([part.pids for part in parts])
+    progress.phase("embedding", len(people))
     nobody = people == DISTRACTOR
     people[nobody] = -1 - np.arange(nobody.sum())  # each is somebody else
     return LabelledVectors(
-        np.concatenate([embed_crops(part.paths, embedder, on_crop) for part in parts]),
+        np.concatenate([embed_crops(part.paths, embedder, progress) for part in parts]),
         people,
         np.concatenate([part.camids for part in parts]).astype(np.float64),
         min_apart=1,
@@ -118,22 +124,27 @@ def read_footage(
     truth: Mapping[int, FrameTruth],
     embedder: Embedder,
     min_apart_s: float,
-    on_frame: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> LabelledVectors:
-    """Embed the boxes of ground truth; pairs are at least so many seconds apart."""
+    """Embed the boxes of ground truth, a step each frame.
+
+    Pairs are at least so many seconds apart; boxes outside of their frames are left out.
+    """
     vectors = [np.empty((0, embedder.card.dimension), np.float32)]
     names: list[str] = []
     moments: list[float] = []
+    progress.phase("frames", len(source))
     for frame in source.frames():
-        on_frame()
+        progress.advance()
         if not isinstance(frame, Frame) or frame.number not in truth:
             continue
-        found = truth[frame.number]
-        rows = np.arange(len(found.people), dtype=np.float32)
-        crops = cut_crops(frame.image, Detections(found.xyxy, rows))  # to know which were kept
-        vectors.append(embedder.embed(crops.images).vectors)
-        names += [found.people[int(row)] for row in crops.detections.score]
-        moments += [source.info.time_of(frame.number)] * len(crops)
+        boxes = truth[frame.number].xyxy[:, np.newaxis]
+        crops = [cut(frame, Detections(box, np.ones(1, np.float32))).crops for box in boxes]
+        vectors.append(embed(crops, embedder).vectors)
+        named = zip(truth[frame.number].people, crops, strict=True)
+        found = [person for person, crop in named if len(crop)]
+        names += found
+        moments += [source.info.time_of(frame.number)] * len(found)
     people = np.unique(names, return_inverse=True)[1].astype(np.int64)
     return LabelledVectors(np.concatenate(vectors), people, np.array(moments), min_apart_s)
 
@@ -155,10 +166,10 @@ def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> Calibrat
     ]
     counts = count_pairs(labelled)
     coefficients = fit(counts)
-    said = [
+    predicted = [
         Calibration(fit(own), prior, 0.0, data).probability(_CENTRES) for own in reversed(halves)
     ]
-    curve, error = measure_reliability(np.array(said), halves, prior)
+    curve, error = measure_reliability(np.array(predicted), halves, prior)
     return CalibrationResult(
         Calibration(coefficients, prior, error, data),
         curve,
@@ -219,31 +230,31 @@ def _regress(counts: PairCounts, degree: int) -> list[float]:
 
 
 def measure_reliability(
-    said: NDArray[np.float64], counts: list[PairCounts], prior: float
+    predicted: NDArray[np.float64], counts: list[PairCounts], prior: float
 ) -> tuple[tuple[Level, ...], float]:
-    """Compare what was said with what is, pairs of one person being the share `prior` of all.
+    """Compare predictions with what is, pairs of one person being the share `prior` of all.
 
     The error is the mean difference between both, over levels that say at least 1 % and weighted
     by their pairs: the many pairs that nobody would confuse would hide it (expected calibration
     error, Naeini et al., AAAI 2015).
 
     Args:
-        said: `(H, _BINS)`, for each of the counts the probability said in each bin.
+        predicted: `(H, _BINS)`, for each of the counts the probability predicted in each bin.
         counts: H of them.
         prior: see `Calibration`.
     """
     same = np.stack([c.same for c in counts])
     different = np.stack([c.different for c in counts])
     right, wrong = prior * same / same.sum(), (1 - prior) * different / different.sum()
-    place = np.digitize(said, _LEVELS[1:-1])
+    place = np.digitize(predicted, _LEVELS[1:-1])
     curve = []
     for level, (low, high) in enumerate(pairwise(_LEVELS)):
         inside = place == level
         pairs = float((right + wrong)[inside].sum())
         if pairs:
-            mean = float((said * (right + wrong))[inside].sum()) / pairs
+            mean = float((predicted * (right + wrong))[inside].sum()) / pairs
             curve.append(Level(low, high, mean, float(right[inside].sum()) / pairs, pairs))
     doubtful = [level for level in curve if level.low > 0]
     weight = sum(level.pairs for level in doubtful)
-    error = sum(level.pairs * abs(level.said - level.observed) for level in doubtful)
+    error = sum(level.pairs * abs(level.predicted - level.observed) for level in doubtful)
     return tuple(curve), error / weight if weight else 0.0

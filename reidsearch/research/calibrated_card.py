@@ -64,7 +64,9 @@ def _read(card: EmbedderCard, path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ReidsearchError(f"{path} is no model card", hint="name another file") from error
+        raise ReidsearchError(
+            f"{path} is not a valid model card", hint="name another file"
+        ) from error
     if sha256 != card.sha256:
         raise ReidsearchError(f"{path} is the card of another model", hint="name another file")
     return document

@@ -72,7 +72,7 @@ def read_crops(dataset: Path, part: str) -> CropSet:
         names = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
     except OSError as error:
         raise DatasetError(
-            f"{dataset} is no data set in Market-1501's layout: cannot read {part}/: "
+            f"{dataset} is not a data set in Market-1501's layout: cannot read {part}/: "
             f"{error.strerror}",
             hint=_describe_layout(dataset),
         ) from error

@@ -9,15 +9,19 @@ import numpy as np
 
 from reidsearch.core.boxes import iou_matrix
 from reidsearch.core.errors import DatasetError
-from reidsearch.core.types import BadFrame, Frame
-from reidsearch.footage.images import cut_crops
+from reidsearch.core.exact_search import nearest_rows
+from reidsearch.core.progress import SILENT
+from reidsearch.core.types import Frame
+from reidsearch.ingest.stages import finder_of
+from reidsearch.ingest.threads import Group, run_stages
 from reidsearch.research.metrics import detection_average_precision, ranking_average_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.core.types import Detections
     from reidsearch.footage import FrameSource
     from reidsearch.models.detectors import Detector
@@ -50,15 +54,15 @@ class FootageQuality:
     """How footage was searched from end to end.
 
     Attributes:
-        frames, people: how many were looked at and found.
-        failed: why the frames that could not be decoded could not.
+        frames, detections: how many were looked at and found.
+        failures: why the frames that could not be decoded could not.
     """
 
     detection: DetectionQuality
     search: SearchQuality
     frames: int
-    people: int
-    failed: tuple[str, ...]
+    detections: int
+    failures: tuple[str, ...]
 
 
 def evaluate_footage(
@@ -67,7 +71,7 @@ def evaluate_footage(
     detector: Detector,
     embedder: Embedder,
     min_score: float,
-    on_frame: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> FootageQuality:
     """Find and embed everyone in footage as `ingest` does, and compare with ground truth.
 
@@ -77,7 +81,7 @@ def evaluate_footage(
         detector: built to give all scores, which the average precision needs.
         embedder: any.
         min_score: from which score on a detection counts as found.
-        on_frame: called after each frame.
+        progress: gets a step for each frame.
 
     Raises:
         DatasetError: no frame of the footage is in the ground truth.
@@ -87,30 +91,37 @@ def evaluate_footage(
             "no frame of the footage is in the ground truth",
             hint="both count frames from 1, or as the frames' names say",
         )
+    look = finder_of(detector)
     found: dict[int, Detections] = {}
+
+    def find(chunk: Sequence[Frame]) -> list[Detections]:
+        everything = look(chunk)
+        found.update(zip((frame.number for frame in chunk), everything, strict=True))
+        return [some[some.score >= min_score] for some in everything]
+
     frames: list[int] = []
     boxes = [np.empty((0, 4), np.float32)]
     vectors = [np.empty((0, embedder.card.dimension), np.float32)]
-    failed = []
-    for frame in source.frames():
-        on_frame()
-        if isinstance(frame, BadFrame):
-            failed.append(frame.reason)
-            continue
-        everything = detector.detect([frame.image])[0].as_stored()
-        found[frame.number] = everything
-        crops = cut_crops(frame.image, everything[everything.score >= min_score])
-        frames += [frame.number] * len(crops)
-        boxes.append(crops.detections.xyxy)
-        vectors.append(embedder.embed(crops.images).vectors)
+    failures: list[str] = []
+    progress.phase("frames", len(source))
+    with run_stages(source.frames(), lambda: (find, embedder), in_order=True) as done:
+        for item in done:
+            if isinstance(item, Group):
+                for frame in item.frames:
+                    frames += [frame.number] * len(frame.crops)
+                    boxes.append(frame.crops.detections.xyxy)
+                vectors.append(item.embeddings.vectors)
+            else:
+                failures += (bad.reason for bad in item.bad)
+                progress.advance(len(item.frames) + len(item.bad))
     return FootageQuality(
         measure_detection(found, truth, min_score),
         measure_search(
             np.array(frames, np.int64), np.concatenate(boxes), np.concatenate(vectors), truth
         ),
         frames=len(found),
-        people=len(frames),
-        failed=tuple(failed),
+        detections=len(frames),
+        failures=tuple(failures),
     )
 
 
@@ -147,21 +158,22 @@ def measure_search(
     vectors: NDArray[np.float32],
     truth: Mapping[int, FrameTruth],
 ) -> SearchQuality:
-    """Search for each person's first sighting in all later frames of the same source.
+    """Search for each person's first detection in all later frames of the same source.
 
     A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
     People who are not found again later are no queries. Distances are exact.
 
     Args:
-        frames: `(N,)`, the frame of each sighting of one source.
+        frames: `(N,)`, the frame of each detection in one source.
         xyxy: `(N, 4)`, its box.
-        vectors: `(N, D)`, of length 1.
+        vectors: `(N, D)`, of length 1, as they are stored.
         truth: who is where.
     """
     overlaps = [
         _overlap_by_person(box, truth.get(int(frame)))
         for box, frame in zip(xyxy, frames, strict=True)
     ]
+    stored = vectors.astype(np.float16)
     average_precisions, first_right = [], []
     for person in sorted({person for overlap in overlaps for person in overlap}):
         shows = np.array([person in overlap for overlap in overlaps])
@@ -170,8 +182,9 @@ def measure_search(
         later = frames > frames[first]
         if not (shows & later).any():
             continue
-        distance = np.linalg.norm(vectors[later] - vectors[first], axis=1)
-        is_right = shows[later][np.argsort(distance, kind="stable")]
+        query = stored[first : first + 1]
+        blocks = nearest_rows(stored, query, [slice(0, len(stored))], allowed=later.__getitem__)
+        is_right = shows[np.concatenate([ranked for ranked, _ in blocks])]
         average_precisions.append(ranking_average_precision(is_right))
         first_right.append(bool(is_right[0]))
     if not first_right:

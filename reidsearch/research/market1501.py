@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.core.errors import DatasetError
+from reidsearch.core.exact_search import l2_distances
+from reidsearch.core.progress import SILENT
 from reidsearch.footage.images import read_image
 from reidsearch.research.datasets import GALLERY, QUERY, TRAIN, has_part, read_crops
 from reidsearch.research.metrics import measure_ranking, rank_gallery
 from reidsearch.research.rerank import rerank_distances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.models.embedders import Embedder
     from reidsearch.research.datasets import CropSet
     from reidsearch.research.metrics import RankingQuality
@@ -47,11 +49,7 @@ class Market1501Result:
 
 
 def evaluate_market1501(
-    dataset: Path,
-    embedder: Embedder,
-    *,
-    rerank: bool = False,
-    on_crop: Callable[[], None] = lambda: None,
+    dataset: Path, embedder: Embedder, progress: Progress = SILENT, *, rerank: bool = False
 ) -> Market1501Result:
     """Rank the gallery of a data set for each of its queries.
 
@@ -63,8 +61,8 @@ def evaluate_market1501(
     Args:
         dataset: a folder in Market-1501's layout.
         embedder: any.
+        progress: gets a step for each crop.
         rerank: order by k-reciprocal neighbours too.
-        on_crop: called after each crop was embedded.
 
     Raises:
         DatasetError: a folder is missing, empty or of another layout, or no query can be answered.
@@ -72,8 +70,9 @@ def evaluate_market1501(
     """
     query, gallery = read_crops(dataset, QUERY), read_crops(dataset, GALLERY)
     shared = shared_identities(dataset)
-    query_vectors = embed_crops(query.paths, embedder, on_crop)
-    gallery_vectors = embed_crops(gallery.paths, embedder, on_crop)
+    progress.phase("embedding", len(query) + len(gallery))
+    query_vectors = embed_crops(query.paths, embedder, progress)
+    gallery_vectors = embed_crops(gallery.paths, embedder, progress)
     if rerank:
         distance = rerank_distances(query_vectors, gallery_vectors)
     else:
@@ -90,22 +89,15 @@ def evaluate_market1501(
 
 
 def embed_crops(
-    paths: tuple[Path, ...], embedder: Embedder, on_crop: Callable[[], None] = lambda: None
+    paths: tuple[Path, ...], embedder: Embedder, progress: Progress = SILENT
 ) -> NDArray[np.float32]:
-    """Embed pictures: `(N, D)` float32, of length 1."""
+    """Embed pictures, a step each: `(N, D)` float32 of length 1, rounded as they are stored."""
     vectors = np.empty((len(paths), embedder.card.dimension), np.float32)
     for start in range(0, len(paths), _BATCH_CROPS):
         images = [read_image(path) for path in paths[start : start + _BATCH_CROPS]]
-        vectors[start : start + len(images)] = embedder.embed(images).vectors
-        for _ in images:
-            on_crop()
+        vectors[start : start + len(images)] = embedder.embed(images).as_stored().vectors
+        progress.advance(len(images))
     return vectors
-
-
-def l2_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pairwise L2 distance of vectors of length 1: `(A, D)` and `(B, D)` to `(A, B)`."""
-    squared: NDArray[np.float32] = np.maximum(2 - 2 * (a @ b.T), 0)
-    return np.sqrt(squared)
 
 
 def shared_identities(dataset: Path) -> tuple[int, ...]:

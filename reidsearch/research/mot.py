@@ -54,7 +54,7 @@ def read_mot(path: Path, person_map: Path | None = None) -> dict[int, FrameTruth
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, IndexError) as error:
         raise ReidsearchError(
-            f"{path} is no MOT ground truth: {error}",
+            f"{path} is not valid MOT ground truth: {error}",
             hint="its rows are frame,id,left,top,width,height,...",
         ) from error
     return {
@@ -74,5 +74,6 @@ def _read_person_map(path: Path) -> dict[str, str]:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReidsearchError(
-            f"{path} is no person map", hint='it is JSON: {"track_to_person": {"6": "anna", ...}}'
+            f"{path} is not a valid person map",
+            hint='it is JSON: {"track_to_person": {"6": "anna", ...}}',
         ) from error

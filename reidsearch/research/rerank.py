@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidsearch.core.exact_search import l2_distances
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def rerank_distances(
         `(Q, G)` float32; needs memory for about four times `(Q + G)^2` of them.
     """
     vectors = np.concatenate([query, gallery])
-    original = np.maximum(2 - 2 * (vectors @ vectors.T), 0)  # squared L2, as the paper has it
+    original = np.square(l2_distances(vectors, vectors))  # squared, as the paper has it
     original = (original / original.max(axis=0)).T
     kept = max(k1 + 1, k2)
     ranked = np.stack([np.argsort(row, kind="stable")[:kept] for row in original])

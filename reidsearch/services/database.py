@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reidsearch.database.doctor import Finding
     from reidsearch.database.journal import Run
     from reidsearch.footage import FrameSource
-    from reidsearch.ingest.ingest import IngestReport
+    from reidsearch.ingest.report import IngestReport
     from reidsearch.services.erase import Erasure
     from reidsearch.services.ingest import DetectionOptions, Ingest
 
@@ -124,7 +124,12 @@ class Database:
         require_consistent(opened, options)
         with self.write(options, wait=wait) as ingest:
             ingest.require(opened, refresh=refresh)
-            return [ingest.run(source, refresh=refresh) for source in opened]
+            self._progress.phase("frames", sum(map(len, opened)))
+            return [
+                ingest.run(source, self._progress, refresh=refresh)
+                for source in opened
+                if not self._progress.cancelled
+            ]
 
     def erase(self, erasure: Erasure, *, wait: bool = False) -> None:
         """Erase what was chosen for good; see `services.erase`.

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 
 from reidsearch.core import defaults
 from reidsearch.core.errors import SourceError, UsageError
+from reidsearch.core.progress import SILENT
 from reidsearch.core.provenance import DetectionSettings
 from reidsearch.footage import open_source
-from reidsearch.ingest.ingest import find_record, ingest
+from reidsearch.ingest.changes import find_record
+from reidsearch.ingest.source import ingest
+from reidsearch.ingest.stages import finder_of
 from reidsearch.models.detectors.tiles import parse_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from reidsearch.core.progress import Progress
     from reidsearch.core.store import WritableStore
     from reidsearch.footage import FrameSource
     from reidsearch.footage.box_files import KnownBoxes
-    from reidsearch.ingest.ingest import IngestReport, OnFrame
+    from reidsearch.ingest.report import IngestReport
+    from reidsearch.ingest.stages import Finder
     from reidsearch.models.detectors import Detector
     from reidsearch.models.embedders import Embedder
     from reidsearch.models.pair import Models
@@ -94,17 +99,16 @@ class Ingest:
             find_record(self.store, source.info, self.models.settings, refresh=refresh)
 
     def run(
-        self,
-        source: FrameSource,
-        on_frame: OnFrame = lambda _people, _bad: None,
-        *,
-        refresh: bool = False,
+        self, source: FrameSource, progress: Progress = SILENT, *, refresh: bool = False
     ) -> IngestReport:
         """Store everyone in a source that the database does not have yet; see `ingest`."""
-        settings = self.models.settings
-        return ingest(
-            source, self.models, self.store, settings, on_frame, self._boxes, refresh=refresh
-        )
+        settings, boxes = self.models.settings, self._boxes
+
+        def load_models() -> tuple[Finder, Embedder]:
+            known = None if boxes is None else boxes.finder(source.info, settings)
+            return known or finder_of(self.models.detector), self.models.embedder
+
+        return ingest(source, load_models, self.store, settings, progress, refresh=refresh)
 
 
 @dataclass(frozen=True)

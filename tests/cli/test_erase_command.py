@@ -95,7 +95,7 @@ def test_single_people_leave_no_trace(own_db: Path) -> None:
     assert (after.embeddings.vectors == before.embeddings.vectors[kept]).all()
     require_sound(own_db)
     ran = run(*INGEST, "--db", own_db, "--json", cwd=own_db.parent)
-    assert (ran.json["frames_skipped"], ran.json["people"]) == (40, 0)  # they stay away
+    assert (ran.json["frames_skipped"], ran.json["detections"]) == (40, 0)  # they stay away
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_footage_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     ran = run("evaluate", "footage", sample, sample / "gt.txt", *truth, "--json", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert ran.json["frames"] == 40
-    assert ran.json["people"] == pytest.approx(PEOPLE, abs=5)
+    assert ran.json["detections"] == pytest.approx(PEOPLE, abs=5)
     # Measured: AP50 0.88, recall 0.87, precision 0.86; mAP 0.85, rank-1 1.0.
     assert ran.json["detection"]["ap50"] > 0.82
     assert ran.json["detection"]["recall"] > 0.84

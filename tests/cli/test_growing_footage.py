@@ -54,7 +54,7 @@ def test_changed_frame_is_noticed_and_done_again_when_asked(gate: Path, tmp_path
     assert (ran.json["frames"], ran.json["frames_changed"], ran.json["frames_skipped"]) == (1, 1, 2)
     assert "changed since" not in ran.err
     after = people_of(21, tmp_path)
-    assert len(after) == ran.json["people"] > 0
+    assert len(after) == ran.json["detections"] > 0
     assert [p["crop_hash"] for p in after] != [p["crop_hash"] for p in before]
     again = run(*INGEST, "--refresh", cwd=tmp_path).json
     assert (again["frames"], again["frames_changed"]) == (0, 0)
@@ -182,7 +182,7 @@ def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_
     report = json.loads(out)
     assert (report["frames"], report["frames_changed"]) == (2, 1)
     assert "1 frame changed" in err
-    assert report["people"] == len(people_of(61, tmp_path)) + len(people_of(81, tmp_path))
+    assert report["detections"] == len(people_of(61, tmp_path)) + len(people_of(81, tmp_path))
 
 
 def test_watching_with_nothing_new_but_a_bad_frame_is_no_error(gate: Path, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_watching_with_nothing_new_but_a_bad_frame_is_no_error(gate: Path, tmp_p
         wait_for(process, "cannot decode")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, "0 people in 0 frames, 1 left out" in err) == (0, True), err
+    assert (process.returncode, "0 detections in 0 frames, 1 left out" in err) == (0, True), err
 
 
 def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def ids(db: Path, cwd: Path) -> dict[str, list[float]]:
 def test_same_source_twice_changes_nothing(own_db: Path, tmp_path: Path) -> None:
     before = ids(own_db, tmp_path)
     ran = run(*INGEST, "--json", cwd=tmp_path)
-    assert (ran.json["frames"], ran.json["frames_skipped"], ran.json["people"]) == (0, 40, 0)
+    assert (ran.json["frames"], ran.json["frames_skipped"], ran.json["detections"]) == (0, 40, 0)
     assert ids(own_db, tmp_path) == before
 
 
@@ -50,7 +50,7 @@ def test_new_source_touches_only_itself(own_db: Path, tmp_path: Path) -> None:
     after = ids(own_db, tmp_path)
     assert before.items() <= after.items()
     new = after.keys() - before.keys()
-    assert len(new) == ran.json["people"] > 0
+    assert len(new) == ran.json["detections"] > 0
     assert all(crop_id.startswith("zweite Kamera/zweite Kamera:") for crop_id in new)
     found = run(
         "search", "--frame", "pets09-s2l1:1", "--camera", "zweite Kamera", "--json", cwd=tmp_path
@@ -81,7 +81,7 @@ def test_profile_adds_up_the_stages_of_all_sources(tmp_path: Path) -> None:
     ran = run("ingest", first, second, "--profile", "--json", cwd=tmp_path).json
     assert [stage["name"] for stage in ran["stages"]] == ["read", "detect", "embed", "store"]
     for stage in ran["stages"]:
-        spent = stage["busy_s"] + stage["starved_s"] + stage["blocked_s"]
+        spent = stage["busy_s"] + stage["input_wait_s"] + stage["output_wait_s"]
         assert 0 < stage["busy_s"] <= spent <= ran["seconds"]
     assert spent > ran["seconds"] / 2  # of the last, which ends last
     assert 0 < ran["cores_busy"] <= (os.cpu_count() or 1)
@@ -441,6 +441,6 @@ def test_json_is_one_document(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1)
     ran = run("ingest", frames, "--json", cwd=tmp_path)
     assert set(json.loads(ran.out)) == {
-        *("frames", "frames_failed", "frames_skipped", "frames_changed", "people"),
+        *("frames", "frames_failed", "frames_skipped", "frames_changed", "detections"),
         *("seconds", "frames_per_s", "db"),
     }

@@ -12,6 +12,7 @@ from openvino import opset13 as ops
 from torch import nn
 
 from reidsearch.core.errors import ModelError
+from reidsearch.core.exact_search import l2_distances
 from reidsearch.core.types import Detections
 from reidsearch.footage.images import cut_crops, read_image
 from reidsearch.models.catalog import default_embedder, find_embedder
@@ -19,7 +20,6 @@ from reidsearch.models.embedders import Embedder, load_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
 from reidsearch.models.embedders.torchreid_parts import build_network
 from reidsearch.models.preprocess import to_batch
-from reidsearch.research.market1501 import l2_distances
 from reidsearch.research.mot import read_mot
 
 pytestmark = pytest.mark.networks

@@ -226,7 +226,7 @@ def test_source_without_people_is_known_to_the_index(own_db: Path, tmp_path: Pat
     (tmp_path / "empty").mkdir()
     cv2.imwrite(str(tmp_path / "empty" / "frame_1.png"), picture)
     ran = run("ingest", tmp_path / "empty", "--db", own_db, "--json", cwd=tmp_path)
-    assert (ran.json["frames"], ran.json["people"]) == (1, 0)
+    assert (ran.json["frames"], ran.json["detections"]) == (1, 0)
     for _ in range(2):
         with open_to_read(own_db) as store:
             assert isinstance(store, IndexStore)
@@ -243,7 +243,7 @@ def test_full_disk_stops_no_ingest(
     footage = open_source(sample, SourceOptions(camera="b", max_frames=2))
     with open_database(own_db).write() as ingest:
         monkeypatch.setattr(index_keeper, "append", fail)
-        people = ingest.run(footage).people
+        people = ingest.run(footage).detections
         assert "No space left" in ingest.store.index_problem
         assert len(ingest.store) == PEOPLE + people
     monkeypatch.undo()

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from reidsearch import open_database
+from reidsearch.core.exact_search import l2_distances
 from reidsearch.core.types import Detections, Filter
 from reidsearch.models.catalog import default_embedder, find_embedder
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.embedders.torchreid_parts import import_part
 from reidsearch.research.datasets import GALLERY, QUERY, read_crops
 from reidsearch.research.footage import measure_detection, measure_search
-from reidsearch.research.market1501 import embed_crops, evaluate_market1501, l2_distances
+from reidsearch.research.market1501 import embed_crops, evaluate_market1501
 from reidsearch.research.mot import read_mot
 from tests.conftest import run
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reidsearch.core.errors import DetectionsError
+from reidsearch.core.provenance import DetectionSettings
 from reidsearch.core.types import Frame
 from reidsearch.footage.box_files import read_boxes
 from tests.unit.builders import make_info
@@ -87,3 +88,18 @@ def test_files_that_are_no_boxes(tmp_path, name, text, words):
 def test_file_that_is_not_there(tmp_path):
     with pytest.raises(DetectionsError, match="No such file"):
         read_boxes(tmp_path / "gone.txt")
+
+
+def test_finder_keeps_what_the_settings_keep(tmp_path):
+    tall, low, doubtful = "1,-1,1,1,9,30,0.9", "1,-1,50,1,9,20,0.9", "1,-1,90,1,9,30,0.2"
+    boxes = read_boxes(write(tmp_path, "det.txt", "\n".join((tall, low, doubtful))))
+    find = boxes.finder(INFO, DetectionSettings(0.5, 24, "off"))
+    some, none = find([Frame(IMAGE, 1, ""), Frame(IMAGE, 2, "")])
+    assert (some.xyxy.tolist(), len(none)) == ([[0, 0, 9, 30]], 0)
+
+
+def test_finder_of_a_source_without_boxes(tmp_path):
+    line = '{"source": "tuesday", "frame": 1, "box_xyxy": [1, 2, 3, 4]}'
+    boxes = read_boxes(write(tmp_path, "det.jsonl", line))
+    with pytest.raises(DetectionsError, match="no box for gate/monday"):
+        boxes.finder(INFO, DetectionSettings(0.5, 24, "off"))

@@ -3,6 +3,7 @@ import pytest
 
 from reidsearch.core.calibration import Calibration
 from reidsearch.core.errors import DatasetError
+from reidsearch.core.types import BadFrame, Embeddings, Frame
 from reidsearch.research.calibrate import (
     LabelledVectors,
     PairCounts,
@@ -10,8 +11,10 @@ from reidsearch.research.calibrate import (
     count_pairs,
     fit,
     measure_reliability,
+    read_footage,
 )
-from tests.unit.builders import make_vectors
+from reidsearch.research.mot import FrameTruth
+from tests.unit.builders import FINGERPRINT, PROVENANCE, make_info, make_vectors
 
 BINS = 2000
 CENTRES = (np.arange(BINS) + 0.5) / 1000
@@ -88,7 +91,7 @@ def test_overconfidence_is_measured():
     counts = [PairCounts(np.full(BINS, 10), np.full(BINS, 10))]
     curve, error = measure_reliability(np.full((1, BINS), 0.9), counts, prior=0.5)
     assert error == pytest.approx(0.4)
-    assert (curve[0].said, curve[0].observed) == pytest.approx((0.9, 0.5))
+    assert (curve[0].predicted, curve[0].observed) == pytest.approx((0.9, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -108,3 +111,35 @@ def test_distances_that_say_the_opposite():
     near[100:400], far[1200:1600] = 10, 10
     with pytest.raises(DatasetError, match="no nearer"):
         fit(PairCounts(same=far, different=near))
+
+
+class Stripes:
+    """Three frames, column x of which has the grey value x; a crop's vector is its mean grey."""
+
+    info = make_info()
+    card = PROVENANCE  # of a network, only the dimension matters here
+
+    def __len__(self):
+        return 3
+
+    def frames(self):
+        image = np.repeat(np.tile(np.arange(100, dtype=np.uint8), (50, 1))[..., np.newaxis], 3, 2)
+        yield from (Frame(image, 1, ""), BadFrame("frame 2 is bad"), Frame(image, 3, ""))
+
+    def embed(self, images):
+        return Embeddings(make_vectors(*(image.mean() for image in images)), FINGERPRINT)
+
+
+def test_boxes_outside_of_the_frame_shift_nobody():
+    def box(x):
+        return (x, 0, x + 1, 50)
+
+    truth = {
+        1: FrameTruth(("ben", "out", "ana"), np.array([box(80), box(200), box(20)], np.float32)),
+        2: FrameTruth(("ana",), np.array([box(10)], np.float32)),
+        3: FrameTruth(("out", "ana"), np.array([box(-9), box(60)], np.float32)),
+    }
+    found = read_footage(Stripes(), truth, Stripes(), 0.1)
+    np.testing.assert_allclose(found.vectors, make_vectors(80, 20, 60), atol=1e-3)
+    assert found.people.tolist() == [1, 0, 0]
+    assert found.moments.tolist() == pytest.approx([0.0, 0.0, 0.2])

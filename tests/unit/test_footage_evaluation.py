@@ -3,9 +3,21 @@ from math import isnan
 import numpy as np
 import pytest
 
-from reidsearch.research.footage import measure_detection, measure_search
+from reidsearch.core.types import BadFrame, Embeddings, Filter, Frame
+from reidsearch.ingest.source import ingest
+from reidsearch.ingest.stages import finder_of
+from reidsearch.research import footage
+from reidsearch.research.footage import evaluate_footage, measure_detection, measure_search
 from reidsearch.research.mot import FrameTruth
-from tests.unit.builders import make_detections, make_vectors
+from tests.unit.builders import (
+    FINGERPRINT,
+    PROVENANCE,
+    SETTINGS,
+    make_detections,
+    make_info,
+    make_vectors,
+)
+from tests.unit.memory_store import MemoryStore
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 30), (50, 0, 60, 30), (100, 0, 110, 30)
 NEARLY_LEFT, BARELY_LEFT = (2, 0, 12, 30), (5, 0, 15, 30)  # IoU 2/3 and 1/3 with LEFT
@@ -131,3 +143,47 @@ def test_first_sighting_is_the_box_that_fits_best():
 def test_box_that_overlaps_by_half_shows_the_person():
     truth = {frame: make_truth(ana=LEFT) for frame in (1, 2)}
     assert search(truth, (1, HALF_LEFT, 0), (2, HALF_LEFT, 10)).queries == 1
+
+
+class Noise:
+    """Frames of noise, the third of which is bad, and models that look at them."""
+
+    info = make_info()
+    card = PROVENANCE  # of a network, only the dimension matters here
+
+    def __len__(self):
+        return 20
+
+    def frames(self, wanted=lambda _number: True):
+        rng = np.random.default_rng(1)
+        for number in filter(wanted, range(1, 21)):
+            image = rng.integers(0, 256, (60, 120, 3), np.uint8)
+            yield Frame(image, number, "noise.avi") if number != 3 else BadFrame("frame 3 is bad")
+
+    def stamp(self, _number, known):
+        return known
+
+    def detect(self, images):
+        lefts = [float(image[0, 0, 0]) / 3 for image in images]
+        rows = [(30.004, 1.006, 41.33333, 40, 0.3), (90, 0, 100, 50, SETTINGS.min_score - 1e-5)]
+        return [make_detections((x, 2.49499, x + 20, 50.1, 0.300001), *rows) for x in lefts]
+
+    def embed(self, images):
+        degrees = [float(image.mean()) + image.shape[1] / 7 for image in images]
+        return Embeddings(make_vectors(*degrees), FINGERPRINT)
+
+
+def test_footage_is_searched_in_the_very_rows_that_ingest_stores(monkeypatch):
+    noise, store, measured = Noise(), MemoryStore(PROVENANCE), []
+    detector = Noise()
+    detector.detect = lambda images: [found[np.arange(2)] for found in noise.detect(images)]
+    ingest(noise, lambda: (finder_of(detector), noise), store, SETTINGS)
+    monkeypatch.setattr(footage, "measure_search", lambda *rows: measured.extend(rows))
+    truth = {1: make_truth(ana=LEFT)}
+    quality = evaluate_footage(noise, truth, noise, noise, SETTINGS.min_score)
+    records, (frames, boxes, vectors, _) = store.scan(Filter()), measured
+    assert (quality.frames, quality.detections, quality.failures) == (19, 38, ("frame 3 is bad",))
+    assert frames.tolist() == [s.frame for s in records.detections]
+    np.testing.assert_allclose(boxes, [s.box_xyxy for s in records.detections], atol=1e-5)
+    np.testing.assert_array_equal(vectors, records.embeddings.vectors)
+    assert len(np.unique(boxes[:, 0])) > 10

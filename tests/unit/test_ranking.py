@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidsearch.core.exact_search import l2_distances
 from reidsearch.models.embedders.torchreid_parts import import_part
-from reidsearch.research.market1501 import l2_distances
 from reidsearch.research.metrics import measure_ranking, rank_gallery
 from reidsearch.research.rerank import rerank_distances
 

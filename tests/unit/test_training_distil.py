@@ -125,7 +125,7 @@ def test_it_learns(tmp_path, store):
     )
     distiller = Distiller(lesson, {}, 12, tmp_path)
     before = {name: tensor.clone() for name, tensor in distiller.state().items()}
-    losses = [distiller.run_round(store, lambda _: None).loss for _ in range(2)]
+    losses = [distiller.run_round(store).loss for _ in range(2)]
     assert losses[1] < losses[0]
     after = distiller.state()
     assert not any(name.startswith("classifier") for name in after)
@@ -134,11 +134,11 @@ def test_it_learns(tmp_path, store):
 
 def test_a_killed_run_goes_on(tmp_path, store):
     first = Distiller(LESSON, {}, 12, tmp_path)
-    first.run_round(store, lambda _: None)
+    first.run_round(store)
     again = Distiller(LESSON, {}, 12, tmp_path)
     assert again.log == first.log
     assert all(torch.equal(tensor, again.state()[n]) for n, tensor in first.state().items())
-    once, twice = (d.run_round(store, lambda _: None) for d in (first, again))
+    once, twice = (d.run_round(store) for d in (first, again))
     assert once.loss == pytest.approx(twice.loss, rel=1e-4)
     assert once.round == 2
 

@@ -73,9 +73,7 @@ class TiledDetector:
         in_frame = [_place(one, tile) for one, tile in zip(found, tiles, strict=True)]
         joined = merge_tiles(tiles, in_frame)
         height, width = image.shape[:2]
-        joined = Detections(clip_to(joined.xyxy, width, height), joined.score)
-        tall = joined.xyxy[:, 3] - joined.xyxy[:, 1] >= self._settings.min_height_px
-        return joined[tall & (joined.score >= self._settings.min_score)]
+        return self._settings.select(Detections(clip_to(joined.xyxy, width, height), joined.score))
 
 
 def _place(found: Detections, tile: Tile) -> Detections:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.core.files import atomic_write
+from reidsearch.core.progress import SILENT
 from reidsearch.footage.images import read_image
 from reidsearch.models.preprocess import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.research.training.batches import TrainingSet
 
 
@@ -23,7 +24,7 @@ def cache_crops(
     data: TrainingSet,
     size_hw: tuple[int, int],
     folder: Path,
-    on_crop: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> NDArray[np.uint8]:
     """Decode crops, or map what an earlier call decoded.
 
@@ -31,7 +32,7 @@ def cache_crops(
         data: N crops.
         size_hw: what they are resized to.
         folder: where the file is kept; it is complete or it is not there.
-        on_crop: called after each.
+        progress: gets a step for each.
 
     Returns:
         `(N, H, W, 3)` uint8 RGB, read-only.
@@ -49,6 +50,6 @@ def cache_crops(
             np.lib.format.write_array_header_1_0(file, header)
             for crop in data.paths:
                 file.write(resize(read_image(crop), size_hw).tobytes())
-                on_crop()
+                progress.advance()
     mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return mapped

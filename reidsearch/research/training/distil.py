@@ -17,17 +17,19 @@ import torch
 
 from reidsearch.core.errors import TrainingError
 from reidsearch.core.files import atomic_write
+from reidsearch.core.progress import SILENT
 from reidsearch.models.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.research.training.losses import TeacherLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.research.training.views import ViewStore
 
 CHECKPOINT = "checkpoint.pt"
@@ -103,7 +105,7 @@ class Distiller:
         network = build_network(lesson.architecture, loss="triplet")
         network.load_state_dict(dict(start), strict=False)
         self.network = network.to(memory_format=torch.channels_last)
-        self._taught_network = torch.compile(self.network) if compiled else self.network
+        self._compiled = torch.compile(self.network) if compiled else self.network
         with torch.inference_mode():
             self.dimension = int(self.network.eval()(torch.zeros(1, 3, *lesson.input_hw)).shape[1])
         self._loss = TeacherLoss(self.dimension, teacher_dimension)
@@ -120,11 +122,11 @@ class Distiller:
         """The running mean of the weights, without the classifier."""
         return {name: tensor.clone() for name, tensor in self._mean.items()}
 
-    def run_round(self, views: ViewStore, on_batch: Callable[[float], None]) -> RoundLog:
-        """Learn from some batches of what is known, and keep a checkpoint.
+    def run_round(self, views: ViewStore, progress: Progress = SILENT) -> RoundLog:
+        """Learn from some batches of what is known, a step each, and keep a checkpoint.
 
         Raises:
-            TrainingError: the loss is no longer a number.
+            TrainingError: the loss is not finite.
         """
         if not self.log:
             self._fit_head(views)
@@ -140,17 +142,17 @@ class Distiller:
                     f"the loss became {losses[-1]} in round {done + 1}",
                     hint="go on with a lower --lr; the checkpoint of the round before is kept",
                 )
-            on_batch(losses[-1])
+            progress.advance(note=f"loss {losses[-1]:.3f}")
         ms = 1000 * (time.perf_counter() - started) / (lesson.batches * lesson.batch)
         self.log.append(RoundLog(done + 1, float(np.mean(losses)), lr, len(views), round(ms, 1)))
         self._save()
         return self.log[-1]
 
-    def _step(self, pixels: NDArray[np.uint8], taught: NDArray[np.float32], lr: float) -> float:
+    def _step(self, pixels: NDArray[np.uint8], targets: NDArray[np.float32], lr: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        _, features = self._taught_network(_to_input(pixels))
-        loss = self._loss(features, torch.from_numpy(taught))
+        _, features = self._compiled(_to_input(pixels))
+        loss = self._loss(features, torch.from_numpy(targets))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -173,7 +175,7 @@ class Distiller:
         rows = np.arange(min(len(views), _FITTED_VIEWS))
         parts = [views.pick(part) for part in np.array_split(rows, -(-len(rows) // 64))]
         x = torch.cat([self.network(_to_input(pixels)) for pixels, _ in parts]).double()
-        y = torch.from_numpy(np.concatenate([taught for _, taught in parts])).double()
+        y = torch.from_numpy(np.concatenate([targets for _, targets in parts])).double()
         scale = x.norm(dim=1).mean()
         x = x / scale
         ridge = _RIDGE * torch.eye(x.shape[1], dtype=x.dtype)

@@ -70,17 +70,17 @@ class TeacherLoss(nn.Module):
         with torch.no_grad():
             self._to_teacher.weight.copy_(weight)
 
-    def forward(self, features: Any, taught: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: Any, targets: torch.Tensor) -> torch.Tensor:
         """The loss of a batch.
 
         Args:
             features: `(N, D)`, or several that make D together.
-            taught: `(N, T)`, the teacher's, of length 1.
+            targets: `(N, T)`, the teacher's, of length 1.
         """
         features = torch.cat([part.float() for part in _parts(features)], dim=1)
-        direction = 1 - functional.cosine_similarity(self._to_teacher(features), taught).mean()
+        direction = 1 - functional.cosine_similarity(self._to_teacher(features), targets).mean()
         own = functional.normalize(features)
-        relation = (own @ own.T - taught @ taught.T).square().mean()
+        relation = (own @ own.T - targets @ targets.T).square().mean()
         return _TO_TEACHER_WEIGHT * direction + _RELATION_WEIGHT * relation
 
 

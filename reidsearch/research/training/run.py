@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -30,29 +30,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.models.catalog import EmbedderCard
     from reidsearch.research.training.recipe import Recipe
     from reidsearch.research.training.trainer import EpochLog
-
-
-class Progress(Protocol):
-    """Who is told how far a run is."""
-
-    def begin(self, phase: str, steps: int) -> None:
-        """A phase of so many steps begins."""
-        ...
-
-    def step(self, note: str = "") -> None:
-        """One of them is done."""
-        ...
-
-    def say(self, message: str) -> None:
-        """Something has come to an end that is worth a line."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Something looks wrong but does not stop the run."""
-        ...
 
 
 def train(
@@ -83,7 +64,7 @@ def train(
         DatasetError: a data set is of another layout, or nothing can be learnt from it.
         ModelError: the weights to begin with, or the teacher, cannot be loaded.
         TrainingError: the folder cannot be written, holds a run that was not to be resumed or is
-            another one, or the loss is no number.
+            another one, or the loss is not finite.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,21 +112,19 @@ class _Run:
             recipe, self._data, teacher.dimension if teacher else 0, start, folder
         )
         self._quality = self._read_quality()
-        self._progress.begin("decoding", len(self._data))
+        self._progress.phase("decoding", len(self._data))
         with self._writing():
-            self._crops = cache_crops(self._data, recipe.input_hw, folder, progress.step)
-        self._taught = self._ask(teacher) if teacher else None
+            self._crops = cache_crops(self._data, recipe.input_hw, folder, progress)
+        self._targets = self._embed_with_teacher(teacher) if teacher else None
 
     def finish(self) -> Path:
         left = self._recipe.epochs - len(self._trainer.log)
-        self._progress.begin("training", left * self._trainer.batches)
-        self._trainer.run(self._crops, self._taught, self._report_batch, self._end_epoch)
+        self._progress.phase("training", left * self._trainer.batches)
+        for log in self._trainer.run(self._crops, self._targets, self._progress):
+            self._end_epoch(log)
         if self._recipe.epochs not in self._quality:  # killed in the last evaluation
             self._evaluate()
         return self._write_results()
-
-    def _report_batch(self, loss: float, accuracy: float) -> None:
-        self._progress.step(f"loss {loss:.3f}, accuracy {accuracy:.0%}")
 
     def _end_epoch(self, log: EpochLog) -> None:
         line = (
@@ -226,15 +205,15 @@ class _Run:
                     f"{len(shared)} identities of {name} are both trained on and tested: {some}"
                 )
 
-    def _ask(self, teacher: EmbedderCard) -> NDArray[np.float32]:
-        """What the teacher makes of every crop, asked once."""
+    def _embed_with_teacher(self, teacher: EmbedderCard) -> NDArray[np.float32]:
+        """The teacher's vectors of all crops, computed once and kept in a file."""
         key = f"{teacher.fingerprint[:16]}-{self._data.fingerprint[:16]}"
         path = self._folder / f"teacher-{key}.npy"
         if not path.exists():
-            self._progress.begin("asking the teacher", len(self._data))
-            taught = embed_crops(self._data.paths, load_embedder(teacher), self._progress.step)
+            self._progress.phase("embedding with the teacher", len(self._data))
+            targets = embed_crops(self._data.paths, load_embedder(teacher), self._progress)
             with self._writing(), atomic_write(path) as partial:
-                np.save(partial, taught)
+                np.save(partial, targets)
         known: NDArray[np.float32] = np.load(path)
         return known
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from reidsearch.core.errors import ModelError, TrainingError
 from reidsearch.core.files import atomic_write
+from reidsearch.core.progress import SILENT
 from reidsearch.models.backends import has_gpu
 from reidsearch.models.catalog import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
@@ -21,11 +22,12 @@ from reidsearch.research.training.batches import draw_batches
 from reidsearch.research.training.losses import IdentityLoss, TeacherLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.research.training.batches import TrainingSet
     from reidsearch.research.training.recipe import Recipe
 
@@ -122,25 +124,26 @@ class Trainer:
     def run(
         self,
         crops: NDArray[np.uint8],
-        taught: NDArray[np.float32] | None,
-        on_batch: Callable[[float, float], None],
-        on_epoch: Callable[[EpochLog], None],
-    ) -> None:
+        targets: NDArray[np.float32] | None,
+        progress: Progress = SILENT,
+    ) -> Iterator[EpochLog]:
         """Train the epochs that are left.
 
         Args:
             crops: `(N, H, W, 3)` uint8 RGB, row by row those of the data.
-            taught: `(N, T)` float32 of length 1, a teacher's vectors of these crops, or None.
-            on_batch: called after each batch with its loss and accuracy.
-            on_epoch: called after each epoch, when its checkpoint is on disk.
+            targets: `(N, T)` float32 of length 1, a teacher's vectors of these crops, or None.
+            progress: gets a step for each batch.
+
+        Yields:
+            Each epoch, when its checkpoint is on disk.
 
         Raises:
-            TrainingError: the loss is no longer a number, or the checkpoint cannot be written.
+            TrainingError: the loss is not finite, or the checkpoint cannot be written.
         """
         while len(self.log) < self._recipe.epochs:
-            self.log.append(self._run_epoch(len(self.log) + 1, crops, taught, on_batch))
+            self.log.append(self._run_epoch(len(self.log) + 1, crops, targets, progress))
             self._save()
-            on_epoch(self.log[-1])
+            yield self.log[-1]
 
     @property
     def batches(self) -> int:
@@ -156,8 +159,8 @@ class Trainer:
         self,
         epoch: int,
         crops: NDArray[np.uint8],
-        taught: NDArray[np.float32] | None,
-        on_batch: Callable[[float, float], None],
+        targets: NDArray[np.float32] | None,
+        progress: Progress,
     ) -> EpochLog:
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, epoch))
@@ -173,7 +176,7 @@ class Trainer:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
             images = augment(torch.from_numpy(crops[rows]))
-            loss, accuracy = self._step(images, rows, None if taught is None else taught[rows])
+            loss, accuracy = self._step(images, rows, None if targets is None else targets[rows])
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in batch {number + 1} of epoch {epoch}",
@@ -182,12 +185,12 @@ class Trainer:
             losses.append(loss)
             hits += accuracy * len(rows)
             shown += len(rows)
-            on_batch(loss, accuracy)
+            progress.advance(note=f"loss {loss:.3f}, accuracy {accuracy:.0%}")
         seconds = time.perf_counter() - started
         return EpochLog(epoch, float(np.mean(losses)), hits / shown, lr, shown / seconds, seconds)
 
     def _step(
-        self, images: torch.Tensor, rows: NDArray[np.intp], taught: NDArray[np.float32] | None
+        self, images: torch.Tensor, rows: NDArray[np.intp], targets: NDArray[np.float32] | None
     ) -> tuple[float, float]:
         """Learn from one batch; returns its loss and accuracy."""
         images = images.to(self._device)
@@ -196,8 +199,8 @@ class Trainer:
             output = self.network(images)
         logits, features = output if self._gives_features else (output, None)
         loss = self._identity_loss(logits, features, labels)
-        if taught is not None:
-            loss = loss + self._teacher_loss(features, torch.from_numpy(taught).to(self._device))
+        if targets is not None:
+            loss = loss + self._teacher_loss(features, torch.from_numpy(targets).to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -229,7 +232,7 @@ class Trainer:
             data, theirs = saved["data"], saved["recipe"]
         except UNREADABLE as error:
             raise TrainingError(
-                f"{self._path} is no checkpoint, or damaged",
+                f"{self._path} is damaged, or not a checkpoint",
                 hint="remove it, or give another --out",
             ) from error
         if data != self._data.fingerprint:

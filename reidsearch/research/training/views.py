@@ -47,7 +47,7 @@ class ViewStore:
     def __init__(self, folder: Path, pack: Pack, size_hw: tuple[int, int], seed: int) -> None:
         self._folder, self._pack, self._size_hw, self._seed = folder, pack, size_hw, seed
         self._pixels: list[NDArray[np.uint8]] = []
-        self._taught: list[NDArray[np.float16]] = []
+        self._targets: list[NDArray[np.float16]] = []
         self.rows = np.empty(0, np.int64)
         while self._path(self.shards).exists():
             self._open_next()
@@ -78,13 +78,13 @@ class ViewStore:
         """
         rows = self._rows_of(self.shards)
         views = make_views(self._pack.pixels, rows, (self._seed, self.shards))
-        taught = np.concatenate([t.embed(list(views)).vectors for t in teachers], axis=1)
-        taught /= np.sqrt(len(teachers))  # of length 1 together
+        targets = np.concatenate([t.embed(list(views)).vectors for t in teachers], axis=1)
+        targets /= np.sqrt(len(teachers))  # of length 1 together
         path = self._path(self.shards)
         path.parent.mkdir(parents=True, exist_ok=True)
         with working_folder(path.with_name(f".partial-{path.name}")) as partial:
             np.save(partial / "rows.npy", rows)
-            np.save(partial / "taught.npy", taught.astype(np.float16))
+            np.save(partial / "targets.npy", targets.astype(np.float16))
             np.save(partial / "pixels.npy", np.stack([resize(v, self._size_hw) for v in views]))
             partial.rename(path)
         self._open_next()
@@ -93,8 +93,8 @@ class ViewStore:
         """Views by their row here: `(n, H, W, 3)` uint8 RGB, and `(n, T)` of length 1."""
         places = [(row // SHARD_VIEWS, row % SHARD_VIEWS) for row in self._places(rows)]
         pixels = np.stack([self._pixels[shard][at] for shard, at in places])
-        taught = np.stack([self._taught[shard][at] for shard, at in places]).astype(np.float32)
-        return pixels, taught
+        targets = np.stack([self._targets[shard][at] for shard, at in places]).astype(np.float32)
+        return pixels, targets
 
     def _places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows as if all shards were full: the last of each round over all crops may not be."""
@@ -115,7 +115,7 @@ class ViewStore:
     def _open_next(self) -> None:
         path = self._path(self.shards)
         self.rows = np.concatenate([self.rows, np.load(path / "rows.npy")])
-        self._taught.append(np.load(path / "taught.npy"))
+        self._targets.append(np.load(path / "targets.npy"))
         self._pixels.append(np.load(path / "pixels.npy", mmap_mode="r"))
 
 

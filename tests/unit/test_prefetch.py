@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from reidsearch.ingest.pipeline import ahead, in_parallel
+from reidsearch.ingest.prefetch import in_parallel, prefetch
 
 
 def counted(made, fail_at=None, error=None):
@@ -32,18 +32,18 @@ def wait_until(done):
 
 
 def test_nothing_comes_of_nothing():
-    with ahead([], "empty") as items:
+    with prefetch([], "empty") as items:
         assert list(items) == []
 
 
 def test_items_come_in_order_through_several_stages():
-    with ahead(counted([]), "count") as numbers, ahead(doubled(numbers), "double") as doubles:
+    with prefetch(counted([]), "count") as numbers, prefetch(doubled(numbers), "double") as doubles:
         assert list(doubles) == list(range(2, 22, 2))
 
 
 def test_items_are_made_ahead_but_only_a_little():
     made = []
-    with ahead(counted(made), "count") as numbers:
+    with prefetch(counted(made), "count") as numbers:
         wait_until(lambda: made == [1, 2])  # one waits in the queue, one for room in it
         time.sleep(0.05)
         assert made == [1, 2]
@@ -54,8 +54,8 @@ def test_items_are_made_ahead_but_only_a_little():
 def use(error, fail_at, used, seen, made):
     """Append to `seen` what two stages make, and fail in the first, or after some were used."""
     with (
-        ahead(counted(made, fail_at, error), "count") as numbers,
-        ahead(doubled(numbers), "double") as doubles,
+        prefetch(counted(made, fail_at, error), "count") as numbers,
+        prefetch(doubled(numbers), "double") as doubles,
     ):
         for number in doubles:
             seen.append(number)
@@ -97,8 +97,8 @@ def test_stage_that_gathers_does_not_go_on_when_its_user_fails():
 
     def fail():
         with (
-            ahead(slowly(range(500)), "count") as numbers,
-            ahead(gather(numbers), "gather", numbers) as gathered,
+            prefetch(slowly(range(500)), "count") as numbers,
+            prefetch(gather(numbers), "gather", numbers) as gathered,
         ):
             next(iter(gathered))
             raise OSError("the disk is full")
@@ -116,19 +116,19 @@ def test_times_tell_who_waits_for_whom():
 
     began = time.perf_counter()
     with (
-        ahead(iter(range(10)), "fast") as fast,
-        ahead(slowly(fast), "slow", fast) as slow,
+        prefetch(iter(range(10)), "fast") as fast,
+        prefetch(slowly(fast), "slow", fast) as slow,
     ):
         assert len(list(slow)) == 10
-        first, second = fast.times, slow.times
+        first, second = slow.times
     elapsed_s = time.perf_counter() - began
     assert (first.name, second.name) == ("fast", "slow")
     # A busy machine makes any of these longer, but nothing is counted twice.
     assert second.busy_s >= 0.2
-    assert first.blocked_s > 0.1
-    assert slow.starved_s > 0.1
+    assert first.output_wait_s > 0.1
+    assert slow.wait_s > 0.1
     for times in (first, second):
-        assert times.busy_s + times.starved_s + times.blocked_s <= elapsed_s
+        assert times.busy_s + times.input_wait_s + times.output_wait_s <= elapsed_s
 
 
 def test_nothing_is_made_of_nothing_in_parallel():

@@ -1,4 +1,4 @@
-"""Stages that work at the same time, each in a thread of its own."""
+"""Iterables that are made ahead of their use, in threads of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from reidsearch.ingest.report import StageTimes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -19,34 +21,17 @@ _R = TypeVar("_R")
 _ROOM = 1  # items that wait between two stages
 
 
-@dataclass(frozen=True, slots=True)
-class StageTimes:
-    """How a stage spent its time.
+class Prefetch(Generic[_T]):
+    """Iterates over what another thread makes; see `prefetch`.
 
     Attributes:
-        name: of the stage.
-        busy_s: at work.
-        starved_s: waiting for what the stage before it makes.
-        blocked_s: waiting until the stage after it takes what is made.
+        wait_s: how long the user of the items waited for them.
     """
 
-    name: str
-    busy_s: float
-    starved_s: float
-    blocked_s: float
-
-
-class Ahead(Generic[_T]):
-    """Iterates over what another thread makes; see `ahead`.
-
-    Attributes:
-        starved_s: how long the user of the items waited for them.
-    """
-
-    def __init__(self, items: Iterable[_T], name: str, feeder: Ahead[Any] | None) -> None:
-        self.starved_s = 0.0
+    def __init__(self, items: Iterable[_T], name: str, feeder: Prefetch[Any] | None) -> None:
+        self.wait_s = 0.0
         self._name, self._feeder = name, feeder
-        self._making_s = self._blocked_s = 0.0
+        self._making_s = self._output_wait_s = 0.0
         self._waiting: Queue[_T | _End] = Queue(_ROOM)
         self._stopped = Event()
         self._thread = Thread(target=self._make, args=(iter(items),), name=name, daemon=True)
@@ -56,7 +41,7 @@ class Ahead(Generic[_T]):
         while True:
             began = time.perf_counter()
             item = self._waiting.get()
-            self.starved_s += time.perf_counter() - began
+            self.wait_s += time.perf_counter() - began
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
@@ -65,10 +50,11 @@ class Ahead(Generic[_T]):
             del item  # or it would stay until the next one comes
 
     @property
-    def times(self) -> StageTimes:
-        """How the thread spent its time, once its items are used up."""
-        starved_s = self._feeder.starved_s if self._feeder else 0.0
-        return StageTimes(self._name, self._making_s - starved_s, starved_s, self._blocked_s)
+    def times(self) -> tuple[StageTimes, ...]:
+        """How the threads that feed this one, and it, spent their time, once all is used up."""
+        before, wait_s = (self._feeder.times, self._feeder.wait_s) if self._feeder else ((), 0.0)
+        busy_s = self._making_s - wait_s
+        return (*before, StageTimes(self._name, busy_s, wait_s, self._output_wait_s))
 
     def cancel(self) -> None:
         """Let the thread, and those that feed it, end after the item at hand of each."""
@@ -101,7 +87,7 @@ class Ahead(Generic[_T]):
             began = time.perf_counter()
             self._waiting.put(item)
             del item
-            self._blocked_s += time.perf_counter() - began
+            self._output_wait_s += time.perf_counter() - began
         self._waiting.put(end)
 
 
@@ -113,7 +99,9 @@ class _End:
 
 
 @contextmanager
-def ahead(items: Iterable[_T], name: str, feeder: Ahead[Any] | None = None) -> Iterator[Ahead[_T]]:
+def prefetch(
+    items: Iterable[_T], name: str, feeder: Prefetch[Any] | None = None
+) -> Iterator[Prefetch[_T]]:
     """Let `items` be made in a thread of their own, beside what uses them.
 
     An error in their making is raised where the item would have come. When the context ends the
@@ -124,7 +112,7 @@ def ahead(items: Iterable[_T], name: str, feeder: Ahead[Any] | None = None) -> I
         name: of the thread.
         feeder: what they are made from, if that is made ahead too.
     """
-    running = Ahead(items, name, feeder)
+    running = Prefetch(items, name, feeder)
     try:
         yield running
     finally:

@@ -1,0 +1,47 @@
+"""What an ingest did, and how long its parts took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """How a stage spent its time.
+
+    Attributes:
+        name: of the stage.
+        busy_s: at work.
+        input_wait_s: waiting for what the stage before it makes.
+        output_wait_s: waiting until the stage after it takes what is made.
+    """
+
+    name: str
+    busy_s: float
+    input_wait_s: float
+    output_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        frames: read, searched for people and stored.
+        failures: why each frame that could not be decoded could not, one sentence each.
+        frames_skipped: were in the database already.
+        frames_changed: of those, or of those done again, whose files are others than they were.
+        detections: stored.
+        seconds: wall time.
+        cpu_s: processor time of all threads, beside it.
+        stages: how each part of the work, all of which go on at once, spent that time.
+    """
+
+    frames: int
+    failures: tuple[str, ...]
+    frames_skipped: int
+    frames_changed: int
+    detections: int
+    seconds: float
+    cpu_s: float
+    stages: tuple[StageTimes, ...]
