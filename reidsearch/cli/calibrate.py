@@ -18,23 +18,23 @@ def calibrate(
         Path,
         typer.Argument(
             metavar="DIR|SOURCE",
-            help="Crops in Market-1501's layout, or footage whose ground truth is GT.",
+            help="Crops in Market-1501's layout, or footage with ground truth GT.",
         ),
     ],
     truth: Annotated[
-        Path | None, typer.Argument(metavar="[GT]", help="Ground truth in MOT's format.")
+        Path | None, typer.Argument(metavar="[GT]", help="Ground truth in MOTChallenge's format.")
     ] = None,
     person_map: PersonMap = None,
     apart: Annotated[
-        float, typer.Option(min=0.0, help="Seconds between two boxes that are compared, with GT.")
+        float, typer.Option(min=0.0, help="Least seconds between two boxes compared, with GT.")
     ] = 10.0,
     prior: Annotated[
         float,
-        typer.Option(min=0.0001, max=0.9, help="Share of people who are the one looked for."),
+        typer.Option(min=0.0001, max=0.9, help="Assumed share of detections that show the query."),
     ] = 0.05,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="CARD.toml", help="Write the model's card with the result."),
+        typer.Option(metavar="CARD.toml", help="Write the model's card, with the result."),
     ] = None,
     embedder: OwnEmbedder = None,
     backend: Backend = "auto",

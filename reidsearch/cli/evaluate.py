@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 _RANKS = (1, 5, 10, 20)
 _PICTURE_RANKS = 10
 
-app = typer.Typer(help="Measure how good models are, against ground truth.", no_args_is_help=True)
+app = typer.Typer(help="Measure models against ground truth.", no_args_is_help=True)
 app.command()(calibrate)
 
 
 @app.command()
 def market1501(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DIR", help="With query/ and bounding_box_test/.")
+        Path, typer.Argument(metavar="DIR", help="Folder with query/ and bounding_box_test/.")
     ],
     embedder: OwnEmbedder = None,
     rerank: Annotated[
-        bool, typer.Option("--rerank", help="Rank by k-reciprocal neighbours too.")
+        bool, typer.Option("--rerank", help="Also rank by k-reciprocal re-ranking.")
     ] = False,
     pictures: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Draw each query and its first 10 of the gallery there."),
+        typer.Option(metavar="DIR", help="Folder for pictures: each query, its 10 nearest crops."),
     ] = None,
     backend: Backend = "auto",
     precision: Precision = "f32",
@@ -85,23 +85,23 @@ def market1501(
 @app.command()
 def footage(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of frames, or video.")],
-    truth: Annotated[Path, typer.Argument(metavar="GT", help="Ground truth in MOT's format.")],
+    truth: Annotated[Path, typer.Argument(metavar="GT", help="Ground truth, MOTChallenge.")],
     person_map: PersonMap = None,
     detector: Annotated[
-        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the built-in one.")
+        str | None, typer.Option(metavar="CARD[=PATH]", help="Default: the built-in one.")
     ] = None,
     embedder: OwnEmbedder = None,
-    tiles: Annotated[str, typer.Option(metavar="auto|off|CxR", help="See ingest.")] = "auto",
+    tiles: Annotated[str, typer.Option(metavar="auto|off|CxR", help="As for ingest.")] = "auto",
     min_score: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Else the detector's own.")
+        float | None, typer.Option(min=0.0, max=1.0, help="Default: the detector's own.")
     ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Take every Nth frame.")] = 1,
     skip_unchanged: SkipUnchanged = False,
     backend: Backend = "auto",
     precision: Precision = "f32",
     json: Json = False,
 ) -> None:
-    """Find and search people in footage whose ground truth is known.
+    """Detect and search people in footage with ground truth.
 
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first sighting is searched for in all later frames; a match is right
@@ -159,7 +159,7 @@ def _as_percent(fields: Mapping[str, float]) -> dict[str, str]:
 
 
 def _percent(fraction: float) -> str:
-    return "none to measure" if math.isnan(fraction) else f"{fraction:.1%}"
+    return "not measurable" if math.isnan(fraction) else f"{fraction:.1%}"
 
 
 def _draw(result: Market1501Result, folder: Path) -> None:

@@ -41,72 +41,78 @@ def ingest(
     db: Db = DEFAULT_DB,
     camera: Annotated[
         str | None,
-        typer.Option(help="Camera that took all of them; else each is its own camera."),
+        typer.Option(help="Camera that recorded the sources. Default: each is its own camera."),
     ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Take every Nth frame.")] = 1,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="Take at most N frames of a source.")
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Frames per second; else a video's own, or 25 for a folder."),
+        typer.Option(help="Frames per second. Default: the video's own, 25 for a folder."),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             metavar="ISO8601",
-            help="Time of the first frame, 2009-05-06T14:30; local unless it ends in Z or +02:00.",
+            help="Time of the first frame: 2009-05-06T14:30; local unless it ends in Z or +02:00.",
         ),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
+        str | None,
+        typer.Option(metavar="CARD[=PATH]", help="Default: as recorded in the database."),
     ] = None,
     embedder: Annotated[
-        str | None, typer.Option(metavar="CARD[=PATH]", help="Else the database's own.")
+        str | None,
+        typer.Option(metavar="CARD[=PATH]", help="Default: as recorded in the database."),
     ] = None,
     tiles: Annotated[
         str,
-        typer.Option(metavar="auto|off|CxR", help="Look at overlapping tiles for small people."),
+        typer.Option(
+            metavar="auto|off|CxR", help="Detect in overlapping tiles, to find small people."
+        ),
     ] = "auto",
     min_score: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Lowest detector score kept; else the detector's."),
+        typer.Option(
+            min=0.0, max=1.0, help="Lowest detector score kept. Default: the detector's own."
+        ),
     ] = None,
     min_height: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Lowest box kept, in pixels; else {defaults.MIN_HEIGHT_PX}."),
+        typer.Option(
+            min=1, help=f"Lowest box height kept, in pixels. Default: {defaults.MIN_HEIGHT_PX}."
+        ),
     ] = None,
     skip_unchanged: SkipUnchanged = False,
     detections: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Take boxes from here and run no detector: .txt (MOTChallenge), .json (COCO) or "
-            ".jsonl (of export).",
+            help="Take boxes from this file instead of a detector: .txt (MOTChallenge), .json "
+            "(COCO) or .jsonl (of export).",
         ),
     ] = None,
     backend: Backend = "auto",
     precision: OwnPrecision = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Do frames again whose files have changed.")
+        bool, typer.Option("--refresh", help="Process frames again whose files have changed.")
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Follow folders that are growing, taking finished files, until Ctrl-C."
-        ),
+        typer.Option("--watch", help="Keep ingesting new frames of growing folders, until Ctrl-C."),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait while another process uses the database.")
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show what each part of the work waited for.")
+        bool, typer.Option("--profile", help="Show how each stage spent its time.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Find, embed and store everyone in SOURCE.
+    """Detect, embed and store everyone in SOURCE.
 
-    Frames that are stored already are skipped: an interrupted ingest goes on where it was.
+    Stored frames are skipped: an interrupted ingest continues where it stopped.
     """
     from reidsearch.footage import SourceOptions, open_source
     from reidsearch.footage.box_files import read_boxes
@@ -147,7 +153,7 @@ def ingest(
                 raise KeyboardInterrupt
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
-        warn(f"{count(changed, 'frame')} changed since ingested: --refresh does that again")
+        warn(f"{count(changed, 'frame')} changed since ingested: --refresh processes them again")
     if not watch:
         _require_decoded(reports)
     _finish(reports, db, boxes, profile=profile, json=json)
@@ -158,7 +164,7 @@ def _require_watchable(folders: list[Path], *, excluded: object) -> None:
         raise UsageError("--watch excludes --max-frames, --detections and --profile")
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"--watch follows folders, and {folder} is none")
+            raise UsageError(f"--watch follows folders: {folder} is not a folder")
 
 
 def _ingest_rounds(
@@ -237,7 +243,7 @@ def _finish(
     if skipped:
         parts.append(f"{skipped} stored already")
     if failed:
-        parts.append(f"{failed} left out")
+        parts.append(f"{failed} failed")
     say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
 
 
@@ -275,7 +281,7 @@ class _StoppableBar(Bar):
         self.cancelled = True
         for number in _STOPPING:
             signal.signal(number, signal.SIG_DFL)
-        say("stopping after the frames at hand; Ctrl-C again does not wait for them")
+        say("stopping after the current frames; Ctrl-C again stops at once")
 
     def warn(self, text: str) -> None:
         """Warn unless the same was said before: a growing folder is read again and again."""

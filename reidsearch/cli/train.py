@@ -19,12 +19,14 @@ def train(
         list[Path],
         typer.Argument(metavar="DATASET", help="Folders in Market-1501's layout."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; it can be resumed.")],
-    arch: Annotated[str, typer.Option(help="Any of torchreid's networks.")] = "osnet_ain_x0_5",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
+    arch: Annotated[str, typer.Option(help="Architecture: any of torchreid's.")] = "osnet_ain_x0_5",
     size: Annotated[
         str, typer.Option(metavar="HxW", help="Height and width of the input.")
     ] = "256x128",
-    epochs: Annotated[int, typer.Option(min=1, help="Each shows as many crops as there are.")] = 60,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs; each shows as many crops as there are.")
+    ] = 60,
     batch: Annotated[
         str, typer.Option(metavar="PxK", help="People in a batch, and crops of each.")
     ] = "16x4",
@@ -36,17 +38,17 @@ def train(
         float, typer.Option(min=0.0, max=1.0, help="How often a part of a crop is erased.")
     ] = 0.4,
     start_from: Annotated[
-        str, typer.Option("--from", metavar="CARD|FILE", help="Weights to begin with.")
+        str, typer.Option("--from", metavar="CARD|FILE", help="Weights to start from.")
     ] = "",
     teacher: Annotated[
-        str, typer.Option(metavar="CARD[=PATH]", help="An embedder to learn from too.")
+        str, typer.Option(metavar="CARD[=PATH]", help="An embedder to also learn from.")
     ] = "",
     evaluate_every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Evaluate after each N epochs.")
+        int, typer.Option(min=1, metavar="N", help="Evaluate every N epochs.")
     ] = 5,
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of everything random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Seed of all randomness.")] = 1,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in DIR, if there is one.")
+        bool, typer.Option("--resume", help="Continue the run in DIR, if there is one.")
     ] = False,
 ) -> None:
     """Train a re-identification network on DATASET's bounding_box_train folders.

@@ -167,7 +167,7 @@ def test_bad_frame_of_a_growing_folder_is_named_once(gate: Path, tmp_path: Path)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT_S)
     assert "cannot decode" not in err
-    assert "in 4 frames, 1 left out" in err
+    assert "in 4 frames, 1 failed" in err
 
 
 def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_watching_with_nothing_new_but_a_bad_frame_is_no_error(gate: Path, tmp_p
         wait_for(process, "cannot decode")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, "0 detections in 0 frames, 1 left out" in err) == (0, True), err
+    assert (process.returncode, "0 detections in 0 frames, 1 failed" in err) == (0, True), err
 
 
 def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
     shutil.copy(SAMPLE / "frame_0001.jpg", tmp_path / "nameless" / "face.jpg")
     os.utime(tmp_path / "nameless" / "face.jpg", (1e9, 1e9))
     watch = ("ingest", "--watch")
-    assert_refused(run(*watch, "gone", cwd=tmp_path), "gone is none", code=2)
+    assert_refused(run(*watch, "gone", cwd=tmp_path), "gone is not a folder", code=2)
     video = gate / "frame_0001.jpg"
     assert_refused(run(*watch, video, cwd=tmp_path), "--watch follows folders", code=2)
     assert_refused(run(*watch, gate, "--max-frames", 3, cwd=tmp_path), "--max-frames", code=2)

@@ -41,7 +41,7 @@ def evil_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ran.code == 0, ran.err
     warning, summary = lines_of(ran.err)
     assert warning.startswith("warning: cannot decode")
-    assert "1 left out" in summary
+    assert "1 failed" in summary
     return root / "db"
 
 
@@ -141,7 +141,7 @@ def test_frames_that_are_no_files_are_named_and_left_out(traps: Path) -> None:
     assert [line.partition(":")[0] for line in ran.err.splitlines()[:-1]] == ["warning"] * 5
     for number in (0, 2, 3, 4, 5):
         assert f"frame_{number}.jpg: " in ran.err
-    assert "in 1 frames, 5 left out" in ran.err
+    assert "in 1 frames, 5 failed" in ran.err
 
 
 @pytest.mark.parametrize("trap", ["pipe", "loop"])
