@@ -9,7 +9,7 @@ import pwd
 import shutil
 import socket
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -37,53 +37,58 @@ _TAIL_BYTES = 1 << 14
 _LOST = Head(0, "f" * 64)
 
 
-def record(
-    folder: Path,
-    action: Action,
-    *,
-    actor: str = "",
-    asked: str | None = None,
-    vectors: NDArray[np.float32] | None = None,
-    about: Mapping[str, Any] | None = None,
-    ids: Iterable[str] = (),
-    collection: str | None = None,
-) -> None:
-    """Add an event to the log of the database in `folder`; on the disk when this returns.
+@dataclass(frozen=True, eq=False)
+class Event:
+    """Something to record.
 
-    Args:
-        folder: the database.
+    Attributes:
         action: what is done.
         actor: who asks, where that is not who runs the process.
-        asked: id of the stored person asked for.
+        asked: id of the stored detection asked for.
         vectors: `(Q, D)` float32, what is searched for.
-        about: filters and options, values of JSON. No ids: they could not be erased there.
-        ids: of the people shown, or of those erased unless whole frames were.
+        about: scope and options, values of JSON. No ids: they could not be erased there.
+        ids: of the detections shown, or of those erased unless whole frames were.
         collection: that of `Store.state`. Where it is not the database's any more, people may have
             been erased since they were found: then no id is recorded.
+    """
+
+    action: Action
+    actor: str = ""
+    asked: str | None = None
+    vectors: NDArray[np.float32] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    ids: Iterable[str] = ()
+    collection: str | None = None
+
+
+def record(folder: Path, event: Event) -> None:
+    """Add an event to the log of the database in `folder`; on the disk when this returns.
 
     Raises:
         StoreError: it could not be written.
     """
+    asked, ids, about = event.asked, event.ids, dict(event.about)
     query = None
-    if vectors is not None:
-        query = hashlib.sha256(vectors.astype("<f2").tobytes()).hexdigest()
+    if event.vectors is not None:
+        query = hashlib.sha256(event.vectors.astype("<f2").tobytes()).hexdigest()
     try:
         with locked(folder), (folder / AUDIT_FILE).open("a+b") as file:
             head = _prepare_end(file, folder)
-            if collection is not None and read_state(folder).collection != collection:
+            known = event.collection
+            if known is not None and read_state(folder).collection != known:
                 asked, ids = None, ()
-                about = {**(about or {}), "ids": "left out: some were erased meanwhile"}
+                about["ids"] = "left out: some were erased meanwhile"
             entry = Entry(
                 number=head.number + 1,
                 time=datetime.now().astimezone().isoformat(timespec="milliseconds"),
                 user=_user(),
-                actor=actor,
+                actor=event.actor,
                 host=socket.gethostname(),
                 version=__version__,
-                action=action,
+                action=event.action,
                 query=query,
                 asked=None if asked is None else seal(asked),
-                about=dict(about or {}),
+                about=about,
                 ids=[seal(one) for one in ids],
                 previous=head.hash,
             )

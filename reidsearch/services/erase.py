@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reidsearch.core.errors import StoreError, UsageError
 from reidsearch.core.ids import CropId
 from reidsearch.core.types import Filter
-from reidsearch.database.audit_log import explain, locked, record, redact
+from reidsearch.database.audit_log import Event, explain, locked, record, redact
 from reidsearch.database.journal import read_stored_before
 from reidsearch.database.lock import FOREVER, WAIT_S
 from reidsearch.database.rebuild import Gone, erase_rows
@@ -206,7 +206,7 @@ def erase(
             # People of whole frames need no naming; of other ids only commitments stay.
             ids = () if erasure.frames else sorted(erasure.ids)
             about = {**erasure.about, **counts}
-            record(folder, "erase", actor=recorder.actor, about=about, ids=ids)
+            record(folder, Event("erase", recorder.actor, about=about, ids=ids))
             redact(folder, erasure.has)
 
         erase_rows(

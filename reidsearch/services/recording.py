@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import StoreError
-from reidsearch.database.audit_log import record
+from reidsearch.database.audit_log import Event, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,8 @@ class Recorder:
     progress: Progress
 
     def record(self, action: Action, **event: Any) -> None:
-        """Add an event; see `audit_log.record`, which takes the rest."""
+        """Add an event; see `audit_log.Event`, which takes the rest."""
         try:
-            record(self.folder, action, actor=self.actor, **event)
+            record(self.folder, Event(action, self.actor, **event))
         except StoreError as error:
             self.progress.warn(f"this {action} was not recorded: {error}")

@@ -21,7 +21,7 @@ from reidsearch.core.errors import StoreError
 from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Filter, Records
 from reidsearch.database import swap
-from reidsearch.database.audit_log import record
+from reidsearch.database.audit_log import Event, record
 from reidsearch.database.chroma_store import open_chroma, open_held
 from reidsearch.database.lock import reading, writing
 from reidsearch.database.opening import open_to_read
@@ -437,7 +437,7 @@ def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
         found = before.detections(Filter(frame=1))
         assert erase(own_db, "--crop", FIRST, "--yes").code == 0
         ids = [sighting.id for sighting in found]
-        record(own_db, "search", asked=FIRST, ids=ids, collection=before.state.collection)
+        record(own_db, Event("search", asked=FIRST, ids=ids, collection=before.state.collection))
     last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
     assert (last["asked"], last["ids"]) == (None, [])
     assert "erased meanwhile" in last["about"]["ids"]

@@ -14,7 +14,7 @@ from filelock import FileLock
 from reidsearch.core.errors import StoreError
 from reidsearch.database import audit_log as log
 from reidsearch.database.audit_entry import ERASED, START, Entry, Head
-from reidsearch.database.audit_log import record, redact
+from reidsearch.database.audit_log import Event, record, redact
 from reidsearch.database.audit_read import read_entries, verify
 from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
 
@@ -24,14 +24,14 @@ VECTORS = np.eye(2, 4, dtype=np.float32)
 
 def fill(folder: Path, count: int = 5) -> None:
     for number in range(count):
-        record(
-            folder,
+        event = Event(
             "search",
             asked=f"gate/monday:{number}:1",
             vectors=VECTORS,
             about={"scope": "later frames", "top": 3},
             ids=PEOPLE,
         )
+        record(folder, event)
 
 
 def lines(folder: Path) -> list[str]:
@@ -46,7 +46,7 @@ def test_an_event_holds_who_asked_for_whom(tmp_path: Path, monkeypatch: pytest.M
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
     fill(tmp_path, 2)
-    record(tmp_path, "export", about={"files": ["/out/\udcff.csv"]})
+    record(tmp_path, Event("export", about={"files": ["/out/\udcff.csv"]}))
     [first, second, third] = read_entries(tmp_path)
     assert [entry.number for entry in (first, second, third)] == [1, 2, 3]
     assert second.asked_id == "gate/monday:1:1"
@@ -68,7 +68,7 @@ def test_an_event_holds_who_asked_for_whom(tmp_path: Path, monkeypatch: pytest.M
 def test_the_hash_of_a_query_is_of_what_is_stored_of_it(tmp_path: Path) -> None:
     exact = np.array([[0.6, 0.8]], np.float32)
     for vectors in (exact, exact.astype(np.float16).astype(np.float32), exact[:, ::-1]):
-        record(tmp_path, "search", vectors=vectors)
+        record(tmp_path, Event("search", vectors=vectors))
     first, rounded, other = (entry.query for entry in read_entries(tmp_path))
     assert first == rounded != other
 
@@ -404,7 +404,7 @@ def test_a_last_line_that_only_lacks_its_end_is_kept(tmp_path: Path) -> None:
 
 def test_long_lines(tmp_path: Path) -> None:
     for count in (1, 5_000, 1, 300):
-        record(tmp_path, "search", ids=[f"gate/monday:{n}:1" for n in range(count)])
+        record(tmp_path, Event("search", ids=[f"gate/monday:{n}:1" for n in range(count)]))
     assert (verify(tmp_path).entries, verify(tmp_path).problem) == (4, "")
 
 
