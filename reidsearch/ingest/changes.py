@@ -1,4 +1,4 @@
-"""What a store knows of a source, and which of its frames have other files by now."""
+"""What a store knows of a source, and which of its frames have changed since."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def find_record(
 
 
 def find_changed(source: FrameSource, store: WritableStore, progress: Progress) -> set[int]:
-    """Frames whose files have other contents; of those only touched, that is remembered.
+    """Find frames whose files have other contents; a new time alone is only remembered.
 
-    What is no picture any more is warned of, and stays as it was stored.
+    A file that cannot be decoded any more is reported, and its frame stays as it was stored.
     """
     changed: set[int] = set()
     touched: dict[int, FileStamp] = {}

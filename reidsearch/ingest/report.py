@@ -27,14 +27,14 @@ class IngestReport:
     """What an ingest did.
 
     Attributes:
-        frames: read, searched for people and stored.
+        frames: new ones, stored now.
         failures: why each frame that could not be decoded could not, one sentence each.
         frames_skipped: were in the database already.
-        frames_changed: of those, or of those done again, whose files are others than they were.
+        frames_changed: of the known ones, those whose files have changed since.
         detections: stored.
         seconds: wall time.
-        cpu_s: processor time of all threads, beside it.
-        stages: how each part of the work, all of which go on at once, spent that time.
+        cpu_s: processor time of all threads.
+        stages: how each stage spent that time; they run side by side.
     """
 
     frames: int

@@ -48,7 +48,7 @@ def ingest(
         settings: what the finder was made with, for the record.
         progress: gets a step for each frame, and is warned of those that cannot be decoded; when it
             is cancelled, the frames at hand are stored, and no others are read.
-        refresh: do frames again whose files are others than they were.
+        refresh: process frames again whose files have changed.
 
     Raises:
         SourceError: the store has other footage of that name, or read it with other options.
@@ -60,7 +60,7 @@ def ingest(
         store.remove(source.info.key, changed)
         record = replace(record, frames=FrameSet(record.frames - changed))
     new = _NewFrames(source, record.frames, progress)
-    frames = detections = told = 0
+    frames = detections = reported = 0
     failures: list[str] = []
     stored_s = 0.0
     with run_stages(new, load_models, in_order=settings.skip_unchanged) as done:
@@ -76,11 +76,11 @@ def ingest(
                 for bad in item.bad:
                     failures.append(bad.reason)
                     progress.warn(bad.reason)
-                passed = frames + len(failures) + new.skipped
-                progress.advance(passed - told, count(detections, "detection"))
-                told = passed
+                handled = frames + len(failures) + new.skipped
+                progress.advance(handled - reported, count(detections, "detection"))
+                reported = handled
         stages = (*done.times, StageTimes("store", stored_s, done.wait_s, 0.0))
-    progress.advance(frames + len(failures) + new.skipped - told)
+    progress.advance(frames + len(failures) + new.skipped - reported)
     return IngestReport(
         frames=frames,
         failures=tuple(failures),
@@ -93,8 +93,8 @@ def ingest(
     )
 
 
-class _Cancelled(Exception):  # noqa: N818 - it is no error
-    """The work shall end; raised where a source asks whether a frame is wanted."""
+class _Cancelled(Exception):  # noqa: N818 - not an error
+    """Ends the reading of a source; raised where it asks whether a frame is wanted."""
 
 
 class _NewFrames:
