@@ -112,5 +112,5 @@ def test_nobody_to_search_for(sample: Path, tmp_path: Path) -> None:
     shutil.copy(sample / "frame_0001.jpg", tmp_path / "frames")
     ran = run("evaluate", "footage", "frames", sample / "gt.txt", "--tiles", "off", cwd=tmp_path)
     assert ran.code == 0, ran.err
-    assert "none to measure" in ran.out
+    assert "not measurable" in ran.out
     assert "nan" not in ran.out
