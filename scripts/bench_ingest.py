@@ -229,10 +229,10 @@ def limit_ours(setting: Setting) -> dict[str, float]:
     """Time the networks alone, and count what they do."""
     from bench_roofline import count_macs, measure_peaks
 
-    from reidsearch.models.catalog import weights_path
     from reidsearch.models.detectors.openvino_graph import cut_graph
     from reidsearch.models.embedders.openvino_export import export
     from reidsearch.models.openvino_runtime import compile_model, run_each
+    from reidsearch.models.weights import weights_path
 
     detector = find_detector(default_detector())
     figures = {f"peak_{name}": value for name, value in measure_peaks().items()}

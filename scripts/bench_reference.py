@@ -14,13 +14,13 @@ from PIL import Image
 from torch import nn
 
 from reidsearch.core.types import Detections
-from reidsearch.models.catalog import weights_path
 from reidsearch.models.detectors.tensorflow_graph import tf
 from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
 from reidsearch.models.embedders.torchreid_network import load_network
+from reidsearch.models.weights import weights_path
 
 if TYPE_CHECKING:
-    from reidsearch.models.catalog import DetectorCard, EmbedderCard
+    from reidsearch.models.cards import DetectorCard, EmbedderCard
 
 MIN_HEIGHT_PX = 24
 

@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from reidsearch.models.openvino_runtime import options
+from reidsearch.models.openvino_runtime import compile_options
 
 SIDE = 1024
 PRECISIONS = ("f32", "bf16", "int8")
@@ -63,7 +63,9 @@ def _measure(precision: str) -> float:
     else:
         product = ops.matmul(left, right, transpose_a=False, transpose_b=True)
     compiled = openvino.Core().compile_model(
-        openvino.Model([product], [left]), "CPU", options("bf16" if precision == "bf16" else "f32")
+        openvino.Model([product], [left]),
+        "CPU",
+        compile_options("bf16" if precision == "bf16" else "f32"),
     )
     queue = openvino.AsyncInferQueue(compiled)
     numbers = rng.standard_normal((SIDE, SIDE), np.float32)

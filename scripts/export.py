@@ -14,9 +14,12 @@ from pathlib import Path
 
 import openvino
 
-from reidsearch.models.catalog import EmbedderCard, all_cards, hash_weights, weights_path
+from reidsearch.core.files import hash_file
+from reidsearch.models.cards import EmbedderCard
+from reidsearch.models.catalog import all_cards
 from reidsearch.models.detectors.openvino_graph import cut_graph
 from reidsearch.models.embedders.openvino_export import export
+from reidsearch.models.weights import weights_path
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same network makes the same file
 
@@ -36,7 +39,7 @@ def main(name: str) -> None:
         for file in ("network.xml", "network.bin"):
             content = (Path(folder) / file).read_bytes()
             archive.writestr(zipfile.ZipInfo(file, _TIME), content, zipfile.ZIP_DEFLATED, 9)
-    print(f'exported = "{out.name}"\nexported_sha256 = "{hash_weights(out)}"')
+    print(f'name = "{out.name}"\nsha256 = "{hash_file(out)}"\nbytes = {out.stat().st_size}')
 
 
 if __name__ == "__main__":

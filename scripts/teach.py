@@ -20,9 +20,10 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from reidsearch.models.catalog import find_embedder, weights_path
+from reidsearch.models.catalog import find_embedder
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.models.weights import weights_path
 from reidsearch.research.market1501 import evaluate_market1501
 from reidsearch.research.training.card import write_card
 from reidsearch.research.training.distil import Distiller, Lesson

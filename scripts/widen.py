@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 import typer
 
-from reidsearch.models.catalog import find_embedder, weights_path
+from reidsearch.models.catalog import find_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
+from reidsearch.models.weights import weights_path
 
 SPREAD = 0.5  # of the share that a copy gets
 

@@ -13,10 +13,7 @@ from reidsearch.cli.progress import receiving
 from reidsearch.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from reidsearch.models.catalog import ModelCard
+    from reidsearch.models.cards import ModelCard, WeightFile
 
 app = typer.Typer(help="List, download and verify models.", no_args_is_help=True)
 
@@ -43,21 +40,21 @@ def show(name: _Name, json: Json = False) -> None:
     if json:
         print_json(fields)
     else:
+        weights = [*fields.pop("files"), fields.pop("exported") or {}]
+        fields["files"] = "\n".join(filter(None, map(_to_line, weights)))
         print_fields({key: value for key, value in fields.items() if value not in ("", 0, None)})
 
 
 @app.command()
 def download(name: _Name) -> None:
     """Download a model's weights, resuming an interrupted download."""
-    from reidsearch.models.catalog import network_path
     from reidsearch.models.downloads import download as fetch
+    from reidsearch.models.weights import network_paths
 
-    card = _find(name)
-    path = _where(card, network_path)
-    if path is None and card.url:
-        with receiving(name) as on_bytes:
-            path = fetch(card, on_bytes)
-    print(path or network_path(card))
+    with receiving(name) as on_bytes:
+        fetch(_find(name), on_bytes)
+    for path in network_paths(_find(name)):
+        print(path)
 
 
 @app.command()
@@ -69,11 +66,12 @@ def verify(
 ) -> None:
     """Verify the hashes of weights."""
     from reidsearch.core.errors import ModelError
-    from reidsearch.models.catalog import all_cards, verify_files
+    from reidsearch.models.catalog import all_cards
+    from reidsearch.models.weights import missing_files, verify_files
 
     wanted = [_find(name) for name in names or ()]
     damaged = 0
-    for card in wanted or [card for card in all_cards() if card.path or card.file]:
+    for card in wanted or [c for c in all_cards() if c.files and not missing_files(c)]:
         try:
             for path in verify_files(card):
                 print(f"good  {card.name}: {path}")
@@ -98,18 +96,24 @@ def _find(name: str) -> ModelCard:
 
 
 def _fields(card: ModelCard) -> dict[str, Any]:
-    """A card as JSON has it; the path of a missing file is null."""
-    from reidsearch.models.catalog import network_path, weights_path
+    """A card as JSON has it; the path of a file that is missing or damaged is null."""
+    return {
+        **asdict(card),
+        "files": [_file_fields(card, file) for file in card.files],
+        "exported": card.exported and _file_fields(card, card.exported),
+    }
 
-    exported = _where(card, network_path) if card.exported else None
-    paths = {"path": _where(card, weights_path), "exported_path": exported}
-    return {**asdict(card), **{name: path and str(path) for name, path in paths.items()}}
 
-
-def _where(card: ModelCard, find: Callable[[ModelCard], Path]) -> Path | None:
+def _file_fields(card: ModelCard, file: WeightFile) -> dict[str, Any]:
     from reidsearch.core.errors import MissingPackageError, ModelError
+    from reidsearch.models.weights import verified_path
 
     try:
-        return find(card)
+        path = str(verified_path(card, file))
     except (ModelError, MissingPackageError):
-        return None
+        path = None
+    return {**asdict(file), "path": path}
+
+
+def _to_line(file: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in file.items() if value)

@@ -62,7 +62,7 @@ def video(
     from reidsearch.render.video import VideoOptions, render_video
 
     with options.open() as gallery:
-        require_writable(out, *VIDEOS, kept=options.kept_files(gallery))
+        require_writable(out, *VIDEOS, protected=options.kept_files(gallery))
         query = options.query(gallery)
         record = _find_footage(gallery, query, source)
         drawn = VideoOptions(only_matches, fps, root)

@@ -91,9 +91,9 @@ def _require_writable(
 
     kept = options.kept_files(gallery)
     if sheet is not None:
-        require_writable(sheet, *PICTURES, kept=kept)
+        require_writable(sheet, *PICTURES, protected=kept)
     if report is not None:
-        require_writable(report, *PAGES, kept=kept)
+        require_writable(report, *PAGES, protected=kept)
 
 
 def _to_json(result: SearchResult) -> dict[str, Any]:

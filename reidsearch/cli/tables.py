@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reidsearch.core.text import format_bytes, format_probability, format_time, printable
+from reidsearch.models.weights import missing_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reidsearch.database.doctor import Finding
     from reidsearch.database.journal import Run
     from reidsearch.ingest.report import StageTimes
-    from reidsearch.models.catalog import DetectorCard, EmbedderCard
+    from reidsearch.models.cards import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.research.calibrate import Level
 
 
@@ -138,19 +139,25 @@ def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
     table = _new_table("name", "size", "input", "licence", "data", "needs", "weights")
     for card in cards:
-        size = card.bytes or card.url_bytes
-        weights = card.path or ("packaged" if card.file else "to download" if card.url else "yours")
         _add_row(
             table,
             card.name,
-            format_bytes(size) if size else "",
+            format_bytes(card.bytes) if card.bytes else "",
             card.input_size,
             card.license,
             card.data_license,
             ", ".join(card.needs),
-            weights,
+            _describe_weights(card),
         )
     return table
+
+
+def _describe_weights(card: ModelCard) -> str:
+    if not card.files:
+        return "yours"
+    if not any(file.url for file in card.files):
+        return "packaged"
+    return "to download" if missing_files(card) else "downloaded"
 
 
 _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")

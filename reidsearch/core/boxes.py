@@ -20,23 +20,27 @@ def iou_matrix(a_xyxy: NDArray[np.float32], b_xyxy: NDArray[np.float32]) -> NDAr
     return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)
 
 
-def nms(xyxy: NDArray[np.float32], max_iou: float) -> list[int]:
-    """Greedy non-maximum suppression: the rows that no earlier row left over overlaps by more.
+def nms(xyxy: NDArray[np.float32], max_iou: float) -> list[NDArray[np.intp]]:
+    """Greedy non-maximum suppression.
 
     Args:
-        xyxy: `(N, 4)`, by falling score.
-        max_iou: how much two boxes that stay may overlap.
+        xyxy: `(N, 4)`, by descending score.
+        max_iou: the greatest overlap of two boxes that are both kept.
+
+    Returns:
+        For each box that is kept, its row, followed by the rows that it suppresses.
     """
     overlaps = iou_matrix(xyxy, xyxy) > max_iou
-    suppressed = np.zeros(len(xyxy), bool)
-    kept = []
+    np.fill_diagonal(overlaps, val=True)  # a box without area overlaps not even itself
+    groups = []
+    remaining = np.ones(len(xyxy), bool)
     for row in range(len(xyxy)):
-        if not suppressed[row]:
-            kept.append(row)
-            suppressed |= overlaps[row]
-    return kept
+        if remaining[row]:
+            groups.append(np.flatnonzero(remaining & overlaps[row]))
+            remaining &= ~overlaps[row]
+    return groups
 
 
 def clip_to(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Cut boxes off at the borders of a picture."""
+    """Clip boxes to the borders of a picture."""
     return np.clip(xyxy, 0, np.array([width, height, width, height], np.float32))

@@ -1,19 +1,21 @@
 """Everything reidsearch raises on purpose, as one tree.
 
 ReidsearchError
-├── UsageError              two options contradict each other, or one cannot be read
+├── UsageError              an option is not valid, or contradicts another
 ├── SourceError             footage cannot be opened as a whole
-│   └── EmptyFolderError        there is no picture in it
-├── ImageError              one picture or frame cannot be decoded
+│   └── EmptyFolderError        a folder contains no frames
+├── ImageError              a picture or frame cannot be decoded
 ├── ModelError              a model is unknown, missing, damaged or of another architecture
+├── MissingPackageError     a package that only some commands need is not installed
 ├── StoreError              the database cannot be used
-│   ├── DatabaseBusyError       another process holds it
-│   ├── SchemaError             another version of reidsearch made it
-│   └── ModelMismatchError      gallery and query live in different vector spaces
-├── DetectionsError         a file of boxes cannot be read, or has none for the footage
-├── DatasetError            labelled crops are missing, of another layout, or teach nothing
-├── TrainingError           training cannot go on
-└── QueryError              the frame, person, crop or part of a picture asked for is not there
+│   ├── DatabaseBusyError       another process is using it
+│   ├── ReadOnlyError           this user may not write to its folder
+│   ├── SchemaError             another version of reidsearch created it
+│   └── ModelMismatchError      it was created with other models
+├── DetectionsError         a file of detections cannot be read, or does not fit the footage
+├── DatasetError            labelled crops are missing, of another layout, or too few
+├── TrainingError           training cannot continue
+└── QueryError              the query names a frame, crop or box that does not exist
 """
 
 
@@ -30,7 +32,7 @@ class ReidsearchError(Exception):
 
 
 class UsageError(ReidsearchError):
-    """Two options contradict each other, or one cannot be read."""
+    """An option is not valid, or contradicts another."""
 
 
 class SourceError(ReidsearchError):
@@ -38,11 +40,11 @@ class SourceError(ReidsearchError):
 
 
 class EmptyFolderError(SourceError):
-    """A folder of frames has none, or none that is finished."""
+    """A folder contains no frames, or none that is completely written."""
 
 
 class ImageError(ReidsearchError):
-    """One picture or frame cannot be decoded."""
+    """A picture or frame cannot be decoded."""
 
 
 class ModelError(ReidsearchError):
@@ -58,7 +60,7 @@ class StoreError(ReidsearchError):
 
 
 class DatabaseBusyError(StoreError):
-    """Another process holds the database."""
+    """Another process is using the database."""
 
 
 class ReadOnlyError(StoreError):
@@ -66,27 +68,27 @@ class ReadOnlyError(StoreError):
 
 
 class SchemaError(StoreError):
-    """Another version of reidsearch made the database."""
+    """Another version of reidsearch created the database."""
 
 
 class ModelMismatchError(StoreError):
-    """Gallery and query vectors live in different spaces, or other models filled the gallery."""
+    """The database was created with other models than are used now."""
 
     def __init__(self, *, gallery: str, query: str, hint: str) -> None:
-        super().__init__(f"the database was made with {gallery}, not with {query}", hint=hint)
+        super().__init__(f"the database was created with {gallery}, not with {query}", hint=hint)
 
 
 class DetectionsError(ReidsearchError):
-    """A file of boxes cannot be read, or has none for the footage."""
+    """A file of detections cannot be read, or does not fit the footage."""
 
 
 class DatasetError(ReidsearchError):
-    """Labelled crops are missing, of another layout, or teach nothing."""
+    """Labelled crops are missing, of another layout, or too few."""
 
 
 class TrainingError(ReidsearchError):
-    """Training cannot go on; the last checkpoint stays."""
+    """Training cannot continue; the last checkpoint is kept."""
 
 
 class QueryError(ReidsearchError):
-    """The frame, person, crop or part of a picture asked for is not there."""
+    """The query names a frame, crop or box that does not exist."""

@@ -1,4 +1,4 @@
-"""Packages that reidsearch does without until something needs them."""
+"""Optional packages, grouped in the extras of `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Extra = Literal["reference", "train", "parquet"]
-"""Named in `pyproject.toml`: `reference` runs networks in the frameworks they were made in."""
+"""`reference` runs networks in the frameworks that they were made in."""
 
 TENSORFLOW = ("tensorflow",)
 TORCH = ("torch", "torchreid")
@@ -21,12 +21,12 @@ PARQUET = ("pyarrow",)
 
 
 def install_hint(extra: Extra) -> str:
-    """How to get what an extra brings."""
+    """The command that installs an extra."""
     return f'pip install "reidsearch[{extra}]"'
 
 
 def missing(packages: Iterable[str]) -> list[str]:
-    """Which packages are not installed; imports none of them."""
+    """Names of packages that are not installed; none is imported."""
     return [name for name in packages if find_spec(name) is None]
 
 
@@ -35,14 +35,14 @@ def require(packages: Iterable[str], extra: Extra, what: str) -> None:
 
     Args:
         packages: their names.
-        extra: brings them.
-        what: needs them, to be told.
+        extra: the extra that installs them.
+        what: needs them; named in the message.
 
     Raises:
-        MissingPackageError: one of them is not.
+        MissingPackageError: a package is not installed.
     """
     if names := missing(packages):
         raise MissingPackageError(
-            f"{what} needs {', '.join(names)}: not installed",
+            f"{what} needs packages that are not installed: {', '.join(names)}",
             hint=install_hint(extra),
         )

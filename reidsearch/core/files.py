@@ -1,4 +1,4 @@
-"""Files that can be read to their end, and files that are whole or not there."""
+"""Reading and writing files safely: regular files only, and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ VIDEOS = (".mp4",)
 
 
 def require_regular(path: Path) -> os.stat_result:
-    """Check that a file can be read: a pipe would keep us waiting, and a device may never end.
+    """Check that reading a file will end: a pipe may block, and a device may never end.
 
     Raises:
-        OSError: it is missing, or no regular file.
+        OSError: it is missing, or not a regular file.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return status
 
 
@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
 
 
 def resolve(path: Path) -> Path:
-    """Follow all links; where they lead round it is an OSError, as in no Python before 3.13."""
+    """Follow all links; a loop raises OSError, which Python itself does only from 3.13 on."""
     real = Path(os.path.realpath(path))
     if real.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -56,9 +56,9 @@ def resolve(path: Path) -> Path:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it takes the place of `path` when all went well, or is removed."""
+    """Yield a path to write to, which replaces `path` on success and is removed otherwise."""
     partial = path.with_name(f".partial-{path.name}")
-    partial.unlink(missing_ok=True)  # of a process that was killed, or a link of somebody else
+    partial.unlink(missing_ok=True)  # left by a killed process, or a link planted by another user
     try:
         yield partial
         partial.replace(path)
@@ -68,7 +68,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def working_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that is removed at the end, or by the next who is given it."""
+    """Yield an empty folder, removed at the end, or by the next caller after a kill."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     try:
@@ -78,9 +78,9 @@ def working_folder(path: Path) -> Iterator[Path]:
 
 
 def copy_sqlite(path: Path, to: Path) -> None:
-    """Copy a SQLite file as it is at one moment, while others read or write it.
+    """Copy a consistent state of a SQLite file, even while others read or write it.
 
-    What a killed writer left half done is played back first; raises sqlite3.Error.
+    An interrupted transaction is rolled back first; raises sqlite3.Error.
     """
     with (
         closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as source,
@@ -89,17 +89,16 @@ def copy_sqlite(path: Path, to: Path) -> None:
         source.backup(copy)
 
 
-def require_writable(out: Path, *suffixes: str, kept: Sequence[Path] = ()) -> None:
-    """Check a file's name and folder before the work begins.
+def require_writable(out: Path, *suffixes: str, protected: Sequence[Path] = ()) -> None:
+    """Check an output file's name and folder before the work begins.
 
     Args:
         out: the file.
-        suffixes: what its name may end in.
-        kept: files and folders of footage, which shall stay as they are.
+        suffixes: the endings that its name may have.
+        protected: files and folders of footage, which must not be overwritten.
 
     Raises:
-        ReidsearchError: the ending is none of these, there is no such folder, or the file is
-            footage.
+        ReidsearchError: the ending is another, the folder does not exist, or the file is footage.
     """
     if out.suffix.lower() not in suffixes or out.is_dir():
         raise ReidsearchError(
@@ -107,7 +106,7 @@ def require_writable(out: Path, *suffixes: str, kept: Sequence[Path] = ()) -> No
         )
     path = resolve(out)
     if not path.parent.is_dir():
-        raise ReidsearchError(f"there is no folder {path.parent} to write {out.name} to")
-    for footage in map(resolve, kept):
+        raise ReidsearchError(f"cannot write to {out}: there is no folder {path.parent}")
+    for footage in map(resolve, protected):
         if path == footage or (path.exists() and footage == path.parent):
             raise ReidsearchError(f"{out} is footage", hint="write to another file")

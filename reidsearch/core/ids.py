@@ -1,4 +1,4 @@
-"""The ids of stored people: here alone they are written and read."""
+"""The ids of stored detections, written and read only here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _ID = re.compile(r"([^/]+)/(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,8})", re.DO
 
 @dataclass(frozen=True, slots=True)
 class CropId:
-    """Names one person in one frame, as `camera/source:frame:person`.
+    """Names one detection in one frame, as `camera/source:frame:index`.
 
-    A position, not an identity: a frame that is done again may give it to somebody else.
+    A position, not an identity: another detection may get it when the frame is processed again.
 
     Attributes:
         camera: without a slash.
         frame: the frame's number in its source.
-        index: counts the people of a frame from 1, by falling score.
+        index: counts the detections of a frame from 1, by descending score.
     """
 
     camera: str
@@ -33,9 +33,9 @@ class CropId:
         """Read what `str` writes.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: it is not a valid id.
         """
-        found = _ID.fullmatch(text)
-        if found is None:
-            raise ValueError(f"{text!r} is not the id of a stored person")
-        return cls(found[1], found[2], int(found[3]), int(found[4]))
+        match = _ID.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not a valid id (for example gate/monday:120:1)")
+        return cls(match[1], match[2], int(match[3]), int(match[4]))

@@ -1,4 +1,4 @@
-"""Texts for people: values written out, and what comes from outside made fit to be shown."""
+"""Formatting values for people, and making foreign text safe to print."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 import unicodedata
 from datetime import datetime
 
-# From March 1973 to the year 9999; other numbers are no dates, but seconds of very long footage.
+# From March 1973 to the year 9999; other numbers are seconds from the start of footage.
 _EPOCH_FROM_S, _EPOCH_TO_S = 1e8, 253402300000
 
 
 def printable(text: str) -> str:
-    """Replace what would be obeyed instead of shown: the end of a line, a terminal's commands."""
+    """Replace characters that a terminal would obey instead of showing, and line ends."""
     if text.isprintable():
         return text
     return "".join(c if _is_shown(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def to_json(document: object, indent: int | None = None) -> str:
-    """Write JSON that can be shown too: what `printable` would replace is escaped."""
+    """Write JSON that is safe to print: what `printable` would replace is escaped."""
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     if text.isprintable():
         return text

@@ -1,7 +1,7 @@
 """The values that travel through reidsearch, from a frame to a match.
 
-Types that hold many people are structs of arrays: row i of every array is the same person. All are
-frozen and checked when they are made. Pictures are RGB.
+Types that hold many detections are structs of arrays: row i of every array is the same detection.
+All are frozen and checked when they are made. Pictures are RGB.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from reidsearch.core.ids import CropId
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# How distances to several vectors of one person become one.
+# How the distances to several query vectors become one.
 Fuse = Literal["min", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells whether a file of footage is still what it was.
+    """Identifies the content of a footage file, to notice when it changes.
 
     Attributes:
         size: in bytes.
         mtime_ns: when it was last changed.
-        digest: of what is in it; of a video, see `sources.video`, of its beginning.
+        digest: of its content; of a video, only of its beginning, see `footage.video`.
     """
 
     size: int
@@ -44,7 +44,7 @@ class Frame:
     Attributes:
         image: `(H, W, 3)` uint8, RGB.
         number: from the file name's last digits, or the 1-based position.
-        path: the picture's own file, or the video that it comes from.
+        path: the picture's file, or the video that it comes from.
         stamp: of that file when it was read, or None.
     """
 
@@ -59,10 +59,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class BadFrame:
-    """A frame that could not be read, in the place where it would have come.
+    """Stands in the order of frames for one that could not be read.
 
     Attributes:
-        reason: one sentence that names it.
+        reason: one sentence that names the file.
     """
 
     reason: str
@@ -70,16 +70,16 @@ class BadFrame:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its frames are read.
+    """What is known about a source before its frames are read.
 
     Attributes:
         camera: the camera that took it; together with `name` it identifies the source.
         name: its folder's name or its file's stem.
         path: absolute path of the folder or the video.
-        fps: frames per second by which frame numbers become times.
+        fps: frames per second, which turn frame numbers into times.
         start_s: epoch seconds of the first frame, or None when times count from zero.
-        first_number: number of the frame at the source's start.
-        digest: sha256 that tells this footage from another of the same name, or empty.
+        first_number: the number of its first frame.
+        digest: sha256 that tells it from other footage of the same name, or empty.
     """
 
     camera: str
@@ -98,14 +98,14 @@ class SourceInfo:
             and all(is_number(number) for number in numbers)
             and self.fps > 0
         ):
-            raise ValueError(f"no source: {self!r}")
+            raise ValueError(f"not a valid source: {self!r}")
 
     def __str__(self) -> str:
         return f"{self.camera}/{self.name}"
 
     @property
     def key(self) -> tuple[str, str]:
-        """`(camera, name)`, which no two sources of a database share."""
+        """`(camera, name)`, unique in a database."""
         return self.camera, self.name
 
     def time_of(self, number: int) -> float:
@@ -115,7 +115,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """People found in one frame, by falling score.
+    """Detections in one frame, by descending score.
 
     Attributes:
         xyxy: `(N, 4)` float32, pixels of the full frame.
@@ -134,14 +134,15 @@ class Detections:
         return len(self.xyxy)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
-        """The given rows, by mask or by index."""
+        """Select rows by mask or by index."""
         return Detections(self.xyxy[rows], self.score[rows])
 
     def as_stored(self) -> Detections:
-        """These with boxes and scores as rows have them, rounded, by falling score.
+        """Round boxes and scores as they are stored, and sort by descending score.
 
-        So the same pixels can be cut again. Equal scores go by their place, from the top and then
-        from the left: processors differ in digits that are not stored, and seldom in one that is.
+        From a rounded box the same pixels can be cut again. Equal scores are ordered by position,
+        from the top and then from the left: processors differ in digits that are not stored, and
+        seldom in one that is.
         """
         xyxy, score = np.round(self.xyxy, 2), np.round(self.score, 4)
         x1, y1, x2, y2 = xyxy.T
@@ -151,11 +152,11 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops:
-    """People cut out of one frame.
+    """The pixels of detections in one frame.
 
     Attributes:
         images: N of `(h, w, 3)` uint8, RGB.
-        detections: where they were cut; row i is `images[i]`.
+        detections: row i is where `images[i]` was cut.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -171,11 +172,11 @@ class Crops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """Vectors that can be compared with others of the same fingerprint, and with no others.
+    """Vectors that can be compared only with others of the same fingerprint.
 
     Attributes:
         vectors: `(N, D)` float32, every row of length 1.
-        fingerprint: names the vector space; see `catalog.EmbedderCard.fingerprint`.
+        fingerprint: identifies the vector space; see `cards.EmbedderCard.fingerprint`.
     """
 
     vectors: NDArray[np.float32]
@@ -197,16 +198,16 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class StoredDetection:
-    """One stored person in one frame.
+    """One detection in a database.
 
     Attributes:
-        id: `camera/source:frame:n`, n counting the frame's people from 1 by falling score.
+        id: `camera/source:frame:n`, n counting the frame's detections from 1, by descending score.
         frame: the frame's number in its source.
         time_s: see `SourceInfo.time_of`.
         box_xyxy: pixels of the full frame.
         score: the detector's, in `[0, 1]`.
         path: the frame's picture, or the video that it comes from.
-        crop_hash: of the pixels in the box, see `images.hash_crop`: tells the frame again.
+        crop_hash: of the pixels in the box, to recognise the frame; see `images.hash_crop`.
     """
 
     id: str
@@ -221,16 +222,16 @@ class StoredDetection:
 
     @property
     def index(self) -> int:
-        """Its place among the frame's people, from 1 by falling score."""
+        """Its place among the frame's detections, from 1, by descending score."""
         return CropId.parse(self.id).index
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """Sightings with their vectors, row by row.
+    """Stored detections with their vectors, row by row.
 
     Attributes:
-        sightings: N of them.
+        detections: N of them.
         embeddings: their N vectors.
     """
 
@@ -247,10 +248,10 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which sightings count; all that is given must hold.
+    """Which stored detections are meant: those that meet every condition given.
 
     Attributes:
-        sources: `(camera, name)` of each source allowed, at least one, or None for all.
+        sources: `(camera, name)` of each allowed source, at least one; None allows all.
         frame: exact frame number.
         after_frame: frame numbers greater than this.
         before_frame: frame numbers less than this.
@@ -269,16 +270,16 @@ class Filter:
 
     def __post_init__(self) -> None:
         if self.sources == ():
-            raise ValueError("no source is allowed; None allows all")
+            raise ValueError("sources is empty; None allows all")
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Sightings of one source that follow each other closely.
+    """Detections of one source that follow each other closely.
 
     Attributes:
         first, last: by time.
-        count: how many there are, both of them included.
+        count: how many there are, `first` and `last` included.
     """
 
     first: StoredDetection
@@ -288,13 +289,13 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A stored person that resembles the query.
+    """A stored detection that resembles the query.
 
     Attributes:
         rank: 1-based, nearest first.
         distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
         probability: that it is the same person, in `[0, 1]`; None without a calibration.
-        passage: what the sighting stands for, where sightings were joined.
+        passage: what the detection stands for, where detections were joined.
     """
 
     rank: int
@@ -305,17 +306,17 @@ class Match:
 
     @property
     def is_likely(self) -> bool:
-        """Whether it is likelier right than wrong, as far as that is known."""
+        """Whether the probability is known and at least 50 %."""
         return self.probability is not None and self.probability >= LIKELY
 
 
 def is_unit(vectors: NDArray[np.float32]) -> bool:
-    """Whether a vector, or each of several, is of length 1 as far as float16 can say it."""
+    """Whether a vector, or each of several, has length 1 within the precision of float16."""
     return bool(np.allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-3))
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number that a float can hold; a truth value is none."""
+    """Whether it is a finite number within the range of float; a bool is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max

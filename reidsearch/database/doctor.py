@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reidsearch.core.provenance import Provenance, SourceRecord
     from reidsearch.database.index_file import Manifest
     from reidsearch.database.probe import Probe
-    from reidsearch.models.catalog import DetectorCard, EmbedderCard
+    from reidsearch.models.cards import DetectorCard, EmbedderCard
 
 _CHUNK_ROWS = 50_000
 _REPAIR = "the same command with --repair"

@@ -1,4 +1,4 @@
-"""Footage: folders of frames and video files, each an iterable of frames that knows itself."""
+"""Footage: folders of frames and video files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ class SourceOptions:
     """How to read a source.
 
     Attributes:
-        camera: its camera's name; the source's own name when None.
-        every: take each N-th frame, beginning with the first.
-        max_frames: take at most so many frames, or all when None.
-        fps: frames per second; None takes a video's own, and assumes
-            `defaults.ASSUMED_FPS` for a folder.
+        camera: its camera's name; None for the name of the source.
+        every: take every N-th frame, beginning with the first.
+        max_frames: the most frames to take; None for all.
+        fps: frames per second; None for the video's own, or `defaults.ASSUMED_FPS` for a folder.
         start_s: epoch seconds of the first frame, or None.
-        growing: frames are still being added to the folder: take those whose files nobody has
-            touched for `defaults.SETTLED_S`, and want numbers in their names.
+        growing: frames are still being added to the folder: take those whose files have not
+            changed for `defaults.SETTLED_S`, and require numbers in their names.
     """
 
     camera: str | None = None
@@ -38,25 +37,29 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.max_frames is not None and self.max_frames < 1):
-            raise UsageError("every and max_frames are at least 1")
+            raise UsageError("every and max_frames must be at least 1")
         if self.fps is not None and not is_frame_rate(self.fps):
-            raise UsageError(f"{self.fps:g} is no frame rate", hint="0.001 to 10000 per second")
+            raise UsageError(
+                f"{self.fps:g} is not a valid frame rate", hint="use 0.001 to 10000 per second"
+            )
         if self.camera is not None and (not self.camera or "/" in self.camera):
-            raise UsageError(f"{self.camera!r} is no camera's name", hint="a name without a /")
+            raise UsageError(
+                f"{self.camera!r} is not a valid camera name", hint="use a name without a /"
+            )
 
 
 def is_frame_rate(fps: float) -> bool:
-    """Whether there may be footage of so many frames per second."""
+    """Whether a number of frames per second is plausible."""
     return 0.001 <= fps <= 10_000
 
 
 def every_frame(_number: int) -> bool:
-    """Want them all; see `FrameSource.frames`."""
+    """Select all frames; see `FrameSource.frames`."""
     return True
 
 
 def is_text(path: Path) -> bool:
-    """Whether a path can be stored and shown: file systems allow bytes that are no UTF-8."""
+    """Whether a path can be stored and shown: file systems allow bytes that are not UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -65,31 +68,31 @@ def is_text(path: Path) -> bool:
 
 
 class FrameSource(Protocol):
-    """Footage of one camera that can be read again and again."""
+    """Footage of one camera, which can be read repeatedly."""
 
     @property
     def info(self) -> SourceInfo:
-        """Who this source is and how its numbers become times."""
+        """The source's identity, and how its frame numbers become times."""
         ...
 
     def __len__(self) -> int:
-        """How many frames `frames` will yield; for a video, what its header says."""
+        """How many frames `frames` will yield; for a video, according to its header."""
         ...
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
-        """Read frame by frame, in order, holding no more than one in memory.
+        """Read frame by frame, in order, with at most one in memory.
 
         Args:
-            wanted: asked once for each frame, by its number, before it is decoded.
+            wanted: tells by its number whether to decode a frame; called once for each.
         """
         ...
 
     def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
-        """What a frame's file is now; None where it is gone, or why it is no picture any more.
+        """The current stamp of a frame's file; None if it is missing, or why it cannot be decoded.
 
         Args:
             number: of the frame.
-            known: what it was: only where size or time are others is the file read again.
+            known: the earlier stamp; the file is read only if its size or time differ.
         """
         ...
 
@@ -98,11 +101,11 @@ def open_source(path: Path, options: SourceOptions | None = None) -> FrameSource
     """Open a folder of frames or a video file.
 
     Raises:
-        SourceError: there is nothing at `path`, or nothing that can be read as footage.
+        SourceError: `path` does not exist, or is not footage.
     """
     options = options or SourceOptions()
     if not is_text(path):
-        raise SourceError(f"the name {str(path)!r} is not UTF-8", hint="rename it")
+        raise SourceError(f"the name {str(path)!r} is not valid UTF-8", hint="rename it")
     if path.is_dir():
         from reidsearch.footage.folder import FolderSource
 

@@ -1,4 +1,4 @@
-"""Boxes that someone else found: MOTChallenge text, COCO, or the JSON lines that we export."""
+"""Files of known detections: MOTChallenge text, COCO, or JSON lines as `export` writes them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MOT_PEDESTRIANS = {"1", "2", "7"}  # walking, in vehicles, standing; of MOT16 a
 
 
 class Place(NamedTuple):
-    """The frame of some boxes; what the file does not say is empty.
+    """Identifies a frame in a file of boxes.
 
     Attributes:
-        camera, source: of the footage.
-        frame: its number, or the name of its picture where the file knows no numbers.
+        camera, source: of the footage; empty if the file does not name them.
+        frame: its number, or the name of its picture if the file has no numbers.
     """
 
     camera: str
@@ -43,12 +43,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownBoxes:
-    """Where people are in the frames of some sources.
+    """The content of a file of boxes.
 
     Attributes:
         path: the file.
-        sha256: of it.
-        by_place: boxes.
+        sha256: of the file.
+        by_place: the detections of each frame.
     """
 
     path: Path
@@ -56,15 +56,15 @@ class KnownBoxes:
     by_place: Mapping[Place, Detections]
 
     def require_for(self, sources: Sequence[SourceInfo]) -> None:
-        """Check that it is clear which boxes are whose.
+        """Check that boxes can be assigned to sources.
 
         Raises:
-            DetectionsError: a source has no box, or several could have the same.
+            DetectionsError: a source has no boxes, or boxes could belong to several sources.
         """
         named = {(place.camera, place.source) for place in self.by_place}
         if len(sources) > 1 and ("", "") in named:
             raise DetectionsError(
-                f"{self.path} does not say of which source its boxes are",
+                f"{self.path} does not name the source of its boxes",
                 hint="ingest one source at a time",
             )
         for info in sources:
@@ -72,8 +72,8 @@ class KnownBoxes:
                 names = sorted("/".join(filter(None, name)) for name in named)
                 more = ", ..." if len(names) > _NAMES_SHOWN else ""
                 raise DetectionsError(
-                    f"{self.path} has no box for {info}",
-                    hint=f"it has {', '.join(names[:_NAMES_SHOWN])}{more}",
+                    f"{self.path} has no boxes for {info}",
+                    hint=f"it has boxes for {', '.join(names[:_NAMES_SHOWN])}{more}",
                 )
 
     def finder(
@@ -88,28 +88,29 @@ class KnownBoxes:
         return lambda frames: [settings.select(self.find(info, frame)) for frame in frames]
 
     def find(self, info: SourceInfo, frame: Frame) -> Detections:
-        """People in a frame, by falling score; boxes end where the frame does."""
+        """Find the detections of a frame, clipped to it, by descending score."""
         owners = (info.key, ("", info.name), ("", ""))
         frames = (frame.number, PurePath(frame.path).name)
         places = (Place(*owner, key) for owner in owners for key in frames)
-        found = [self.by_place[place] for place in places if place in self.by_place]
-        xyxy = np.concatenate([np.empty((0, 4), np.float32), *(some.xyxy for some in found)])
-        score = np.concatenate([np.empty(0, np.float32), *(some.score for some in found)])
+        parts = [self.by_place[place] for place in places if place in self.by_place]
+        xyxy = np.concatenate([np.empty((0, 4), np.float32), *(part.xyxy for part in parts)])
+        score = np.concatenate([np.empty(0, np.float32), *(part.score for part in parts)])
         height, width = frame.image.shape[:2]
-        return Detections(clip_to(xyxy, width, height), score)[np.argsort(-score, kind="stable")]
+        detections = Detections(clip_to(xyxy, width, height), score)
+        return detections[np.argsort(-score, kind="stable")]
 
 
 def read_boxes(path: Path) -> KnownBoxes:
     """Read a file of boxes.
 
-    * `.txt`, `.csv`: MOTChallenge, `frame,id,left,top,width,height,score,...`, counted from 1; of
-      ground truth, which has a class in its eighth column, only people, and no rows marked with 0.
-    * `.json`: COCO; pictures are known by `frame`, `frame_id` or their file's name.
-    * `.jsonl`: one `{"camera", "source", "frame", "box_xyxy", "score"}` a line, as we export them.
+    * `.txt`, `.csv`: MOTChallenge, `frame,id,left,top,width,height,score,...`, counted from 1. Of
+      ground truth, which has a class in its eighth column, only people, and no rows with score 0.
+    * `.json`: COCO; pictures are identified by `frame`, `frame_id` or the name of their file.
+    * `.jsonl`: one `{"camera", "source", "frame", "box_xyxy", "score"}` a line, as exported.
 
     Raises:
-        DetectionsError: the file cannot be read, is none of these, has no box, or scores that are
-            none from 0 to 1.
+        DetectionsError: the file cannot be read, has another format, no boxes, or scores that are
+            not between 0 and 1.
     """
     readers: dict[str, Callable[[str], Iterable[tuple[Place, list[float]]]]] = {
         ".txt": _read_mot,
@@ -119,8 +120,8 @@ def read_boxes(path: Path) -> KnownBoxes:
     }
     if path.suffix.lower() not in readers:
         raise DetectionsError(
-            f"{path} is no file of boxes",
-            hint="write .txt (MOTChallenge), .json (COCO) or .jsonl (reidsearch export)",
+            f"{path} is not a supported file of boxes",
+            hint="use .txt (MOTChallenge), .json (COCO) or .jsonl (reidsearch export)",
         )
     try:
         rows = list(readers[path.suffix.lower()](read_text(path)))
@@ -131,27 +132,27 @@ def read_boxes(path: Path) -> KnownBoxes:
     except (ValueError, TypeError, csv.Error) as error:
         raise _unreadable(path, error) from error
     if not rows:
-        raise DetectionsError(f"there is no box in {path}")
+        raise DetectionsError(f"{path} contains no boxes")
     return KnownBoxes(path, hash_file(path), _gather(rows, path))
 
 
 def parse_mot(text: str) -> Iterator[tuple[list[str], list[float]]]:
-    """Rows of MOTChallenge text, each beside its box as `x1, y1, x2, y2`, now counted from 0.
+    """Parse MOTChallenge text into rows, each with its box as `x1, y1, x2, y2`, counted from 0.
 
     Raises:
-        ValueError, csv.Error: it is no such text.
+        ValueError, csv.Error: the text has another format.
     """
     for row in filter(None, csv.reader(text.splitlines())):
         left, top, width, height = (float(cell) for cell in row[2:6])
         if not all(abs(edge) < _FAR_PX for edge in (left, top, width, height)):
-            raise ValueError(f"there is no such box: {','.join(row[2:6])}")
+            raise ValueError(f"{','.join(row[2:6])} is not a valid box")
         yield row, [left - 1, top - 1, left - 1 + width, top - 1 + height]
 
 
 def _unreadable(path: Path, error: Exception) -> DetectionsError:
     return DetectionsError(
         f"{path} cannot be read as {path.suffix}: {error}",
-        hint="`reidsearch export detections` writes files of this kind",
+        hint="`reidsearch export detections` writes valid examples",
     )
 
 
@@ -161,13 +162,15 @@ def _read_mot(text: str) -> Iterator[tuple[Place, list[float]]]:
         is_truth = len(row) == 9  # detections have ten columns, ground truth nine
         if is_truth and (kind not in _MOT_PEDESTRIANS or float(score) == 0):
             continue
-        known = float(score) != -1
-        yield Place("", "", int(row[0])), [*box, float(score) if known else 1.0]
+        is_known = float(score) != -1
+        yield Place("", "", int(row[0])), [*box, float(score) if is_known else 1.0]
 
 
 def _read_coco(text: str) -> list[tuple[Place, list[float]]]:
     document = json.loads(text)
-    people = {c["id"] for c in document["categories"] if c["name"].lower() in {"person", "people"}}
+    person_ids = {
+        c["id"] for c in document["categories"] if c["name"].lower() in {"person", "people"}
+    }
     places: dict[Any, Place] = {}
     files: dict[Place, str] = {}
     for image in document["images"]:
@@ -178,11 +181,11 @@ def _read_coco(text: str) -> list[tuple[Place, list[float]]]:
             raise ValueError(f"two pictures are named {name}")
         places[image["id"]] = place
     rows = []
-    for found in document["annotations"]:
-        if found["category_id"] in people:
-            left, top, width, height = (float(edge) for edge in found["bbox"])
-            box = [left, top, left + width, top + height, float(found.get("score", 1.0))]
-            rows.append((places[found["image_id"]], box))
+    for annotation in document["annotations"]:
+        if annotation["category_id"] in person_ids:
+            left, top, width, height = (float(edge) for edge in annotation["bbox"])
+            box = [left, top, left + width, top + height, float(annotation.get("score", 1.0))]
+            rows.append((places[annotation["image_id"]], box))
     return rows
 
 
@@ -195,18 +198,19 @@ def _read_lines(text: str) -> Iterator[tuple[Place, list[float]]]:
 
 
 def _gather(rows: Iterable[tuple[Place, list[float]]], path: Path) -> dict[Place, Detections]:
-    found: dict[Place, list[list[float]]] = defaultdict(list)
+    grouped: dict[Place, list[list[float]]] = defaultdict(list)
     for place, box in rows:
-        found[place].append(box)
-    boxes: dict[Place, Detections] = {}
-    for place, some in ((place, np.array(some)) for place, some in found.items()):
-        table = some.clip(-_FAR_PX, _FAR_PX).astype(np.float32)
-        if not (np.abs(some[:, :4]) < _FAR_PX).all() or (table[:, 2:4] <= table[:, :2]).any():
-            raise DetectionsError(f"{path} has a box without extent in frame {place.frame}")
-        if not ((some[:, 4] >= 0) & (some[:, 4] <= 1)).all():
+        grouped[place].append(box)
+    by_place: dict[Place, Detections] = {}
+    for place, boxes in grouped.items():
+        exact = np.array(boxes)
+        table = exact.clip(-_FAR_PX, _FAR_PX).astype(np.float32)
+        if not (np.abs(exact[:, :4]) < _FAR_PX).all() or (table[:, 2:4] <= table[:, :2]).any():
+            raise DetectionsError(f"{path} has a box without area in frame {place.frame}")
+        if not ((exact[:, 4] >= 0) & (exact[:, 4] <= 1)).all():
             raise DetectionsError(
-                f"{path} has a score in frame {place.frame} that is not from 0 to 1",
-                hint="bring scores into that range; -1, in MOTChallenge's text, is unknown",
+                f"{path} has a score in frame {place.frame} that is not between 0 and 1",
+                hint="rescale scores; in MOTChallenge text, -1 means unknown",
             )
-        boxes[place] = Detections(table[:, :4], table[:, 4])
-    return boxes
+        by_place[place] = Detections(table[:, :4], table[:, 4])
+    return by_place

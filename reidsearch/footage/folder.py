@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_MAX_NUMBER = 2**53  # exact as a float too, and well inside SQLite's integers
+_MAX_NUMBER = 2**53  # exact as a float, and well within SQLite's integers
 
 
 class FolderSource:
-    """Frames in one folder, in the order of the last digits in their names.
+    """Frames in one folder, numbered by the last digits in their names.
 
-    Gaps in the numbers stay gaps: frame 12 comes 2 / fps seconds after frame 10. When no name has
-    digits, the frames are numbered from 1 in the order of their names; when only some have, the
-    others are bad frames.
+    Gaps in the numbers are gaps in time: frame 12 comes 2 / fps seconds after frame 10. If no name
+    has digits, frames are numbered from 1 in the order of their names; if only some names have
+    digits, the others are bad frames.
     """
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
@@ -54,12 +54,12 @@ class FolderSource:
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`."""
         for path in self._without_number:
-            yield BadFrame(f"{path} has no number in its name, as others beside it have")
+            yield BadFrame(f"{path} has no number in its name, unlike other frames in the folder")
         for number, path in self._chosen:
             if not wanted(number):
                 continue
             if not is_text(path):
-                yield BadFrame(f"the name {str(path)!r} is not UTF-8")
+                yield BadFrame(f"the name {str(path)!r} is not valid UTF-8")
                 continue
             try:
                 yield _read(path, number)
@@ -67,12 +67,12 @@ class FolderSource:
                 yield BadFrame(str(error))
 
     def state(self) -> dict[Path, tuple[int, int]]:
-        """Size and time of each file, by which new and changed ones are noticed."""
-        found = {}
+        """Size and time of each file, to notice new and changed ones."""
+        state = {}
         for path in (*self._without_number, *self._paths.values()):
-            with suppress(OSError):  # gone meanwhile
-                found[path] = _stat(path)
-        return found
+            with suppress(OSError):  # removed in the meantime
+                state[path] = _stat(path)
+        return state
 
     def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
         """See `FrameSource.stamp`."""
@@ -84,19 +84,19 @@ class FolderSource:
             if status == (known.size, known.mtime_ns):
                 return known
             data = read_file(path)
-            now = FileStamp(*status, _hash(data))
-            if now.digest != known.digest:
+            stamp = FileStamp(*status, _hash(data))
+            if stamp.digest != known.digest:
                 decode_image(data, path)
         except OSError:
             return None
         except ImageError as error:
             return BadFrame(str(error))
-        return now
+        return stamp
 
 
 def _read(path: Path, number: int) -> Frame:
     try:
-        status = _stat(path)  # first: a change while it is read shall be noticed later
+        status = _stat(path)  # before reading, so that a change during the read is noticed later
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
     data = read_file(path)
@@ -114,29 +114,29 @@ def _hash(data: bytes) -> str:
 
 
 def _number_files(folder: Path, *, growing: bool) -> tuple[list[tuple[int, Path]], list[Path]]:
-    """Pair the folder's pictures with their frame numbers, rising, beside those that have none."""
+    """List the folder's pictures with their numbers, ascending, and the pictures without number."""
     paths = _list_pictures(folder, growing=growing)
     digits = [re.findall(r"\d+", path.stem) for path in paths]
     if growing and not any(digits):
         raise SourceError(
             f"the names in {folder} have no numbers",
-            hint="only by a number is a frame known again when others come before it",
+            hint="frames of a growing folder are recognised by the last digits in their names",
         )
     if not any(digits):
         return list(enumerate(paths, start=1)), []
     named = zip(digits, paths, strict=True)
-    numbered = sorted((int(found[-1]), path) for found, path in named if found)
+    numbered = sorted((int(numbers[-1]), path) for numbers, path in named if numbers)
     for (number, path), (next_number, next_path) in pairwise(numbered):
         if number == next_number:
             raise SourceError(
                 f"{path.name} and {next_path.name} in {folder} are both frame {number}",
-                hint="the last digits of a name are its frame number; keep one of the two, "
-                "or give each camera a folder of its own",
+                hint="the last digits of a name are its frame number; remove one of the two, "
+                "or use one folder for each camera",
             )
     largest, path = numbered[-1]
     if largest > _MAX_NUMBER:
         raise SourceError(f"the number in {path.name} is too large: at most {_MAX_NUMBER}")
-    return numbered, [path for found, path in zip(digits, paths, strict=True) if not found]
+    return numbered, [path for numbers, path in zip(digits, paths, strict=True) if not numbers]
 
 
 def _list_pictures(folder: Path, *, growing: bool) -> list[Path]:
@@ -151,16 +151,16 @@ def _list_pictures(folder: Path, *, growing: bool) -> list[Path]:
         if not growing or _is_settled(path)
     ]
     if not paths:
-        found = "is empty" if not entries else "holds no picture"
+        problem = "is empty" if not entries else "contains no picture"
         raise EmptyFolderError(
-            f"folder {folder} {found}",
-            hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
+            f"folder {folder} {problem}",
+            hint=f"names of frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return paths
 
 
 def _is_settled(path: Path) -> bool:
-    """Whether nobody has written to a file for a while; one that cannot be looked at is named."""
+    """Whether a file has not changed for a while; True if that cannot be found out."""
     try:
         return abs(time.time() - path.stat().st_mtime) >= defaults.SETTLED_S
     except OSError:
@@ -168,7 +168,7 @@ def _is_settled(path: Path) -> bool:
 
 
 def _digest(path: Path) -> str:
-    """Hash the first frame; one that cannot be read tells nothing, and is a bad frame later."""
+    """Hash the first frame; empty if it cannot be read, in which case it will be a bad frame."""
     try:
         require_regular(path)
         with path.open("rb") as file:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
-# A small file can hold a picture that fills all memory; OpenCV's own limit is a gigapixel.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
-import cv2
 import numpy as np
 
 from reidsearch.core.errors import ImageError
 from reidsearch.core.files import require_regular
+from reidsearch.core.native import cv2
 from reidsearch.core.types import Crops
 
 if TYPE_CHECKING:
@@ -23,14 +20,10 @@ if TYPE_CHECKING:
 
     from reidsearch.core.types import Detections
 
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # but stuffed bytes, fill and restarts
-_MOST_BYTES = 1 << 29
-_MOST_SCANS = 100  # a progressive JPEG has ten; each goes over the whole picture, for some bytes
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not stuffed bytes, fill and restarts
+_MAX_BYTES = 1 << 29
+_MAX_SCANS = 100  # a progressive JPEG has ten; a few bytes of a scan cost a pass over the picture
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-
-cv2.utils.logging.setLogLevel(
-    cv2.utils.logging.LOG_LEVEL_SILENT
-)  # damaged files are our message to give, once
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -46,11 +39,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_file(path: Path) -> bytes:
-    """Read a picture's file; raises ImageError where that cannot be, or it is far too large."""
+    """Read a picture's file; raises ImageError if it cannot be read or is far too large."""
     try:
         size = require_regular(path).st_size
-        if size > _MOST_BYTES:
-            raise ImageError(f"cannot read {path}: it has {size:,} bytes")
+        if size > _MAX_BYTES:
+            raise ImageError(f"cannot read {path}: {size:,} bytes are too many for a picture")
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
@@ -61,28 +54,28 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
     if not data:
         raise ImageError(f"cannot decode {path}: the file is empty")
     scans = _count_scans(data) if data.startswith(b"\xff\xd8") else None
-    if scans == 0 or _is_cut_png(data):
-        raise ImageError(f"cannot decode {path}: the file is cut short")
-    if scans is not None and scans > _MOST_SCANS:
-        raise ImageError(f"cannot decode {path}: it is drawn over {scans:,} times")
+    if scans == 0 or _is_truncated_png(data):
+        raise ImageError(f"cannot decode {path}: the file is truncated")
+    if scans is not None and scans > _MAX_SCANS:
+        raise ImageError(f"cannot decode {path}: it has {scans:,} scans")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise ImageError(f"cannot decode {path}: {error.err}") from error
     if image is None:
-        raise ImageError(f"cannot decode {path}: damaged, or not a picture")
+        raise ImageError(f"cannot decode {path}: it is damaged or not a picture")
     return np.asarray(image, np.uint8)
 
 
 def _count_scans(data: bytes) -> int:
-    """How many scans a JPEG has; none when it is cut, which OpenCV would fill with grey.
+    """Count the scans of a JPEG; 0 if it is truncated, which OpenCV would fill with grey.
 
-    Segments (ITU-T T.81, B.1.1) are stepped over, since they may hold anything, a thumbnail with
-    markers of its own too. What a camera has written after the end does not count.
+    Segments (ITU-T T.81, B.1.1) are skipped: they may contain anything, also a thumbnail with
+    markers of its own. Data behind the end of the picture are ignored.
     """
     at, scans = 2, 0
-    while found := _JPEG_MARKER.search(data, at):
-        marker, at = found[0][1], found.end()
+    while match := _JPEG_MARKER.search(data, at):
+        marker, at = match[0][1], match.end()
         if marker == 0xD9:  # the end of the picture
             return scans
         scans += marker == 0xDA
@@ -90,8 +83,8 @@ def _count_scans(data: bytes) -> int:
     return 0
 
 
-def _is_cut_png(data: bytes) -> bool:
-    """Whether a PNG ends before its last chunk does; OpenCV would make room for what is promised.
+def _is_truncated_png(data: bytes) -> bool:
+    """Whether a PNG ends before its last chunk; OpenCV would allocate memory for what is missing.
 
     Chunks are length, type, data and checksum (PNG specification, 5.3).
     """
@@ -104,14 +97,14 @@ def _is_cut_png(data: bytes) -> bool:
 
 
 def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
-    """Cut every detection out of its frame, to whole pixels; boxes without a pixel are dropped.
+    """Cut detections out of their frame, to whole pixels; boxes without a pixel are dropped.
 
     Args:
         image: `(H, W, 3)` uint8 RGB.
         detections: boxes in pixels of `image`.
 
     Returns:
-        Copies, so that the frame itself can go, and the detections kept, row by row.
+        Copies of the pixels, so that the frame can be freed, and the detections that remain.
     """
     height, width = image.shape[:2]
     low = np.floor(detections.xyxy[:, :2]).astype(int).clip(0)
@@ -122,5 +115,5 @@ def cut_crops(image: NDArray[np.uint8], detections: Detections) -> Crops:
 
 
 def hash_crop(crop: NDArray[np.uint8]) -> str:
-    """Name the pixels of a crop by 16 hexadecimal digits, to tell them again."""
+    """Hash the pixels of a crop to 16 hexadecimal digits, to recognise them."""
     return hashlib.blake2b(crop.tobytes(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""The frames that stored people were found in, read again."""
+"""Reading the frames of stored detections again."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundFrame:
-    """The frame of a sighting, or why it is not there.
+    """The frame of a stored detection.
 
     Attributes:
-        sighting: who was found in it.
-        image: `(H, W, 3)` uint8 RGB, or None.
-        problem: one sentence that names the file, or empty. A frame that changed has an image too.
+        detection: in that frame.
+        image: `(H, W, 3)` uint8 RGB, or None if it cannot be read.
+        problem: one sentence that names the file, or empty; a frame that has changed also has an
+            image.
     """
 
     detection: StoredDetection
@@ -41,30 +42,30 @@ class FoundFrame:
 
 
 def read_frames(
-    sightings: Iterable[StoredDetection], root: Path | None = None
+    detections: Iterable[StoredDetection], root: Path | None = None
 ) -> Iterator[FoundFrame]:
-    """Read the frame of each sighting, holding one in memory at a time.
+    """Read the frame of each detection, with one in memory at a time.
 
     Args:
-        sightings: in any order; frames come file by file and then by number.
-        root: where footage has been moved to; see `locate`.
+        detections: in any order; frames come file by file and then by number.
+        root: folder that footage was moved to; see `locate`.
     """
     by_path: dict[str, list[StoredDetection]] = defaultdict(list)
-    for sighting in sightings:
-        by_path[sighting.path].append(sighting)
-    for stored, wanted in by_path.items():
+    for detection in detections:
+        by_path[detection.path].append(detection)
+    for stored, group in by_path.items():
         path = locate(stored, root)
         if not path.is_file():
-            problem = f"{path} is not there any more"
-            yield from (FoundFrame(sighting, None, problem) for sighting in wanted)
+            problem = f"{path} does not exist any more"
+            yield from (FoundFrame(detection, None, problem) for detection in group)
         elif path.suffix.lower() in IMAGE_SUFFIXES:
-            yield from _read_picture(path, wanted)
+            yield from _read_picture(path, group)
         else:
-            yield from _read_video(path, wanted)
+            yield from _read_video(path, group)
 
 
 def locate(stored: str, root: Path | None) -> Path:
-    """Find a file where it was, or below `root`, by as much of its old path as is there."""
+    """Find a file at its stored path, or below `root` by the longest possible end of that path."""
     parts = Path(stored).parts
     if root is not None:
         for start in range(1, len(parts)):
@@ -75,70 +76,62 @@ def locate(stored: str, root: Path | None) -> Path:
 
 
 def open_moved(record: SourceRecord, root: Path | None = None) -> FrameSource:
-    """Open the footage that the database knows, where it is now.
+    """Open the footage of a record, which may have been moved.
 
     Raises:
-        SourceError: it is not there, or is other footage.
+        SourceError: it is missing, or is other footage.
     """
     path = locate(record.info.path, root)
     if not path.exists():
-        raise SourceError(
-            f"{path} is not there any more", hint="--root DIR says where it was moved to"
-        )
+        raise SourceError(f"{path} does not exist any more", hint="if it was moved, use --root DIR")
     info = record.info
     source = open_source(path, SourceOptions(info.camera, fps=info.fps, start_s=info.start_s))
     require_same_footage(record, source.info)
     return source
 
 
-def cut_person(image: NDArray[np.uint8], sighting: StoredDetection) -> NDArray[np.uint8] | None:
-    """The pixels of a sighting's box; None if the picture has none there."""
-    box = Detections(np.array([sighting.box_xyxy], np.float32), np.ones(1, np.float32))
-    crops = cut_crops(image, box).images
-    return crops[0] if crops else None
-
-
-def _read_picture(path: Path, wanted: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
+def _read_picture(path: Path, detections: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
     try:
         image = read_image(path)
     except ReidsearchError as error:
-        yield from (FoundFrame(sighting, None, str(error)) for sighting in wanted)
+        yield from (FoundFrame(detection, None, str(error)) for detection in detections)
         return
-    for sighting in wanted:
-        problem = "" if is_same(image, sighting) else f"{path} has changed since it was ingested"
-        yield FoundFrame(sighting, image, problem)
+    for detection in detections:
+        problem = "" if is_same(image, detection) else f"{path} has changed since it was ingested"
+        yield FoundFrame(detection, image, problem)
 
 
-def _read_video(path: Path, wanted: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
-    """Jump to each frame; where that is not exact, which the hash tells, read up to it."""
-    left: dict[int, list[StoredDetection]] = defaultdict(list)
-    for sighting in wanted:
-        left[sighting.frame].append(sighting)
-    for number, image in jump_to_frames(path, sorted(left)):
-        if all(is_same(image, sighting) for sighting in left[number]):
-            yield from (FoundFrame(sighting, image) for sighting in left.pop(number))
-    if left:
-        yield from _read_through(path, left)
+def _read_video(path: Path, detections: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
+    """Seek each frame; where the hash shows that seeking was not exact, read up to it."""
+    remaining: dict[int, list[StoredDetection]] = defaultdict(list)
+    for detection in detections:
+        remaining[detection.frame].append(detection)
+    for number, image in jump_to_frames(path, sorted(remaining)):
+        if all(is_same(image, detection) for detection in remaining[number]):
+            yield from (FoundFrame(detection, image) for detection in remaining.pop(number))
+    if remaining:
+        yield from _read_through(path, remaining)
 
 
-def _read_through(path: Path, left: dict[int, list[StoredDetection]]) -> Iterator[FoundFrame]:
+def _read_through(path: Path, remaining: dict[int, list[StoredDetection]]) -> Iterator[FoundFrame]:
     problem = f"{path} has changed since it was ingested"
     try:
-        anyhow = SourceOptions(fps=1.0)  # no times are asked for
-        for frame in VideoSource(path, anyhow).frames(left.__contains__):
+        options = SourceOptions(fps=1.0)  # times are not used
+        for frame in VideoSource(path, options).frames(remaining.__contains__):
             if isinstance(frame, Frame):
-                for sighting in left.pop(frame.number):
-                    same = is_same(frame.image, sighting)
-                    yield FoundFrame(sighting, frame.image, "" if same else problem)
-            if not left:
+                for detection in remaining.pop(frame.number):
+                    same = is_same(frame.image, detection)
+                    yield FoundFrame(detection, frame.image, "" if same else problem)
+            if not remaining:
                 break
     except ReidsearchError as error:
         problem = str(error)
-    for sightings in left.values():
-        yield from (FoundFrame(sighting, None, problem) for sighting in sightings)
+    for detections in remaining.values():
+        yield from (FoundFrame(detection, None, problem) for detection in detections)
 
 
-def is_same(image: NDArray[np.uint8], sighting: StoredDetection) -> bool:
-    """Whether a frame has the very pixels in the sighting's box that were ingested."""
-    crop = cut_person(image, sighting)
-    return crop is not None and hash_crop(crop) == sighting.crop_hash
+def is_same(image: NDArray[np.uint8], detection: StoredDetection) -> bool:
+    """Whether the pixels in the box of a detection are the ones that were ingested."""
+    box = Detections(np.array([detection.box_xyxy], np.float32), np.ones(1, np.float32))
+    crops = cut_crops(image, box).images
+    return bool(crops) and hash_crop(crops[0]) == detection.crop_hash

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet; what goes wrong is ours to say
-import cv2
 import numpy as np
 
 from reidsearch.core.errors import SourceError
+from reidsearch.core.native import cv2
 from reidsearch.core.types import BadFrame, FileStamp, Frame, SourceInfo
 from reidsearch.footage import SourceOptions, every_frame, is_frame_rate
 
@@ -21,20 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# FFmpeg goes by what is in a file, whatever its name: a playlist would have it read other files.
-# OpenCV reads this variable at each opening, and of options given twice the last counts.
-_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_CONTAINERS = (
-    "asf,avi,dhav,dv,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,ogg,rm,"
-    "yuv4mpegpipe"
-)
-_ONLY_FILES = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
-os.environ[_OPTIONS] = "|".join(filter(None, (os.environ.get(_OPTIONS), _ONLY_FILES)))
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 _HEAD_BYTES = 1 << 20
-_MOST_FRAMES = 1 << 53  # exact as a float too; what says more lies
-_MAX_DAMAGED = 100  # frames one after the other; after more of them nothing will come any more
+_MAX_FRAMES = 1 << 53  # exact as a float; headers with more are wrong
+_MAX_DAMAGED = 100  # consecutive frames; after more of them, no frame can be expected
 _LENGTH_IS_A_GUESS = frozenset({".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"})
 
 
@@ -46,15 +33,17 @@ class VideoSource:
         if cv2.haveImageReader(str(path)):
             raise SourceError(
                 f"{path} is a single picture",
-                hint="ingest takes its folder; search takes a picture of a person",
+                hint="ingest takes a folder of pictures; search takes a single picture",
             )
         head = _read_head(path)
-        self._path = path.resolve()  # FFmpeg would take a: in a relative path for a protocol
+        self._path = (
+            path.resolve()
+        )  # FFmpeg would read `a:` at the start of a relative path as a protocol
         self._options = options
         capture = self._open()
         own_fps = float(capture.get(cv2.CAP_PROP_FPS))
         header_frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._header_frames = min(max(header_frames, 0), _MOST_FRAMES)
+        self._header_frames = min(max(header_frames, 0), _MAX_FRAMES)
         decodes = capture.grab()
         capture.release()
         if not decodes:
@@ -62,8 +51,8 @@ class VideoSource:
         fps = options.fps or own_fps
         if not is_frame_rate(fps):
             raise SourceError(
-                f"{path} does not say its frame rate, or one that cannot be: {fps:g} per second",
-                hint="give it with --fps",
+                f"{path} has no valid frame rate: {fps:g} per second",
+                hint="set it with --fps",
             )
         status = path.stat()
         digest = hashlib.sha256(head + str(status.st_size).encode()).hexdigest()
@@ -83,18 +72,18 @@ class VideoSource:
         return min(chosen, self._options.max_frames or chosen)
 
     def stamp(self, _number: int, _known: FileStamp) -> FileStamp:
-        """See `FrameSource.stamp`; a video is one file, whose frames all change with it."""
+        """See `FrameSource.stamp`; all frames of a video have the same stamp."""
         return self._stamp
 
     def frames(self, wanted: Callable[[int], bool] = every_frame) -> Iterator[Frame | BadFrame]:
         """See `FrameSource.frames`.
 
-        A video is decoded from its beginning: seeking in OpenCV is not exact to the frame.
+        A video is decoded from its beginning: seeking in OpenCV is not exact.
         """
         every, limit = self._options.every, self._options.max_frames or math.inf
         capture = self._open()
         number = taken = 0
-        damaged: list[int] = []  # frames missed since the last good one
+        damaged: list[int] = []  # since the last good frame
         try:
             while taken < limit and len(damaged) < _MAX_DAMAGED:
                 number += 1
@@ -103,8 +92,8 @@ class VideoSource:
                         break
                     damaged.append(number)
                     continue
-                for missed in damaged:
-                    yield BadFrame(f"cannot decode frame {missed} of {self._path}")
+                for damaged_number in damaged:
+                    yield BadFrame(f"cannot decode frame {damaged_number} of {self._path}")
                 damaged = []
                 if (number - 1) % every:
                     continue
@@ -120,8 +109,8 @@ class VideoSource:
             capture.release()
         if damaged and self._path.suffix.lower() not in _LENGTH_IS_A_GUESS:
             yield BadFrame(
-                f"{self._path} gave only {damaged[0] - 1} of {self._header_frames} frames: it is "
-                "cut short, or damaged and frames after the damage are numbered too low"
+                f"{self._path} has only {damaged[0] - 1} of {self._header_frames} frames: it is "
+                "truncated, or damaged, and frames after the damage have too low numbers"
             )
 
     def _open(self) -> cv2.VideoCapture:
@@ -132,9 +121,9 @@ class VideoSource:
 
 
 def jump_to_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Go straight to frames of a video, which are RGB; each may be one that is near instead.
+    """Seek frames of a video, as RGB; inexact: a frame may be a neighbour of the one requested.
 
-    Frames that cannot be reached or decoded are left out.
+    Frames that cannot be reached or decoded are skipped.
     """
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
@@ -153,11 +142,11 @@ def _retrieve(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
 
 
 def _cannot_decode(path: Path) -> str:
-    return f"cannot decode {path}: not a video, or damaged"
+    return f"cannot decode {path}: it is damaged or not a video"
 
 
 def _read_head(path: Path) -> bytes:
-    """Read the first part of a video, enough to know it again; the whole may be gigabytes."""
+    """Read the beginning of a video, enough to recognise it; the whole may be gigabytes."""
     try:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)

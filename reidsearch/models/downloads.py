@@ -1,4 +1,4 @@
-"""Fetching the weights that do not come with the package, into a cache folder."""
+"""Downloading the weights that do not come with the package, into the cache folder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import httpx
 from filelock import FileLock, Timeout
 
 from reidsearch.core.errors import ModelError
-from reidsearch.models.catalog import cached_path, hash_weights, record_path
+from reidsearch.core.files import hash_file
+from reidsearch.models.catalog import archive_record
+from reidsearch.models.weights import is_downloaded, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from reidsearch.models.catalog import ModelCard
+    from reidsearch.models.cards import ModelCard, WeightFile
 
 _TRIES = 5
 _WAIT_S = 1.0  # longer after each try that brought nothing
@@ -28,67 +30,91 @@ _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
 
 def download(
     card: ModelCard, on_bytes: Callable[[int, int], None] = lambda _done, _all: None
-) -> Path:
-    """Fetch a model's weights, check their hash, unpack them, and keep them in the cache.
+) -> list[Path]:
+    """Download the files of a model that are not in the cache folder, and check their hashes.
 
-    A download that was cut goes on where it ended, in this call or in a later one.
+    An interrupted download is resumed, in this call or in a later one.
 
     Args:
-        card: has a url.
-        on_bytes: called as data come in, with how many there are and how many there will be, or 0
-            while that is not known.
+        card: the model.
+        on_bytes: called as data of a file come in, with how many bytes there are and how many
+            there will be, or 0 while that is not known.
 
     Returns:
-        The weights file.
+        All of its files that can be downloaded.
 
     Raises:
-        ModelError: the server cannot be reached or gives something else, the disk is full, or
-            another process is fetching the same.
+        ModelError: the server cannot be reached or sends something else, the disk is full, or
+            another process is downloading the same file.
     """
-    path = cached_path(card)
-    archive = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=0):
-            _fetch(card, archive, on_bytes)
-            if hash_weights(archive) != card.url_sha256:
-                archive.unlink()
-                raise ModelError(
-                    f"{card.url} is not what it should be: its sha256 is not {card.url_sha256}",
-                    hint="what was fetched is deleted; " + manual_steps(card),
-                )
-            _keep(card, archive, path)
-    except Timeout:
-        raise ModelError(f"another process is fetching {card.name}") from None
-    except OSError as error:
+    remote = [file for file in card.files if file.url]
+    for file in remote:
+        path = locate(file)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_name(f"{path.name}.lock"), timeout=0):
+                if not is_downloaded(file):
+                    _download(card, file, path, on_bytes)
+        except Timeout:
+            raise ModelError(f"another process is downloading {card.name}") from None
+        except OSError as error:
+            raise ModelError(
+                f"cannot write {file.name} to {path.parent}: {error.strerror}",
+                hint="REIDSEARCH_MODELS names another folder",
+            ) from error
+    return [locate(file) for file in remote]
+
+
+def _download(
+    card: ModelCard, file: WeightFile, path: Path, on_bytes: Callable[[int, int], None]
+) -> None:
+    partial = path.with_name(f"{path.name}.part")
+    _fetch(card, file, partial, on_bytes)
+    sha256 = file.archive_sha256 or file.sha256
+    if hash_file(partial) != sha256:
+        partial.unlink()
         raise ModelError(
-            f"cannot keep {card.name} in {path.parent}: {error.strerror}",
-            hint="REIDSEARCH_MODELS names another folder",
-        ) from error
-    return path
+            f"{file.url} is not the expected file: its sha256 is not {sha256}",
+            hint=f"it was deleted; {manual_steps(card)}",
+        )
+    if file.member:
+        _unpack(file, partial, path)
+        partial.unlink()
+    else:
+        partial.replace(path)
 
 
 def manual_steps(card: ModelCard) -> str:
-    """What to do where there is no network."""
-    unpack = f", unpack {card.member}" if card.member else ""
-    return f"fetch {card.url} (sha256 {card.url_sha256}){unpack}, and give {card.name}=/path/to/it"
+    """What to do without a network."""
+    return "; ".join(_manual_step(card, file) for file in card.files if file.url)
 
 
-def _fetch(card: ModelCard, archive: Path, on_bytes: Callable[[int, int], None]) -> None:
-    """Bring the whole file to `archive`, going on after a cut as long as that gets anywhere."""
+def _manual_step(card: ModelCard, file: WeightFile) -> str:
+    if not file.member:
+        return f"download {file.url} (sha256 {file.sha256}) as {locate(file)}"
+    return (
+        f"download {file.url} (sha256 {file.archive_sha256}), unpack {file.member}, "
+        f"and pass {card.name}=/path/to/it"
+    )
+
+
+def _fetch(
+    card: ModelCard, file: WeightFile, partial: Path, on_bytes: Callable[[int, int], None]
+) -> None:
+    """Download a whole file, trying again as long as each attempt gets further."""
     tries = 0
     while True:
-        before = archive.stat().st_size if archive.exists() else 0
+        before = partial.stat().st_size if partial.exists() else 0
         try:
-            with _request(card, before) as response:
-                _receive(response, archive, on_bytes)
+            with _request(file.url, before) as response:
+                _receive(response, partial, on_bytes)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            after = archive.stat().st_size if archive.exists() else 0
+            after = partial.stat().st_size if partial.exists() else 0
             tries = 0 if after > before else tries + 1
             refused = isinstance(error, httpx.HTTPStatusError)
             if refused or tries == _TRIES:
                 raise ModelError(
-                    f"cannot fetch {card.url}: {error}", hint=manual_steps(card)
+                    f"cannot download {file.url}: {error}", hint=manual_steps(card)
                 ) from error
             time.sleep(_WAIT_S * tries)
         else:
@@ -96,53 +122,44 @@ def _fetch(card: ModelCard, archive: Path, on_bytes: Callable[[int, int], None])
 
 
 @contextmanager
-def _request(card: ModelCard, offset: int) -> Iterator[httpx.Response]:
+def _request(url: str, offset: int) -> Iterator[httpx.Response]:
     headers = {"Accept-Encoding": "identity"}  # the hash is of the file itself
     if offset:
         headers["Range"] = f"bytes={offset}-"
     with httpx.stream(
-        "GET", card.url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True
+        "GET", url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True
     ) as response:
-        if response.status_code != _BAD_RANGE:  # then all of it is here already
+        if response.status_code != _BAD_RANGE:  # then it is complete already
             response.raise_for_status()
         yield response
 
 
-def _receive(response: httpx.Response, archive: Path, on_bytes: Callable[[int, int], None]) -> None:
+def _receive(response: httpx.Response, partial: Path, on_bytes: Callable[[int, int], None]) -> None:
     if response.status_code == _BAD_RANGE:
         return
-    goes_on = response.status_code == _PARTIAL
-    with archive.open("ab" if goes_on else "wb") as file:
-        done = file.tell()
+    is_resumed = response.status_code == _PARTIAL
+    with partial.open("ab" if is_resumed else "wb") as out:
+        done = out.tell()
         total = done + int(response.headers.get("Content-Length", -done))
         for chunk in response.iter_raw():
-            file.write(chunk)
+            out.write(chunk)
             done += len(chunk)
             on_bytes(done, total)
 
 
-def _keep(card: ModelCard, archive: Path, path: Path) -> None:
-    """Take the weights out of what was fetched, and record their hash beside them."""
-    if card.member:
-        unpacked = path.with_name(f"{path.name}.unpacked")
-        _unpack(card, archive, unpacked)
-        archive.unlink()
-    else:
-        unpacked = archive
-    record_path(card).write_text(f"{hash_weights(unpacked)} {card.url_sha256}", "utf-8")
-    unpacked.replace(path)
-
-
-def _unpack(card: ModelCard, archive: Path, unpacked: Path) -> None:
-    """Copy one member's bytes; no name from inside the archive becomes a path."""
+def _unpack(file: WeightFile, archive: Path, path: Path) -> None:
+    """Copy one member's bytes, and record their hash; no name in the archive becomes a path."""
+    unpacked = path.with_name(f"{path.name}.unpacked")
     try:
         with tarfile.open(archive) as tar:
-            member = tar.getmember(card.member)
+            member = tar.getmember(file.member)
             content = tar.extractfile(member) if member.isfile() else None
             if content is None:
-                raise ModelError(f"{card.member} in {card.url} is no file")
-            with content, unpacked.open("wb") as file:
+                raise ModelError(f"{file.member} in {file.url} is not a file")
+            with content, unpacked.open("wb") as out:
                 while chunk := content.read(_CHUNK_BYTES):
-                    file.write(chunk)
+                    out.write(chunk)
     except (tarfile.TarError, KeyError, EOFError) as error:
-        raise ModelError(f"{card.url} holds no {card.member}: {error}") from error
+        raise ModelError(f"cannot unpack {file.member} from {file.url}: {error}") from error
+    archive_record(file).write_text(f"{hash_file(unpacked)} {file.archive_sha256}", "utf-8")
+    unpacked.replace(path)

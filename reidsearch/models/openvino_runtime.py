@@ -1,4 +1,4 @@
-"""OpenVINO: networks are converted once, compiled for this machine, and kept for the next time."""
+"""Converting, compiling and running networks with OpenVINO; conversions are cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import openvino
 from filelock import FileLock
 
-from reidsearch.models.catalog import cache_folder, network_path
+from reidsearch.models.weights import cache_folder, verified_path, weights_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,16 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.models.backends import Precision
-    from reidsearch.models.catalog import ModelCard
+    from reidsearch.models.cards import ModelCard
 
-_CONVERSION = 2  # to be raised when networks are converted in another way
+_CONVERSION = 2  # raise it when the conversion changes: it is part of the cached files' names
 
 
-def options(precision: Precision) -> dict[str, str]:
-    """How networks are compiled: all cores busy, and in which numbers.
+def compile_options(precision: Precision) -> dict[str, str]:
+    """Compile for throughput on all cores, in a fixed precision.
 
-    OpenVINO itself would take bf16 wherever the processor has it, so that two processors gave two
-    answers.
+    By itself OpenVINO uses bf16 where the processor supports it, so results would depend on it.
     """
     return {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
 
@@ -42,39 +41,39 @@ def compile_model(
     Args:
         model: the network, or its `.xml`.
         precision: what it computes in.
-        cache: where the compiled network is kept.
+        cache: folder for the compiled network, or None.
     """
     core = openvino.Core()
     if cache is not None:
-        # OpenVINO takes one precision's blob for the other's.
+        # In one folder, OpenVINO would confuse the compiled networks of two precisions.
         core.set_property({"CACHE_DIR": str(cache / precision)})
-    return core.compile_model(model, "CPU", options(precision))
+    return core.compile_model(model, "CPU", compile_options(precision))
 
 
 def compile_card(
     card: ModelCard, name: str, convert: Callable[[Path], openvino.Model], precision: Precision
 ) -> openvino.CompiledModel:
-    """Compile what is shipped of a model; what is not is converted, and kept in the cache.
+    """Compile a model: its exported network, or else its weights, converted once and cached.
 
     Args:
         card: the model.
-        name: of the converted network's files; says all that decides it.
-        convert: makes it of the model's weights, if it is not in the cache.
+        name: of the cached files; differs whenever the converted network does.
+        convert: converts the weights.
         precision: what it computes in.
 
     Raises:
         ModelError: the files of the model are missing or damaged.
     """
-    source = network_path(card)
-    if card.exported:
-        return compile_model(_read_exported(source), precision)
+    if card.exported is not None:
+        return compile_model(_read_exported(verified_path(card, card.exported)), precision)
+    weights = weights_path(card)
     version = openvino.__version__.partition("-")[0]
     path = cache_folder() / "openvino" / f"{name}-v{_CONVERSION}-{version}.xml"
     if path.exists():
-        with suppress(RuntimeError):  # the files are damaged: they are made again
+        with suppress(RuntimeError):  # damaged: convert again
             return compile_model(path, precision, path.parent)
-    model = convert(source)
-    with suppress(OSError, RuntimeError):  # no room for a cache is no reason to stop
+    model = convert(weights)
+    with suppress(OSError, RuntimeError):  # the cache is optional
         _save(model, path)
     return compile_model(model, precision)
 
@@ -82,25 +81,25 @@ def compile_card(
 def run_each(
     compiled: openvino.CompiledModel, inputs: Iterable[NDArray[np.uint8]]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """Run a network on one input after the other, several at a time; several threads may do so.
+    """Run a network on each input, several at a time; may be called from several threads.
 
-    One picture is one input. Each core has one under way, whose layers then fit into its cache: in
-    f32, OSNet at 256x128 took 18 ms a crop so, and 27 in batches of 8.
+    Each input is one picture, and each core works on one: its layers then fit into the core's
+    cache. In f32, OSNet at 256x128 took 18 ms a crop this way, and 27 ms in batches of 8.
 
-    Without `AsyncInferQueue`: its callbacks may still hold requests when it goes, and the thread
-    that lets go of the last one then waits for itself. And requests look at the inputs where they
-    are: two threads that copied them into requests at the same time have waited for each other.
+    `AsyncInferQueue` is avoided: its callbacks may still hold requests when it is destroyed, and
+    the thread that releases the last one then waits for itself. Inputs are shared with requests,
+    not copied: two threads that copied inputs at the same time have blocked each other.
 
     Yields:
         All outputs of each input, in the order of the inputs.
     """
     streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    idle = [compiled.create_infer_request() for _ in range(streams + 1)]  # one is got ready
-    # An input is kept until it was looked at.
-    under_way: deque[tuple[openvino.InferRequest, NDArray[np.uint8]]] = deque()
+    idle = [compiled.create_infer_request() for _ in range(streams + 1)]  # one to prepare
+    # Inputs are referenced here for as long as a request uses them.
+    running: deque[tuple[openvino.InferRequest, NDArray[np.uint8]]] = deque()
 
     def finish() -> list[NDArray[np.float32]]:
-        request, _ = under_way.popleft()
+        request, _ = running.popleft()
         request.wait()
         idle.append(request)
         return [output.data.copy() for output in request.output_tensors]
@@ -111,23 +110,23 @@ def run_each(
                 yield finish()
             request = idle.pop()
             request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
-            under_way.append((request, pixels))
+            running.append((request, pixels))
             request.start_async()
-        while under_way:
+        while running:
             yield finish()
-    finally:  # inputs may go only after those who look at them
-        for request, _ in under_way:
+    finally:  # inputs must outlive the requests that use them
+        for request, _ in running:
             request.wait()
 
 
 def _read_exported(path: Path) -> openvino.Model:
-    """Read what `scripts/export.py` wrote: a zip of a network's `.xml` and `.bin`."""
+    """Read a zip of a network's `.xml` and `.bin`, written by `scripts/export.py`."""
     with zipfile.ZipFile(path) as archive:
         return openvino.Core().read_model(archive.read("network.xml"), archive.read("network.bin"))
 
 
 def _save(model: openvino.Model, path: Path) -> None:
-    """Write `.bin` and then `.xml`: what has the latter is complete."""
+    """Write `.bin` and then `.xml`, whose presence shows that both are complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"partial-{path.name}")
     with FileLock(path.with_suffix(".lock")):

@@ -17,18 +17,18 @@ from reidsearch.models.catalog import (
     default_embedder,
     find_detector,
     find_embedder,
-    network_path,
 )
 from reidsearch.models.detectors import load_detector
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.matching import require_detector, require_embedder, require_same_precision
+from reidsearch.models.weights import network_paths
 
 if TYPE_CHECKING:
     from reidsearch.core.calibration import Calibration
     from reidsearch.core.progress import Progress
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.models.backends import Backend, Precision
-    from reidsearch.models.catalog import DetectorCard, EmbedderCard, ModelCard
+    from reidsearch.models.cards import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.models.detectors import Detector
     from reidsearch.models.embedders import Embedder
 
@@ -69,7 +69,7 @@ class ModelChoice:
         detector = find_detector(self.detector or default_detector())
         embedder = find_embedder(self.embedder or default_embedder())
         for card in (detector, embedder):
-            network_path(card)  # without weights there shall be no database
+            network_paths(card)  # without weights there shall be no database
         return Provenance(
             embedder=embedder.name,
             fingerprint=embedder.fingerprint,
@@ -162,4 +162,4 @@ class Models:
 def _require_weights(card: ModelCard) -> None:
     """Say that weights were never downloaded, before they are taken for other weights."""
     if not card.sha256:
-        network_path(card)
+        network_paths(card)

@@ -20,7 +20,7 @@ def resize(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uin
     antialiasing; OpenCV's differs when it shrinks.
     """
     height, width = size_hw
-    # A copy: what Pillow lends is read-only, and OpenVINO takes no such input.
+    # A copy: the array that Pillow returns is read-only, which OpenVINO does not accept.
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
@@ -35,7 +35,7 @@ def to_batch(
 
     Args:
         images: N crops, `(h, w, 3)` uint8 RGB of any size.
-        size_hw: the network's input.
+        size_hw: height and width of the network's input.
         mean: per RGB channel, of values in `[0, 1]`.
         std: likewise.
 

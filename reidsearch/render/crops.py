@@ -1,4 +1,4 @@
-"""People as they are shown to people: a part of the frame, with the person framed in it."""
+"""Pictures of detections: a part of the frame, with the box drawn in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from reidsearch.core.native import cv2
 from reidsearch.core.text import printable
 from reidsearch.footage.reread import read_frames
 
@@ -31,10 +31,10 @@ _MARGIN = 0.25  # of the box's height, on each side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CropImage:
-    """A person, or why there is no picture.
+    """A picture of a detection, or why there is none.
 
     Attributes:
-        picture: `(h, w, 3)` uint8 RGB of the shape that was asked for, or None.
+        picture: `(h, w, 3)` uint8 RGB of the requested size, or None.
         problem: one sentence, or empty.
     """
 
@@ -43,19 +43,19 @@ class CropImage:
 
 
 def render_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> CropImage:
-    """Portray who is looked for."""
+    """Render the query: a detection in its frame, or a picture."""
     if query.detection is None:
         return CropImage(fit(query.crops[0], size_wh))
     return render_crop(next(read_frames([query.detection], root)), size_wh, ORANGE)
 
 
 def render_crop(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> CropImage:
-    """Cut a person out with what is around them, framed."""
+    """Cut a detection out with its surroundings, and draw its box."""
     if found.image is None:
         return CropImage(None, found.problem)
     height, width = found.image.shape[:2]
     x1, y1, x2, y2 = found.detection.box_xyxy
-    # As high as the box and its margins, as wide as the shape asks, and wide enough for the box.
+    # As high as the box and its margins, of the requested shape, and wide enough for the box.
     tall = (y2 - y1) * (1 + 2 * _MARGIN)
     tall = max(tall, (x2 - x1 + tall * _MARGIN) * size_wh[1] / size_wh[0])
     wide = tall * size_wh[0] / size_wh[1]
@@ -75,7 +75,7 @@ def render_crop(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> 
 
 
 def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a picture, its aspect kept, into the middle of a black one."""
+    """Resize a picture to fit into a black one, centred, keeping its aspect ratio."""
     scale, left, top = _fitting(image, size_wh)
     height, width = size_wh[1] - 2 * top, size_wh[0] - 2 * left
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -88,7 +88,7 @@ def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]
 
 @lru_cache(maxsize=256)
 def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
-    """Write one line, as a picture of its own; the same array for the same line."""
+    """Render one line of text; the result is cached and must not be changed."""
     text, font = printable(text), load_font(size_px)
     left, _, right, _ = font.getbbox(text)
     pad = size_px // 4
@@ -99,15 +99,15 @@ def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> ND
 
 @lru_cache
 def load_font(size_px: int) -> ImageFont.FreeTypeFont:
-    """The font that Pillow brings along."""
+    """The font that comes with Pillow."""
     font = ImageFont.load_default(size_px)
-    if not isinstance(font, ImageFont.FreeTypeFont):  # a Pillow built without FreeType
+    if not isinstance(font, ImageFont.FreeTypeFont):
         raise TypeError("Pillow was built without FreeType")
     return font
 
 
 def _fitting(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> tuple[float, int, int]:
-    """The scale, and the left and top margin, at which a picture fits."""
+    """The scale and the left and top margin with which a picture fits into a size."""
     height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     left, top = (round((size_wh[0] - width * scale) / 2), round((size_wh[1] - height * scale) / 2))
@@ -115,5 +115,5 @@ def _fitting(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> tuple[float,
 
 
 def _place(centre: float, length: float, limit: int) -> int:
-    """Where a window begins that has its centre there, or as near as the picture allows."""
+    """The start of a window around a centre, moved as little as needed to be in the picture."""
     return min(round(max(0.0, min(centre - length / 2, limit - length))), limit - 1)

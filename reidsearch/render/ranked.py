@@ -1,4 +1,4 @@
-"""A query beside its ranked gallery, right and wrong framed in green and red."""
+"""A query beside its ranked gallery: right crops framed in green, wrong ones in red."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search as one HTML file, to be judged, handed over and printed."""
+"""A search result as one HTML file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -16,6 +15,7 @@ from markupsafe import Markup
 from reidsearch._version import __version__
 from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.files import atomic_write
+from reidsearch.core.native import cv2
 from reidsearch.core.text import format_time, printable
 from reidsearch.footage.reread import read_frames
 from reidsearch.render.crops import GREY, ORANGE, fit, render_crop
@@ -39,14 +39,14 @@ _TICKS = 6
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """Where a report comes from.
+    """What a report says about its database and its search.
 
     Attributes:
         db: the database's folder.
         provenance: its models.
         sources: all of its footage.
-        command: how the search was called.
-        distances: of as many of the nearest people searched as were asked for, rising.
+        command: the command line of the search.
+        distances: of the nearest detections that were searched, ascending.
     """
 
     db: Path
@@ -59,16 +59,16 @@ class ReportContext:
 def write_report(
     result: SearchResult, context: ReportContext, path: Path, root: Path | None = None
 ) -> list[str]:
-    """Write everything that was found, with pictures, into one file that needs no other.
+    """Write a search result with its pictures into one self-contained file.
 
     Args:
-        result: what a search found.
-        context: where from.
+        result: of the search.
+        context: its database and command.
         path: the page to write.
-        root: where footage has been moved to; see `footage.locate`.
+        root: folder that footage was moved to; see `reread.locate`.
 
     Returns:
-        Why frames are missing or other than they were, one sentence each.
+        Which frames are missing or have changed, one sentence each.
 
     Raises:
         ReidsearchError: the page cannot be written.
@@ -83,22 +83,22 @@ def write_report(
         cards[found.detection.id] = _card(match, found, frames)
         _add_to_view(views, match, found)
     if query is not None:
-        looked_for = _picture_fields(next(read_frames([query], root)), frames, likely=True)
-        looked_for |= _place_fields(query)
-        looked_for["caption"] = printable(f"looked for: {query.id}, {looked_for['time']}")
+        query_card = _picture_fields(next(read_frames([query], root)), frames, likely=True)
+        query_card |= _place_fields(query)
+        query_card["caption"] = printable(f"query: {query.id}, {query_card['time']}")
     else:
-        looked_for = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
+        query_card = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
     ordered = [cards[match.detection.id] for match in result.matches]
     shown = ("frame", "box", "caption")
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            query=looked_for,
+            query=query_card,
             cards=ordered,
             frames={
                 "pictures": frames.uris,
-                "shown": [{key: one.get(key) for key in shown} for one in (looked_for, *ordered)],
+                "shown": [{key: card.get(key) for key in shown} for card in (query_card, *ordered)],
             },
             views=[views[key] for key in sorted(views)],
             timelines=[
@@ -120,7 +120,7 @@ def write_report(
             partial.write_text(page, "utf-8")
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
-    problems = [looked_for["problem"], *(card["problem"] for card in ordered)]
+    problems = [query_card["problem"], *(card["problem"] for card in ordered)]
     return sorted({problem for problem in problems if problem})
 
 
@@ -135,14 +135,14 @@ def _environment() -> Environment:
 
 
 class _Frames:
-    """Whole frames as they are embedded: each once, however many people are in it."""
+    """Embedded frames, each once, however many detections are in it."""
 
     def __init__(self) -> None:
         self.uris: list[str] = []
         self._places: dict[tuple[str, int], int] = {}
 
     def add(self, found: FoundFrame, image: NDArray[np.uint8]) -> int:
-        """The frame's place among all."""
+        """Embed a frame, and return its index."""
         key = found.detection.path, found.detection.frame
         if key not in self._places:
             self._places[key] = len(self.uris)
@@ -164,15 +164,15 @@ def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
     }
 
 
-def _place_fields(sighting: StoredDetection) -> dict[str, Any]:
+def _place_fields(detection: StoredDetection) -> dict[str, Any]:
     return {
-        "id": sighting.id,
-        "camera": sighting.camera,
-        "source": sighting.source,
-        "number": sighting.frame,
-        "time": format_time(sighting.time_s),
-        "score": sighting.score,
-        "path": sighting.path,
+        "id": detection.id,
+        "camera": detection.camera,
+        "source": detection.source,
+        "number": detection.frame,
+        "time": format_time(detection.time_s),
+        "score": detection.score,
+        "path": detection.path,
     }
 
 
@@ -187,29 +187,29 @@ def _picture_fields(found: FoundFrame, frames: _Frames, *, likely: bool) -> dict
 
 
 def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFrame) -> None:
-    """Mark on its camera's picture where a match was seen."""
+    """Mark a match on the picture of its camera."""
     if found.image is None:
         return
-    sighting = match.detection
-    name = f"{sighting.camera}/{sighting.source}"
+    detection = match.detection
+    name = f"{detection.camera}/{detection.source}"
     if name not in views:
         views[name] = {
             "name": name,
             "picture": _to_uri(_shrink(found.image, _VIEW_PX)),
             "marks": [],
         }
-    box = _in_percent(sighting, found.image)
+    box = _in_percent(detection, found.image)
     views[name]["marks"].append({"rank": match.rank, "box": box, "likely": match.is_likely})
 
 
 def _shown_sources(
     result: SearchResult, sources: Sequence[SourceRecord], *, dated: bool
 ) -> list[SourceRecord]:
-    """The sources of what was found and looked for, of one clock."""
-    people = [match.detection for match in result.matches]
+    """The sources of the query and the matches, either those with dates or those without."""
+    detections = [match.detection for match in result.matches]
     if result.query.detection is not None:
-        people.append(result.query.detection)
-    keys = {(sighting.camera, sighting.source) for sighting in people}
+        detections.append(result.query.detection)
+    keys = {(detection.camera, detection.source) for detection in detections}
     return [r for r in sources if r.info.key in keys and (r.info.start_s is not None) == dated]
 
 
@@ -249,7 +249,7 @@ def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str
 
 
 def _histogram(result: SearchResult, distances: Sequence[float]) -> dict[str, Any]:
-    """How many of the nearest people lie at which distance; all in percent of the picture."""
+    """How many of the nearest detections have which distance; positions in percent."""
     limit = 0.0 if result.calibration is None else result.calibration.likely_distance
     last = max([*distances, limit, _BIN])
     bins = int(np.ceil((last + 1e-9) / _BIN))
@@ -269,7 +269,7 @@ def _histogram(result: SearchResult, distances: Sequence[float]) -> dict[str, An
     every = max(1, bins // 8)
     return {
         "bars": bars,
-        "people": len(distances),
+        "detections": len(distances),
         "highest": highest,
         "limit": limit,
         "limit_left": 100 * limit / (bins * _BIN),
@@ -281,9 +281,9 @@ def _hash(crop: NDArray[np.uint8]) -> str:
     return hashlib.sha256(crop.tobytes()).hexdigest()[:16]
 
 
-def _in_percent(sighting: StoredDetection, image: NDArray[np.uint8]) -> dict[str, float]:
+def _in_percent(detection: StoredDetection, image: NDArray[np.uint8]) -> dict[str, float]:
     height, width = image.shape[:2]
-    x1, y1, x2, y2 = sighting.box_xyxy
+    x1, y1, x2, y2 = detection.box_xyxy
     return {
         "left": 100 * x1 / width,
         "top": 100 * y1 / height,

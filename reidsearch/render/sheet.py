@@ -1,4 +1,4 @@
-"""The query and its matches on one picture, to be judged at a glance."""
+"""The query and its matches on one picture."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _PAPER, _INK, _FAINT, _ABSENT = (250, 250, 248), (28, 28, 30), (110, 110, 115), 
 
 
 def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> list[str]:
-    """Draw who was looked for, and every match with rank, distance, probability, place and time.
+    """Draw the query and every match with rank, distance, probability, camera, frame and time.
 
     Args:
-        result: what a search found.
-        path: the picture to write; its ending says the format.
-        root: where footage has been moved to; see `footage.locate`.
+        result: of a search.
+        path: the picture to write; its ending determines the format.
+        root: folder that footage was moved to; see `reread.locate`.
 
     Returns:
-        Why frames are missing or other than they were, one sentence each.
+        Which frames are missing or have changed, one sentence each.
 
     Raises:
         ReidsearchError: the picture cannot be written.
@@ -51,10 +51,10 @@ def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> li
     sheet = _Sheet(len(result.matches))
     problems = []
     query = result.query.detection
-    who = _place_lines(query) if query is not None else ["a picture"]
-    portrait = render_query(result.query, _CELL_WH, root)
-    problems.append(portrait.problem)
-    sheet.put(0, portrait, ["looked for", *who], ORANGE)
+    lines = _place_lines(query) if query is not None else ["a picture"]
+    crop_image = render_query(result.query, _CELL_WH, root)
+    problems.append(crop_image.problem)
+    sheet.put(0, crop_image, ["query", *lines], ORANGE)
     places = {match.detection.id: match for match in result.matches}
     for found in read_frames([match.detection for match in result.matches], root):
         match = places[found.detection.id]
@@ -67,18 +67,18 @@ def draw_sheet(result: SearchResult, path: Path, root: Path | None = None) -> li
 
 
 def describe(match: Match) -> str:
-    """A match's rank, distance and probability in one short line."""
+    """Write a match's rank, distance and probability in one short line."""
     line = f"{match.rank}.  {match.distance:.3f}"
     if match.probability is None:
         return line
     return f"{line}   {format_probability(match.probability)}"
 
 
-def _place_lines(sighting: StoredDetection) -> list[str]:
+def _place_lines(detection: StoredDetection) -> list[str]:
     return [
-        sighting.camera,
-        f"{sighting.source} {sighting.frame}",
-        format_time(sighting.time_s).partition(".")[0],
+        detection.camera,
+        f"{detection.source} {detection.frame}",
+        format_time(detection.time_s).partition(".")[0],
     ]
 
 
@@ -96,21 +96,21 @@ class _Sheet:
         self._font = load_font(_TEXT_PX)
 
     def put(
-        self, cell: int, portrait: CropImage, lines: list[str], colour: tuple[int, int, int]
+        self, cell: int, crop_image: CropImage, lines: list[str], colour: tuple[int, int, int]
     ) -> None:
         row, column = divmod(cell, self._columns)
         left, top = _GAP + column * self._step[0], _GAP + row * self._step[1]
         width, height = _CELL_WH
         frame = (left, top, left + width - 1, top + height - 1)
-        if portrait.picture is not None:
-            self._picture.paste(Image.fromarray(portrait.picture), (left, top))
+        if crop_image.picture is not None:
+            self._picture.paste(Image.fromarray(crop_image.picture), (left, top))
         else:
             self._draw.rectangle(frame, fill=_ABSENT)
             middle = left + width / 2, top + height / 2
             self._draw.text(middle, "no picture", fill=_FAINT, font=self._font, anchor="mm")
         if cell == 0:
             self._draw.rectangle(frame, outline=colour, width=4)
-        if portrait.picture is not None and portrait.problem:
+        if crop_image.picture is not None and crop_image.problem:
             self._write(left + 4, top + 4, "changed", colour)
         for number, line in enumerate(lines):
             y = top + height + 4 + number * _LINE_PX
@@ -129,5 +129,5 @@ class _Sheet:
         except (OSError, ValueError) as error:  # ValueError: larger than the format can be
             reason = getattr(error, "strerror", None) or error
             raise ReidsearchError(
-                f"cannot write {path}: {reason}", hint="a smaller --top, or another format"
+                f"cannot write {path}: {reason}", hint="use a smaller --top, or another format"
             ) from error

@@ -1,4 +1,4 @@
-"""The search as a video: everyone found in green, the best match of each later frame in orange."""
+"""A search as a video: all detections in green, the best match of each later frame in orange."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.native import cv2
 from reidsearch.core.text import format_time
 from reidsearch.core.types import BadFrame
 from reidsearch.footage.reread import is_same
@@ -42,7 +42,7 @@ class VideoReport:
     Attributes:
         frames: pictures in the video.
         matched: how many of them show a match.
-        problems: what could not be read, or is other than it was, one sentence each.
+        problems: which frames cannot be read or have changed, one sentence each.
     """
 
     frames: int
@@ -55,9 +55,9 @@ class VideoOptions:
     """What is drawn.
 
     Attributes:
-        only_matches: leave out frames without the query or a match.
+        only_matches: skip frames without the query or a match.
         fps: pictures per second; None shows the footage at its own speed.
-        root: where footage has been moved to; see `footage.locate`.
+        root: folder that footage was moved to; see `reread.locate`.
     """
 
     only_matches: bool = False
@@ -69,19 +69,19 @@ def render_video(
     source: FrameSource,
     record: SourceRecord,
     query: Query,
-    people: Iterable[StoredDetection],
+    detections: Iterable[StoredDetection],
     best: Mapping[int, Match],
     out: Path,
     options: VideoOptions,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoReport:
-    """Write the ingested frames of a source with everyone found and the query's best matches.
+    """Write the ingested frames of a source with all detections and the query's best matches.
 
     Args:
         source: the footage; see `footage.open_moved`.
         record: what the store knows of it.
-        query: a person of any source, or a picture, which is looked for in all frames.
-        people: everyone found in the source.
+        query: a stored detection of any source, or a picture.
+        detections: all of the source.
         best: the match of each frame that has one.
         out: the video to write, `.mp4`.
         options: what to draw.
@@ -91,8 +91,8 @@ def render_video(
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
     by_frame: dict[int, list[StoredDetection]] = defaultdict(list)
-    for sighting in people:
-        by_frame[sighting.frame].append(sighting)
+    for detection in detections:
+        by_frame[detection.frame].append(detection)
     painter = _Painter(record, query, by_frame, best, options.root)
     shown = {*best, painter.query_frame}
     frames = matched = 0
@@ -114,13 +114,13 @@ def render_video(
             frames += 1
             matched += number in best
         if not frames:
-            what = "shows a match" if options.only_matches else "could be read"
-            raise ReidsearchError(f"no frame of {record.info} {what}: {source.info.path}")
+            problem = "shows a match" if options.only_matches else "could be read"
+            raise ReidsearchError(f"no frame of {record.info} {problem}: {source.info.path}")
     return VideoReport(frames, matched, tuple(sorted(painter.problems)))
 
 
 class _Painter:
-    """Draws on frames what the search found in them."""
+    """Draws detections and matches on frames."""
 
     def __init__(
         self,
@@ -141,12 +141,12 @@ class _Painter:
 
     def paint(self, frame: Frame) -> NDArray[np.uint8]:
         number, picture = frame.number, frame.image.copy()
-        people = self._by_frame.get(number, ())
-        has_changed = not all(is_same(frame.image, sighting) for sighting in people)
+        detections = self._by_frame.get(number, ())
+        has_changed = not all(is_same(frame.image, detection) for detection in detections)
         if has_changed:
             self.problems.add(f"frame {number} of {frame.path} has changed since it was ingested")
-        for sighting in people:
-            _draw_box(picture, sighting, GREEN)
+        for detection in detections:
+            _draw_box(picture, detection, GREEN)
         if number in self._best:
             match = self._best[number]
             _draw_box(picture, match.detection, ORANGE, f"{match.distance:.3f}")
@@ -156,28 +156,28 @@ class _Painter:
         stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
         stamp += "   changed since it was ingested" if has_changed else ""
         _paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
-        inset = self._portray(picture.shape[0])
+        inset = self._render_inset(picture.shape[0])
         _paste(picture, inset, picture.shape[1] - inset.shape[1], 0)
         return picture
 
-    def _portray(self, height: int) -> NDArray[np.uint8]:
-        """Who is looked for, a quarter as high as the frames, once for all."""
+    def _render_inset(self, height: int) -> NDArray[np.uint8]:
+        """The query, a quarter as high as the frames, rendered once."""
         if self._inset is None:
             inner_wh = max(height // 8, 8), max(height // 4, 16)
-            portrait = render_query(self._query, inner_wh, self._root)
-            self.problems |= {portrait.problem} - {""}
+            crop_image = render_query(self._query, inner_wh, self._root)
+            self.problems |= {crop_image.problem} - {""}
             self._inset = np.zeros((0, 0, 3), np.uint8)
-            if portrait.picture is not None:
-                self._inset, edge = portrait.picture, max(2, height // 200)
+            if crop_image.picture is not None:
+                self._inset, edge = crop_image.picture, max(2, height // 200)
                 cv2.rectangle(self._inset, (0, 0), (inner_wh[0] - 1, inner_wh[1] - 1), ORANGE, edge)
         return self._inset
 
 
 def _draw_box(
-    picture: NDArray[np.uint8], sighting: StoredDetection, colour: Colour, label: str = ""
+    picture: NDArray[np.uint8], detection: StoredDetection, colour: Colour, label: str = ""
 ) -> None:
     """Draw a box, and a label above it, in place."""
-    x1, y1, x2, y2 = (round(edge) for edge in sighting.box_xyxy)
+    x1, y1, x2, y2 = (round(edge) for edge in detection.box_xyxy)
     cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour, max(2, picture.shape[0] // 300))
     if label:
         text = draw_text(label, _text_px(picture), _BLACK, colour)
@@ -191,7 +191,7 @@ def _text_px(picture: NDArray[np.uint8]) -> int:
 
 
 def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top: int) -> None:
-    """Put a patch into a picture, inside of it and no further than it fits."""
+    """Copy as much of a patch into a picture as fits, in place."""
     left, top = max(left, 0), max(top, 0)
     room = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
     room[:] = patch[: room.shape[0], : room.shape[1]]

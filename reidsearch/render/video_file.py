@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CODEC = "libx264"
-_SLOWEST_FPS = 0.1  # slower footage is shown faster than it was
+_MIN_FPS = 0.1  # slower footage is shown faster than it was recorded
 _QUALITY = {"crf": "21", "preset": "veryfast"}
 
 
@@ -29,11 +29,11 @@ class VideoFile:
 
     def __init__(self, container: Any, fps: float) -> None:
         self._container = container
-        self._fps = Fraction(max(fps, _SLOWEST_FPS)).limit_denominator(1000)
+        self._fps = Fraction(max(fps, _MIN_FPS)).limit_denominator(1000)
         self._stream: Any = None
 
     def write(self, picture: NDArray[np.uint8]) -> None:
-        """Add a picture, `(H, W, 3)` uint8 RGB; others than the first are brought to its size."""
+        """Add a picture, `(H, W, 3)` uint8 RGB, resized to the size of the first."""
         if self._stream is None:
             self._stream = self._container.add_stream(_CODEC, self._fps, options=_QUALITY)
             height, width = picture.shape[:2]
@@ -43,26 +43,26 @@ class VideoFile:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds back."""
+        """Write what the encoder has buffered."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
 
 
 @contextmanager
 def open_video(path: Path, fps: float) -> Iterator[VideoFile]:
-    """Write a video; the file is there only when all of it was written.
+    """Write a video; the file appears only when it is complete.
 
     Args:
         path: ends in `.mp4`.
         fps: pictures per second.
 
     Raises:
-        ReidsearchError: it cannot be written, or this FFmpeg cannot write H.264.
+        ReidsearchError: it cannot be written, or PyAV was built without H.264.
     """
     if _CODEC not in av.codecs_available:
         raise ReidsearchError(
             "this PyAV cannot write H.264",
-            hint="`pip install --force-reinstall --only-binary av av` brings one that can",
+            hint="pip install --force-reinstall --only-binary av av",
         )
     try:
         with (

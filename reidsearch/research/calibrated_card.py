@@ -10,18 +10,13 @@ import tomli_w
 
 from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.files import atomic_write, read_text, require_writable, resolve
-from reidsearch.models.catalog import weights_path
+from reidsearch.models.weights import weight_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.core.calibration import Calibration
-    from reidsearch.models.catalog import EmbedderCard
-
-_OF_THE_CATALOGUE = (
-    *("name", "path", "package", "url", "url_sha256", "url_bytes", "member"),
-    *("exported", "exported_sha256"),
-)
+    from reidsearch.models.cards import EmbedderCard
 
 
 def require_card_file(card: EmbedderCard, path: Path) -> None:
@@ -42,10 +37,15 @@ def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
         ReidsearchError: see `require_card_file`; or the file cannot be written.
     """
     document = _read(card, path)
-    table = {key: value for key, value in asdict(card).items() if key not in _OF_THE_CATALOGUE}
-    weights, path = resolve(weights_path(card)), resolve(path)
-    table["file"] = weights.name if weights.parent == path.parent else str(weights)
-    table["calibration"] = asdict(calibration)
+    path = resolve(path)
+    table = asdict(card) | {
+        "files": [
+            {"name": _from(path.parent, found), "sha256": file.sha256, "bytes": file.bytes}
+            for file, found in zip(card.files, map(resolve, weight_paths(card)), strict=True)
+        ],
+        "calibration": asdict(calibration),
+    }
+    del table["name"], table["exported"]
     document["embedder"] = document.get("embedder", {}) | table
     try:
         with atomic_write(path) as partial:
@@ -54,19 +54,23 @@ def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
 
 
+def _from(folder: Path, file: Path) -> str:
+    return file.name if file.parent == folder else str(file)
+
+
 def _read(card: EmbedderCard, path: Path) -> dict[str, Any]:
     """What the file says so far."""
     if not path.exists():
         return {}
     try:
         document = tomllib.loads(read_text(path))
-        sha256 = document["embedder"]["sha256"]
+        hashes = {file["sha256"] for file in document["embedder"]["files"]}
     except OSError as error:
         raise ReidsearchError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ReidsearchError(
             f"{path} is not a valid model card", hint="name another file"
         ) from error
-    if sha256 != card.sha256:
+    if hashes != {file.sha256 for file in card.files}:
         raise ReidsearchError(f"{path} is the card of another model", hint="name another file")
     return document

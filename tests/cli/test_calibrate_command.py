@@ -1,8 +1,8 @@
-import json
 import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from reidsearch.models.catalog import default_embedder, find_embedder
 from tests.conftest import assert_refused, run
@@ -68,15 +68,15 @@ def test_search_says_when_nobody_is_likely(made_db: Path, tmp_path: Path) -> Non
 
 
 def test_card_without_calibration_has_no_probability(made_db: Path, tmp_path: Path) -> None:
-    weights = Path(__file__).parents[2] / "models" / find_embedder(default_embedder()).file
+    weights = Path(__file__).parents[2] / "models" / find_embedder(default_embedder()).files[0].name
     spec = f"{default_embedder()}={weights}"
     ran = run("evaluate", "calibrate", "nowhere", "--embedder", spec, cwd=tmp_path)
     assert_refused(ran, "nowhere")
     card = tmp_path / "bare.toml"
     fields = {"architecture": "osnet_ain_x1_0", "dimension": 512, "input_hw": [128, 64]}
     known = find_embedder(default_embedder())
-    fields |= {"file": str(weights), "sha256": known.sha256, "bytes": known.bytes}
-    card.write_text("[embedder]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in fields.items()))
+    file = {"name": str(weights), "sha256": known.sha256, "bytes": known.bytes}
+    card.write_text(tomli_w.dumps({"embedder": {**fields, "files": [file]}}))
     search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--embedder", card)
     document = run(*search, "--json", cwd=tmp_path).json
     assert document["likely"] is None
@@ -91,7 +91,7 @@ def test_ways_to_go_wrong(sample: Path, tmp_path: Path) -> None:
     assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501")
     truth = (*calibrate, sample / "gt.txt")
     assert_refused(run(*truth, "--save", "card.txt", cwd=tmp_path), ".toml")
-    (tmp_path / "other.toml").write_text('[embedder]\nsha256 = "0"\n')
+    (tmp_path / "other.toml").write_text('[[embedder.files]]\nsha256 = "0"\n')
     ran = run(*truth, "--apart", 1, "--save", "other.toml", cwd=tmp_path)
     assert_refused(ran, "other.toml", "another model")
     ran = run(*truth, "--apart", 100000, cwd=tmp_path)

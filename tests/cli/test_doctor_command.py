@@ -346,7 +346,7 @@ def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
     shutil.rmtree(footage)
     found = examine(tmp_path / "db", "--files")
     assert found["embedder"][0] == "warning"
-    assert found["footage gate/gate"][:2] == ("warning", f"{footage} is not there any more")
+    assert found["footage gate/gate"][:2] == ("warning", f"{footage} does not exist any more")
 
 
 def test_footage_that_is_another(sample: Path, tmp_path: Path) -> None:

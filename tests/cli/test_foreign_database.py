@@ -59,7 +59,7 @@ def test_links_and_pipes_are_refused(
     else:
         os.mkfifo(path)
     for command in (SEARCH, ("ingest", SAMPLE), ("doctor",), ("backup", "b.zip")):
-        assert_refused(run(*command, cwd=tmp_path), path.name, "no regular file")
+        assert_refused(run(*command, cwd=tmp_path), path.name, "not a regular file")
     assert victim.read_text() == PRECIOUS
 
 
@@ -81,7 +81,7 @@ def test_links_that_a_swap_would_bring(victim: Path, tmp_path: Path) -> None:
     (made / "chroma.sqlite3").symlink_to(victim)
     (made / ".complete.json").write_text('["chroma.sqlite3"]')
     for command in (("ingest", SAMPLE), SEARCH, ("doctor", "--repair")):
-        assert_refused(run(*command, cwd=tmp_path), "no regular file")
+        assert_refused(run(*command, cwd=tmp_path), "not a regular file")
     assert victim.read_text() == PRECIOUS
 
 
@@ -90,13 +90,13 @@ def test_pipes_in_an_almost_empty_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "db" / ".rebuilding").mkdir(parents=True)
     (tmp_path / "db" / ".rebuilding" / ".complete.json").write_text("[]")
     os.mkfifo(tmp_path / "db" / name)
-    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "no regular file")
+    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "not a regular file")
 
 
 def test_footage_of_others_is_in_no_backup(own_db: Path, victim: Path, tmp_path: Path) -> None:
     (own_db / "a" / "b").mkdir(parents=True)
     (own_db / "a" / "b" / "link").symlink_to(victim)
-    assert_refused(run("backup", "b.zip", cwd=tmp_path), "no regular file")
+    assert_refused(run("backup", "b.zip", cwd=tmp_path), "not a regular file")
 
 
 def test_lock_that_is_none(own_db: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_metadata_that_were_changed(own_db: Path, tmp_path: Path, name: str, val
 def test_backup_that_is_no_file(own_db: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.zip")
     (tmp_path / "loop").symlink_to("loop")
-    assert_refused(run("restore", "pipe.zip", "--db", "new", cwd=tmp_path), "no regular file")
+    assert_refused(run("restore", "pipe.zip", "--db", "new", cwd=tmp_path), "not a regular file")
     run("backup", "b.zip", cwd=tmp_path)
     assert_refused(run("restore", "b.zip", "--db", "loop", cwd=tmp_path), "loop")
     for command in (("ingest", SAMPLE), SEARCH):

@@ -74,7 +74,7 @@ def test_refresh_keeps_what_it_cannot_do_again(gate: Path, tmp_path: Path) -> No
     (gate / "frame_0021.jpg").write_bytes((gate / "frame_0021.jpg").read_bytes()[:3000])
     ran = run(*INGEST, "--refresh", cwd=tmp_path)
     assert (ran.code, ran.json["frames_changed"]) == (0, 0)
-    assert "frame_0021.jpg: the file is cut short" in ran.err
+    assert "frame_0021.jpg: the file is truncated" in ran.err
     assert people_of(21, tmp_path) == before
 
 

@@ -178,7 +178,7 @@ def bad_folder(tmp_path: Path, kind: str) -> Path:
     [
         pytest.param("missing", ("no footage at",), id="missing-folder"),
         pytest.param("empty", ("is empty",), id="empty-folder"),
-        pytest.param("no-pictures", ("holds no picture", ".jpg"), id="no-pictures"),
+        pytest.param("no-pictures", ("contains no picture", ".jpg"), id="no-pictures"),
         pytest.param("same-number", ("a_5.jpg", "b_05.jpg", "frame 5"), id="same-number"),
         pytest.param("broken-video", ("cannot decode", "clip.avi"), id="broken-video"),
         pytest.param("single-picture", ("single picture", "search"), id="single-picture"),
@@ -247,7 +247,7 @@ def test_bf16_where_the_processor_has_it(tmp_path: Path) -> None:
     ingest = ("ingest", frames, "--tiles", "off", "--precision", "bf16")
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         ran = run(*ingest, cwd=tmp_path)
-        assert_refused(ran, "this processor cannot compute in bf16", "drop --precision", code=2)
+        assert_refused(ran, "this processor does not support bf16", "drop --precision", code=2)
         assert not (tmp_path / "db").exists()
         return
     assert run(*ingest, cwd=tmp_path).code == 0
@@ -300,14 +300,14 @@ def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
     text.write_text("no weights")
     frames = copy_frames(tmp_path / "frames", 1)
     ran = run("ingest", frames, "--embedder", f"osnet_ain_x1_0={text}", cwd=tmp_path)
-    assert_refused(ran, "weights.pth", "not a torch checkpoint")
+    assert_refused(ran, "weights.pth", "not a valid torch checkpoint")
     built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"
     ran = run(
         *("ingest", frames, "--db", "other"),
         *("--embedder", f"osnet_ain_x0_5={built_in}"),
         cwd=tmp_path,
     )
-    assert_refused(ran, "not of the architecture osnet_ain_x0_5", "size mismatch")
+    assert_refused(ran, "do not fit the architecture osnet_ain_x0_5", "size mismatch")
     ran = run(
         *("ingest", frames, "--db", "third"),
         *("--detector", f"faster_rcnn_inception_v2_coco={text}"),
@@ -323,7 +323,7 @@ def test_name_that_is_not_utf8(tmp_path: Path) -> None:
     (frames / "frame_0021.jpg").rename(os.fsdecode(bytes(frames) + b"/\xe9_21.jpg"))
     ran = run("ingest", frames, "--json", cwd=tmp_path)
     assert (ran.json["frames"], ran.json["frames_failed"]) == (1, 1), ran.err
-    assert "not UTF-8" in ran.err
+    assert "not valid UTF-8" in ran.err
 
 
 def test_options_differ_for_one_of_two_sources(own_db: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_footage_that_was_moved(own_db: Path, sample: Path, tmp_path: Path) -> N
     sheet = ("search", "--frame", "gate:1", *db, "--sheet", "sheet.jpg")
     ran = run(*sheet, cwd=tmp_path)
     assert ran.code == 0, ran.err
-    assert "is not there any more" in ran.err
+    assert "does not exist any more" in ran.err
     ran = run(*sheet, "--root", tmp_path / "archive", cwd=tmp_path)
     assert "warning" not in ran.err
 
@@ -132,7 +132,7 @@ def test_nobody_is_no_reason_to_fail(made_db: Path, tmp_path: Path) -> None:
     ran = run("search", *last, "--sheet", "s.jpg", "--report", "r.html", cwd=tmp_path)
     assert ran.code == 3
     assert read_image(tmp_path / "s.jpg").shape == (344, 192, 3)
-    assert "Nobody was found" in (tmp_path / "r.html").read_text()
+    assert "No matches were found" in (tmp_path / "r.html").read_text()
 
 
 def test_footage_is_not_overwritten(tmp_path: Path, pets: Path) -> None:

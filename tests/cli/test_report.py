@@ -157,7 +157,7 @@ def test_pictures_that_are_gone_leave_their_place(sample: Path, tmp_path: Path) 
     (footage / "frame_0021.jpg").unlink()
     ran = run("search", "--frame", "gate:1", "--report", "r.html", cwd=tmp_path)
     assert ran.code == 0, ran.err
-    assert "frame_0021.jpg is not there any more" in ran.err
+    assert "frame_0021.jpg does not exist any more" in ran.err
     assert "no picture" in (tmp_path / "r.html").read_text()
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from reidsearch.models.catalog import default_embedder, find_embedder, weights_path
+from reidsearch.models.catalog import default_embedder, find_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.models.weights import weights_path
 from reidsearch.research.datasets import GALLERY, QUERY, TRAIN
 from tests.conftest import COMMAND, assert_refused, run, run_apart
 from tests.crops import write_dataset

@@ -12,7 +12,8 @@ from reidsearch.core.errors import DetectionsError, ModelError, ReidsearchError,
 from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.types import Detections, Frame
 from reidsearch.footage.box_files import read_boxes
-from reidsearch.models.catalog import EmbedderCard, find_embedder
+from reidsearch.models.cards import EmbedderCard, WeightFile
+from reidsearch.models.catalog import find_embedder
 from reidsearch.research.mot import read_mot
 from reidsearch.search.window import Moment, parse_start
 from tests.fuzz.mutations import mutated_text, others_than
@@ -31,9 +32,7 @@ COCO = {"images": [IMAGE], "annotations": [ANNOTATION], "categories": [CATEGORY]
 CALIBRATION = {"coefficients": [1.0, -2.0, 0.5], "prior": 0.05, "error": 0.01, "data": "x"}
 CARD = {
     "about": "of tests",
-    "sha256": "a" * 64,
-    "bytes": 4,
-    "file": "weights.pt",
+    "files": [{"name": "weights.pt", "sha256": "a" * 64, "bytes": 4}],
     "architecture": "osnet_x1_0",
     "dimension": 512,
     "input_hw": [256, 128],
@@ -112,8 +111,9 @@ def require_card(path):
     good = asdict(EmbedderCard(name="x", architecture="", dimension=1, input_hw=(1, 1)))
     with may_refuse(ModelError, "card.toml"):
         card = find_embedder(str(path))
-        for name in good.keys() - {"calibration"}:
+        for name in good.keys() - {"calibration", "exported", "files"}:
             assert type(getattr(card, name)) is type(good[name]), name
+        assert all(isinstance(file, WeightFile) for file in card.files)
         assert len(card.fingerprint) == 64
         assert min(card.dimension, *card.input_hw) > 0
         if card.calibration is not None:
@@ -123,6 +123,8 @@ def require_card(path):
 @given(document=others_than({"embedder": CARD}))
 @example(document={"embedder": CARD | {"mean": [10**400, 0, 0]}})
 @example(document={"embedder": CARD | {"dimension": "512"}})
+@example(document={"embedder": CARD | {"files": [{"name": 1}]}})
+@example(document={"embedder": CARD | {"files": [{"name": "\0", "member": "x", "url": "x"}]}})
 @example(document={"embedder": CARD | {"calibration": CALIBRATION | {"prior": 5e-324}}})
 @example(document={"embedder": CARD | {"calibration": CALIBRATION | {"coefficients": [1e300] * 3}}})
 @example(document={"embedder": CARD | {"input_hw": [256]}})

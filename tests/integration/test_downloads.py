@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import threading
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from filelock import FileLock
 
 from reidsearch.core.errors import ModelError
 from reidsearch.models import downloads
-from reidsearch.models.catalog import EmbedderCard, cached_path, hash_weights, weights_path
+from reidsearch.models.cards import EmbedderCard, WeightFile
 from reidsearch.models.downloads import download
+from reidsearch.models.weights import locate, missing_files, weight_paths, weights_path
 from tests.conftest import run
 
 if TYPE_CHECKING:
@@ -104,13 +106,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_card(server: Server, content: bytes = WEIGHTS, member: str = "") -> EmbedderCard:
-    name = "model.tar.gz" if member else "model.pt"
-    server.files[f"/{name}"] = content
+    url_name = "model.tar.gz" if member else "model.pt"
+    server.files[f"/{url_name}"] = content
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = WeightFile(
+        name="osnet.test.pb" if member else "osnet.test.pt",
+        url=f"{server.url}/{url_name}",
+        member=member,
+        **{"archive_sha256" if member else "sha256": sha256},
+    )
     return EmbedderCard(
         name="osnet.test",
-        url=f"{server.url}/{name}",
-        url_sha256=hashlib.sha256(content).hexdigest(),
-        member=member,
+        files=(file,),
         architecture="osnet_x0_25",
         dimension=512,
         input_hw=(256, 128),
@@ -119,17 +126,16 @@ def make_card(server: Server, content: bytes = WEIGHTS, member: str = "") -> Emb
 
 def test_file_is_fetched_checked_and_kept(server: Server, cache: Path) -> None:
     seen: list[tuple[int, int]] = []
-    path = download(make_card(server), lambda *counts: seen.append(counts))
+    [path] = download(make_card(server), lambda *counts: seen.append(counts))
     assert path == cache / "osnet.test.pt"
     assert path.read_bytes() == WEIGHTS
     assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
-    assert (cache / "osnet.test.pt.sha256").read_text().split()[0] == hash_weights(path)
     assert not list(cache.glob("*.part"))
 
 
 def test_cut_connection_goes_on_where_it_ended(server: Server) -> None:
     server.cuts = 3
-    assert download(make_card(server)).read_bytes() == WEIGHTS
+    assert download(make_card(server))[0].read_bytes() == WEIGHTS
     half = len(WEIGHTS) // 2
     assert server.ranges[:2] == [None, f"bytes={half}-"]
     assert len(server.ranges) == 4
@@ -138,23 +144,24 @@ def test_cut_connection_goes_on_where_it_ended(server: Server) -> None:
 def test_later_call_goes_on_too(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / "osnet.test.pt.part").write_bytes(WEIGHTS[:1000])
-    assert download(make_card(server)).read_bytes() == WEIGHTS
+    assert download(make_card(server))[0].read_bytes() == WEIGHTS
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_killed_after_the_last_byte(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / "osnet.test.pt.part").write_bytes(WEIGHTS)
-    assert download(make_card(server)).read_bytes() == WEIGHTS
+    assert download(make_card(server))[0].read_bytes() == WEIGHTS
 
 
 def test_wrong_hash_is_deleted_and_said(server: Server, cache: Path) -> None:
     card = make_card(server)
     server.files["/model.pt"] = WEIGHTS[::-1]
-    with pytest.raises(ModelError, match="not what it should be") as caught:
+    with pytest.raises(ModelError, match="not the expected file") as caught:
         download(card)
-    assert card.url in caught.value.hint
-    assert card.url_sha256 in caught.value.hint
+    [file] = card.files
+    assert file.url in caught.value.hint
+    assert file.sha256 in caught.value.hint
     assert not list(cache.glob("*.pt*[!k]"))
 
 
@@ -162,25 +169,25 @@ def test_redirects_are_followed(server: Server) -> None:
     card = make_card(server)
     server.redirects["/model.pt"] = f"{server.url}/elsewhere"
     server.files["/elsewhere"] = WEIGHTS
-    assert download(card).read_bytes() == WEIGHTS
+    assert download(card)[0].read_bytes() == WEIGHTS
 
 
 @pytest.mark.parametrize("fault", ["not-found", "no-server"])
-def test_nothing_to_fetch_says_how_by_hand(server: Server, fault: str) -> None:
+def test_nothing_to_fetch_says_how_by_hand(server: Server, cache: Path, fault: str) -> None:
     card = make_card(server)
     if fault == "not-found":
         del server.files["/model.pt"]
     else:
         server.close()
-    with pytest.raises(ModelError, match="cannot fetch") as caught:
+    with pytest.raises(ModelError, match="cannot download") as caught:
         download(card)
-    for word in (card.url, card.url_sha256, "osnet.test=/path"):
+    for word in (card.files[0].url, card.files[0].sha256, str(cache / "osnet.test.pt")):
         assert word in caught.value.hint
 
 
 def test_only_the_wanted_member_is_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:
     members = {"../evil": b"x", "/tmp/evil": b"x", "a/b.pb": WEIGHTS, "a/c.txt": b"other"}
-    path = download(make_card(server, pack(members), "a/b.pb"))
+    [path] = download(make_card(server, pack(members), "a/b.pb"))
     assert path == cache / "osnet.test.pb"
     assert path.read_bytes() == WEIGHTS
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
@@ -203,7 +210,7 @@ def test_archive_that_does_not_hold_the_weights(server: Server, content: bytes) 
     card = make_card(server, content, "a/b.pb")
     with pytest.raises(ModelError):
         download(card)
-    assert not cached_path(card).exists()
+    assert not locate(card.files[0]).exists()
 
 
 def test_two_at_once(server: Server, cache: Path) -> None:
@@ -220,7 +227,7 @@ def test_folder_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("REIDSEARCH_MODELS", str(tmp_path / "file"))
-    with pytest.raises(ModelError, match="cannot keep") as caught:
+    with pytest.raises(ModelError, match="cannot write") as caught:
         download(make_card(server))
     assert "REIDSEARCH_MODELS" in caught.value.hint
 
@@ -228,8 +235,9 @@ def test_folder_that_cannot_be_written(
 def test_commands_list_show_verify_and_refuse(tmp_path: Path, cache: Path) -> None:
     listed = run("models", "list", "--json", cwd=tmp_path).json
     names = {card["name"]: card for card in listed}
-    assert names["osnet_ain_x1_0.third"]["path"]
-    assert names["faster_rcnn_inception_v2_coco"]["path"] is None
+    assert names["osnet_ain_x1_0.third"]["files"][0]["path"]
+    assert names["osnet_ain_x1_0.third"]["exported"]["path"]
+    assert names["faster_rcnn_inception_v2_coco"]["files"][0]["path"] is None
     shown = run("models", "show", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
     assert "db3295e9a52d" in shown.out
     assert run("models", "verify", cwd=tmp_path).out.count("good") >= 2
@@ -242,7 +250,7 @@ def test_command_downloads_through_a_proxy_and_refuses_what_is_wrong(
     # The catalogue's own address, answered by our server.
     name = "faster_rcnn_inception_v2_coco"
     url = next(
-        card["url"]
+        card["files"][0]["url"]
         for card in run("models", "list", "--json", cwd=tmp_path).json
         if card["name"] == name
     )
@@ -250,29 +258,83 @@ def test_command_downloads_through_a_proxy_and_refuses_what_is_wrong(
     variables = {"http_proxy": server.url, "no_proxy": "", "REIDSEARCH_MODELS": str(tmp_path / "m")}
     ran = run("models", "download", name, cwd=tmp_path, **variables)
     assert (ran.code, server.ranges) == (1, [None])
-    for word in ("not what it should be", url, "db3295e9a52d", "frozen_inference_graph.pb"):
+    for word in ("not the expected file", url, "db3295e9a52d", "frozen_inference_graph.pb"):
         assert word in ran.err
 
 
-def test_fetched_weights_are_used_by_name(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("member", [pytest.param("", id="file"), pytest.param("a/b", id="archive")])
+def test_fetched_weights_are_used_by_name(
+    server: Server, member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from reidsearch.models import catalog
 
+    content = pack({member: WEIGHTS}) if member else WEIGHTS
     fields = {
         "architecture": "osnet_x0_25",
         "dimension": 512,
         "input_hw": [256, 128],
-        "url": make_card(server).url,
-        "url_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+        "files": [asdict(make_card(server, content, member).files[0])],
     }
     known = {**catalog._catalog(), "embedder": {"osnet.test": fields}}
     monkeypatch.setattr(catalog, "_catalog", lambda: known)
     with pytest.raises(ModelError) as caught:
         weights_path(catalog.find_embedder("osnet.test"))
     assert caught.value.hint == "reidsearch models download osnet.test"
-    path = download(catalog.find_embedder("osnet.test"))
+    [path] = download(catalog.find_embedder("osnet.test"))
     card = catalog.find_embedder("osnet.test")
     assert weights_path(card) == path
-    assert card.name == "osnet.test"
+    assert (card.name, card.sha256) == ("osnet.test", hashlib.sha256(WEIGHTS).hexdigest())
+    assert download(card) == [path]
+    assert len(server.ranges) == 1
     path.write_bytes(b"damaged")
     with pytest.raises(ModelError, match="damaged"):
         weights_path(catalog.find_embedder("osnet.test"))
+
+
+def make_pair(server: Server) -> EmbedderCard:
+    """A network of two files."""
+    card = make_card(server)
+    [xml] = (replace(file, name="osnet.test.xml") for file in card.files)
+    server.files["/model.bin"] = WEIGHTS[::-1]
+    return replace(
+        card,
+        files=(
+            xml,
+            WeightFile(
+                name="osnet.test.bin",
+                url=f"{server.url}/model.bin",
+                sha256=hashlib.sha256(WEIGHTS[::-1]).hexdigest(),
+            ),
+        ),
+    )
+
+
+def test_all_files_of_a_network_are_downloaded(server: Server, cache: Path) -> None:
+    card = make_pair(server)
+    assert missing_files(card) == list(card.files)
+    paths = [cache / "osnet.test.xml", cache / "osnet.test.bin"]
+    assert download(card) == paths
+    assert (weight_paths(card), missing_files(card)) == (paths, [])
+
+
+def test_only_what_is_missing_or_damaged_is_downloaded(server: Server, cache: Path) -> None:
+    card = make_pair(server)
+    cache.mkdir()
+    (cache / "osnet.test.xml").write_bytes(WEIGHTS)  # carried over by hand
+    (cache / "osnet.test.bin").write_bytes(WEIGHTS)  # another file under that name
+    with pytest.raises(ModelError, match=r"osnet\.test\.bin are damaged"):
+        weight_paths(card)
+    download(card)
+    assert len(server.ranges) == 1
+    assert weight_paths(card)
+
+
+def test_second_file_that_is_missing_at_the_server(server: Server, cache: Path) -> None:
+    card = make_pair(server)
+    del server.files["/model.bin"]
+    with pytest.raises(ModelError, match="cannot download") as caught:
+        download(card)
+    for file in card.files:
+        for word in (file.url, file.sha256, str(cache / file.name)):
+            assert word in caught.value.hint
+    assert missing_files(card) == [card.files[1]]

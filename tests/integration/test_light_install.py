@@ -8,8 +8,9 @@ import pytest
 
 from reidsearch.core import extras
 from reidsearch.core.errors import ModelError
-from reidsearch.models.catalog import default_embedder, find_embedder, weights_path
+from reidsearch.models.catalog import default_embedder, find_embedder
 from reidsearch.models.embedders import load_embedder
+from reidsearch.models.weights import weights_path
 from tests.conftest import BOXES, INGEST, SAMPLE, assert_refused, run, run_apart
 from tests.contract.test_embedders import people
 
@@ -65,7 +66,7 @@ def test_doctor_says_what_the_database_cannot_do_without(
     own_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = find_embedder(default_embedder())
-    bare = replace(card, exported="", exported_sha256="")
+    bare = replace(card, exported=None)
     monkeypatch.setattr("reidsearch.database.doctor.find_embedder", lambda _name: bare)
     ran = run("doctor", "--db", own_db, "--json", cwd=tmp_path)
     found = {finding["check"]: finding for finding in ran.json["findings"]}
@@ -88,11 +89,13 @@ def test_same_weights_under_another_name_take_what_is_shipped(tmp_path: Path) ->
     assert (again.exported, again.fingerprint) == (card.exported, card.fingerprint)
     other = tmp_path / "other.pt"
     other.write_bytes(b"other weights")
-    assert find_embedder(f"{card.name}={other}").exported == ""
+    assert find_embedder(f"{card.name}={other}").exported is None
 
 
 def test_shipped_network_that_is_damaged() -> None:
-    card = replace(find_embedder(default_embedder()), exported_sha256="0" * 64)
+    card = find_embedder(default_embedder())
+    assert card.exported is not None
+    card = replace(card, exported=replace(card.exported, sha256="0" * 64))
     with pytest.raises(ModelError, match="damaged"):
         load_embedder(card)
 

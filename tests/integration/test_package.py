@@ -27,7 +27,8 @@ def test_wheel_carries_the_weights_and_the_catalogue(tmp_path: Path) -> None:
     # Unpacked elsewhere, the package finds its weights in itself.
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "from reidsearch.models.catalog import *\n"
+        "from reidsearch.models.catalog import default_embedder, find_embedder\n"
+        "from reidsearch.models.weights import weights_path\n"
         "print(weights_path(find_embedder(default_embedder())))"
     )
     done = subprocess.run(

@@ -13,7 +13,7 @@ def test_f32_is_everywhere():
 @pytest.mark.parametrize(
     ("name", "backend", "words"),
     [
-        pytest.param("fp8", "auto", "'fp8' is not a precision", id="unknown"),
+        pytest.param("fp8", "auto", "'fp8' is not a valid precision", id="unknown"),
         pytest.param("bf16", "reference", "only OpenVINO computes in bf16", id="other-backend"),
     ],
 )
@@ -24,7 +24,7 @@ def test_precision_that_there_is_not(name, backend, words):
 
 
 def test_unknown_precision_cannot_be_chosen():
-    with pytest.raises(UsageError, match="not a precision"):
+    with pytest.raises(UsageError, match="not a valid precision"):
         ModelChoice(precision="fp8")
 
 

@@ -69,11 +69,11 @@ def test_lines_may_name_their_source(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        pytest.param("b.xml", "", "no file of boxes", id="ending"),
-        pytest.param("b.txt", "", "no box in", id="empty"),
+        pytest.param("b.xml", "", "not a supported file of boxes", id="ending"),
+        pytest.param("b.txt", "", "contains no boxes", id="empty"),
         pytest.param("b.txt", "frame,id,x\n", "cannot be read", id="header"),
-        pytest.param("b.txt", "1,1,2,3,0,5,1\n", "without extent", id="flat"),
-        pytest.param("b.txt", "1,1,nan,3,4,5,1\n", "no such box", id="nan"),
+        pytest.param("b.txt", "1,1,2,3,0,5,1\n", "without area", id="flat"),
+        pytest.param("b.txt", "1,1,nan,3,4,5,1\n", "not a valid box", id="nan"),
         pytest.param("b.json", "{}", "cannot be read", id="no-coco"),
         pytest.param("b.json", "[1]", "cannot be read", id="json-list"),
         pytest.param("b.jsonl", '{"frame": 1}', "cannot be read", id="no-box"),
@@ -101,5 +101,5 @@ def test_finder_keeps_what_the_settings_keep(tmp_path):
 def test_finder_of_a_source_without_boxes(tmp_path):
     line = '{"source": "tuesday", "frame": 1, "box_xyxy": [1, 2, 3, 4]}'
     boxes = read_boxes(write(tmp_path, "det.jsonl", line))
-    with pytest.raises(DetectionsError, match="no box for gate/monday"):
+    with pytest.raises(DetectionsError, match="no boxes for gate/monday"):
         boxes.finder(INFO, DetectionSettings(0.5, 24, "off"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reidsearch.core.boxes import clip_to, iou_matrix
+from reidsearch.core.boxes import clip_to, iou_matrix, nms
 
 
 def as_boxes(*rows):
@@ -70,3 +70,17 @@ def test_boxes_are_cut_off_at_the_borders(box, expected):
 
 def test_no_boxes_are_cut_off_to_no_boxes():
     assert clip_to(as_boxes(), 20, 10).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "groups"),
+    [
+        pytest.param((), [], id="empty"),
+        pytest.param(((0, 0, 9, 9), (20, 0, 29, 9)), [[0], [1]], id="apart"),
+        pytest.param(((0, 0, 9, 9), (20, 0, 29, 9), (0, 0, 9, 8)), [[0, 2], [1]], id="two-of-one"),
+        pytest.param(((0, 0, 9, 9), (4, 0, 13, 9), (8, 0, 17, 9)), [[0, 1], [2]], id="chain"),
+        pytest.param(((5, 5, 5, 5), (5, 5, 5, 5)), [[0], [1]], id="no-area"),
+    ],
+)
+def test_boxes_are_suppressed_by_the_first_that_they_overlap(boxes, groups):
+    assert [group.tolist() for group in nms(as_boxes(*boxes), 0.3)] == groups

@@ -6,23 +6,28 @@ from importlib.resources import files
 import pytest
 
 from reidsearch.core.errors import ModelError
+from reidsearch.core.files import hash_file
+from reidsearch.models.cards import EmbedderCard, WeightFile
 from reidsearch.models.catalog import (
-    EmbedderCard,
     default_detector,
     default_embedder,
     find_detector,
     find_embedder,
-    hash_weights,
-    weights_path,
 )
+from reidsearch.models.weights import missing_files, verify_files, weight_paths, weights_path
 
 CATALOG = tomllib.loads((files("reidsearch.models") / "catalog.toml").read_text("utf-8"))
 DETECTORS, EMBEDDERS = list(CATALOG["detector"]), list(CATALOG["embedder"])
 ARCHITECTURES = CATALOG["architectures"]["names"]
 ALL_CARDS = [*map(find_detector, DETECTORS), *map(find_embedder, EMBEDDERS)]
+WEIGHTS = WeightFile(name="osnet.pt", sha256="a" * 64)
 CARD = EmbedderCard(
-    name="osnet.test", sha256="a" * 64, architecture="osnet", dimension=512, input_hw=(256, 128)
+    name="osnet.test", files=(WEIGHTS,), architecture="osnet", dimension=512, input_hw=(256, 128)
 )
+
+
+def is_remote(card):
+    return any(file.url for file in card.files)
 
 
 def by_name(cards):
@@ -41,12 +46,16 @@ def test_every_card_says_who_made_it_and_where_its_weights_are(card):
     assert card.about
     assert card.license
     assert card.data_license
-    assert not (card.file and card.url)
-    if card.file:
-        assert len(bytes.fromhex(card.sha256)) == 32
-        assert card.bytes > 0
-    if card.url:
-        assert len(bytes.fromhex(card.url_sha256)) == 32
+    for file in (*card.files, *([card.exported] if card.exported else [])):
+        assert not (file.package and file.url)
+        assert len(bytes.fromhex(file.archive_sha256 or file.sha256)) == 32
+        assert bool(file.member) == bool(file.archive_sha256)
+        assert file.bytes > 0 or file.url
+
+
+def test_no_two_files_of_the_catalogue_have_one_place():
+    places = [(file.package, file.name) for card in ALL_CARDS for file in card.files]
+    assert len(places) == len(set(places))
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -77,18 +86,18 @@ def test_input_is_normalised_as_imagenet_is_unless_a_card_says_otherwise():
 def test_defaults_are_in_the_catalogue():
     assert default_detector() in DETECTORS
     assert default_embedder() in EMBEDDERS
-    assert not find_detector(default_detector()).url
-    assert not find_embedder(default_embedder()).url
+    for card in (find_detector(default_detector()), find_embedder(default_embedder())):
+        assert not missing_files(card)
 
 
-@pytest.mark.parametrize("card", by_name(card for card in ALL_CARDS if card.file))
+@pytest.mark.parametrize("card", by_name(card for card in ALL_CARDS if card.exported))
 def test_packaged_weights_are_the_ones_of_the_catalogue(card):
-    path = weights_path(card)
-    assert path.stat().st_size == card.bytes
-    assert hash_weights(path) == card.sha256
+    for path, file in zip(verify_files(card), [card.exported, *card.files], strict=True):
+        assert path.stat().st_size == file.bytes
+        assert hash_file(path) == file.sha256
 
 
-@pytest.mark.parametrize("card", by_name(card for card in ALL_CARDS if card.url))
+@pytest.mark.parametrize("card", by_name(card for card in ALL_CARDS if is_remote(card)))
 def test_weights_to_be_fetched_are_missing_and_the_hint_says_how(card):
     with pytest.raises(ModelError, match="not on this machine") as caught:
         weights_path(card)
@@ -114,7 +123,7 @@ def test_unknown_embedder_lists_the_known_and_the_architectures(spec):
 def test_detector_with_own_graph_keeps_the_rest_of_its_card(name, own_weights):
     own, card = find_detector(f"{name}={own_weights}"), find_detector(name)
     assert own.name == f"{name}={own_weights}"
-    assert (own.sha256, own.bytes) == (hash_weights(own_weights), 17)
+    assert (own.sha256, own.bytes) == (hash_file(own_weights), 17)
     assert (own.input_px, own.person_class) == (card.input_px, card.person_class)
     assert weights_path(own) == own_weights
 
@@ -145,7 +154,7 @@ def test_copy_of_the_packaged_weights_has_their_fingerprint(tmp_path):
 
 def test_own_weights_may_be_given_from_home(monkeypatch, own_weights):
     monkeypatch.setenv("HOME", str(own_weights.parent))
-    assert find_embedder(f"osnet_x1_0=~/{own_weights.name}").path == str(own_weights)
+    assert weights_path(find_embedder(f"osnet_x1_0=~/{own_weights.name}")) == own_weights
 
 
 def test_architecture_alone_asks_for_weights():
@@ -190,7 +199,7 @@ def test_damaged_copy_of_the_packaged_weights_is_refused(tmp_path):
     copy = tmp_path / "copy.pt"
     copy.write_bytes(data)
     with pytest.raises(ModelError, match="damaged") as caught:
-        weights_path(replace(card, path=str(copy)))
+        weights_path(replace(card, files=(replace(card.files[0], name=str(copy)),)))
     assert card.name in str(caught.value)
     assert str(copy) in str(caught.value)
 
@@ -212,7 +221,8 @@ def test_own_weights_that_vanish_are_missed(own_weights):
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"sha256": "b" * 64}, id="weights"),
+        pytest.param({"files": (replace(WEIGHTS, sha256="b" * 64),)}, id="weights"),
+        pytest.param({"files": (WEIGHTS, replace(WEIGHTS, sha256="b" * 64))}, id="second-file"),
         pytest.param({"architecture": "osnet_ain"}, id="architecture"),
         pytest.param({"input_hw": (128, 256)}, id="input-size"),
         pytest.param({"mean": (0.5, 0.456, 0.406)}, id="mean"),
@@ -224,7 +234,55 @@ def test_whatever_decides_a_vector_changes_the_fingerprint(changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": "another"}, {"path": "/elsewhere"}, {"about": "It is new."}]
+    "changes",
+    [
+        pytest.param({"name": "another"}, id="name"),
+        pytest.param({"about": "It is new."}, id="about"),
+        pytest.param({"files": (replace(WEIGHTS, name="/elsewhere"),)}, id="place"),
+        pytest.param({"exported": WeightFile(name="osnet.zip", sha256="c" * 64)}, id="exported"),
+    ],
 )
 def test_names_and_places_leave_the_fingerprint_alone(changes):
     assert replace(CARD, **changes).fingerprint == CARD.fingerprint
+
+
+IR = "person-reidentification-retail-0265"
+
+
+@pytest.fixture
+def ir(tmp_path):
+    (tmp_path / "net.xml").write_bytes(b"<net/>")
+    (tmp_path / "net.bin").write_bytes(b"weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["net.xml", "net.bin"])
+def test_xml_and_bin_beside_each_other_are_one_network(ir, name):
+    card = find_embedder(f"{IR}={ir / name}")
+    assert weight_paths(card) == [ir / "net.xml", ir / "net.bin"]
+    assert card.bytes == len(b"<net/>weights")
+
+
+@pytest.mark.parametrize("name", ["net.xml", "net.bin"])
+def test_every_file_of_a_network_is_part_of_its_identity(ir, name):
+    before = find_embedder(f"{IR}={ir}/net.xml")
+    (ir / name).write_bytes(b"changed")
+    with pytest.raises(ModelError, match=f"{name} are damaged"):
+        weight_paths(before)
+    assert find_embedder(f"{IR}={ir}/net.xml").fingerprint != before.fingerprint
+
+
+def test_order_of_files_leaves_the_fingerprint_alone(ir):
+    card = find_embedder(f"{IR}={ir}/net.xml")
+    assert replace(card, files=card.files[::-1]).fingerprint == card.fingerprint
+
+
+def test_xml_without_bin_is_refused(ir):
+    (ir / "net.bin").unlink()
+    with pytest.raises(ModelError, match=r"no weights file at .*net\.bin"):
+        find_embedder(f"{IR}={ir}/net.xml")
+
+
+def test_bin_alone_may_be_a_checkpoint_of_torch(ir):
+    (ir / "net.xml").unlink()
+    assert weight_paths(find_embedder(f"osnet_x1_0={ir}/net.bin")) == [ir / "net.bin"]

@@ -10,7 +10,7 @@ from tests.unit.small_footage import greys, numbers, read, reasons, write_folder
     ("names", "says"),
     [
         pytest.param([], "is empty", id="empty"),
-        pytest.param(["film.mp4", ".f_1.png"], "holds no picture", id="other-and-hidden-files"),
+        pytest.param(["film.mp4", ".f_1.png"], "contains no picture", id="other-and-hidden-files"),
     ],
 )
 def test_folder_without_pictures_is_refused(tmp_path, names, says):

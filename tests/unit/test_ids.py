@@ -25,6 +25,6 @@ def test_reads_what_it_writes(text, parts):
         *("gate/monday:1:\u0661", "gate/monday:1:1 ", f"gate/monday:{10**18}:1"),
     ],
 )
-def test_anything_else_is_no_id(text):
-    with pytest.raises(ValueError, match="is not the id"):
+def test_anything_else_is_not_an_id(text):
+    with pytest.raises(ValueError, match="is not a valid id"):
         CropId.parse(text)

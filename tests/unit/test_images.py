@@ -142,7 +142,7 @@ def test_truncated_picture_is_refused(tmp_path, suffix, part):
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 def test_jpg_that_lacks_its_last_bytes_is_refused(tmp_path, progressive):
     whole = encode(noise(), ".jpg", progressive=progressive)
-    with pytest.raises(ImageError, match="cut short"):
+    with pytest.raises(ImageError, match="truncated"):
         read_image(write(tmp_path / "a.jpg", whole[:-20]))
 
 
@@ -164,7 +164,7 @@ def test_jpg_cut_behind_its_thumbnail_is_refused(tmp_path, missing):
     data = encode(noise(), ".jpg", exif=exif_with_thumbnail(encode(slopes(16, 12), ".jpg")))
     cut = data[:-missing]
     assert END_OF_IMAGE in cut
-    with pytest.raises(ImageError, match="cut short"):
+    with pytest.raises(ImageError, match="truncated"):
         read_image(write(tmp_path / "a.jpg", cut))
 
 
@@ -256,8 +256,8 @@ def test_pipes_and_devices_are_no_pictures(tmp_path):
     (tmp_path / "endless.jpg").symlink_to("/dev/zero")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     for name, words in (
-        ("pipe.jpg", "no regular file"),
-        ("endless.jpg", "no regular file"),
+        ("pipe.jpg", "not a regular file"),
+        ("endless.jpg", "not a regular file"),
         ("loop.jpg", "symbolic links"),
     ):
         with pytest.raises(ImageError, match=words):
@@ -273,12 +273,12 @@ def test_picture_of_too_many_pixels(tmp_path):
 def test_picture_of_too_many_scans(tmp_path):
     """Each costs some bytes, and the time that the whole picture takes."""
     assert read_image(write_slow_bomb(tmp_path / "a.jpg", 5)).shape == (64, 64, 3)
-    with pytest.raises(ImageError, match="drawn over 1,0"):
+    with pytest.raises(ImageError, match=r"1,0\d\d scans"):
         read_image(write_slow_bomb(tmp_path / "a.jpg"))
     data = (tmp_path / "a.jpg").read_bytes()
     first = data.index(b"\xff\xda")  # before which a comment looks like the end
     (tmp_path / "a.jpg").write_bytes(data[:first] + b"\xff\xfe\0\4\xff\xd9" + data[first:])
-    with pytest.raises(ImageError, match="drawn over 1,0"):
+    with pytest.raises(ImageError, match=r"1,0\d\d scans"):
         read_image(tmp_path / "a.jpg")
 
 
@@ -296,7 +296,7 @@ def test_png_that_promises_more_than_it_has(tmp_path):
     at = whole.index(b"IDAT") - 4
     path = tmp_path / "a.png"
     path.write_bytes(whole[:at] + b"\xff\x00\x20\x00" + whole[at + 4 :])
-    with pytest.raises(ImageError, match="cut short"):
+    with pytest.raises(ImageError, match="truncated"):
         read_image(path)
     path.write_bytes(whole + b"what a camera wrote after it")
     assert read_image(path).shape == (8, 8, 3)

@@ -9,15 +9,20 @@ from reidsearch.core.provenance import (
     require_same_footage,
     require_same_options,
 )
-from reidsearch.models.catalog import DetectorCard, EmbedderCard
+from reidsearch.models.cards import DetectorCard, EmbedderCard, WeightFile
 from reidsearch.models.matching import require_detector, require_embedder
 from tests.unit.builders import SETTINGS, make_info, make_source_record
 
+
+def weights(digit):
+    return (WeightFile(name="weights", sha256=digit * 64),)
+
+
 EMBEDDER = EmbedderCard(
-    name="osnet.ours", sha256="e" * 64, architecture="osnet", dimension=4, input_hw=(8, 4)
+    name="osnet.ours", files=weights("e"), architecture="osnet", dimension=4, input_hw=(8, 4)
 )
 DETECTOR = DetectorCard(
-    name="ssd.ours", sha256="d" * 64, person_class=1, min_score=0.5, input_px=300
+    name="ssd.ours", files=weights("d"), person_class=1, min_score=0.5, input_px=300
 )
 GALLERY = Provenance(
     embedder=EMBEDDER.name,
@@ -71,7 +76,7 @@ def test_model_of_another_name_and_the_same_weights_is_accepted(require, card):
 @pytest.mark.parametrize(("require", "card"), MODELS)
 def test_other_model_is_refused_by_both_names(require, card):
     with pytest.raises(ModelMismatchError) as caught:
-        require(GALLERY, replace(card, name="another", sha256="f" * 64))
+        require(GALLERY, replace(card, name="another", files=weights("f")))
     assert f"{OPTIONS[require]} {card.name}" in str(caught.value)
     assert "another" in str(caught.value)
     assert f"--{OPTIONS[require]}" in caught.value.hint
@@ -80,8 +85,8 @@ def test_other_model_is_refused_by_both_names(require, card):
 
 @pytest.mark.parametrize(("require", "card"), MODELS)
 def test_other_weights_of_the_same_name_are_refused(require, card):
-    with pytest.raises(ModelMismatchError, match="weights of that name today") as caught:
-        require(GALLERY, replace(card, sha256="f" * 64))
+    with pytest.raises(ModelMismatchError, match="weights that now have this name") as caught:
+        require(GALLERY, replace(card, files=weights("f")))
     assert card.name in str(caught.value)
     assert "old weights" in caught.value.hint
 

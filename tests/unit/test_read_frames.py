@@ -60,7 +60,7 @@ def test_picture_that_is_smaller_now(picture):
     assert "has changed" in found.problem
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "not there"), (b"", "empty"), (b"x", "dec")])
+@pytest.mark.parametrize(("content", "words"), [(None, "not exist"), (b"", "empty"), (b"x", "dec")])
 def test_picture_that_cannot_be_read(picture, content, words):
     path, sighting = picture
     path.unlink()
@@ -82,7 +82,7 @@ def test_moved_footage_is_found_by_the_end_of_its_path(picture, tmp_path):
     [found] = read_frames([sighting], tmp_path / "new")
     assert found.problem == ""
     [found] = read_frames([sighting])
-    assert "is not there any more" in found.problem
+    assert "does not exist any more" in found.problem
 
 
 def test_frames_of_a_video_are_those_very_frames(film):

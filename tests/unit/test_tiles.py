@@ -59,10 +59,10 @@ def test_tiles_are_read(text, expected):
         "13x5",
     ],
 )
-def test_what_says_no_tiles_is_refused(text):
-    with pytest.raises(UsageError, match="no tiles") as caught:
+def test_invalid_tile_grid_is_refused(text):
+    with pytest.raises(UsageError, match="not a valid tile grid") as caught:
         parse_tiles(text)
-    assert "3x2" in caught.value.hint
+    assert "COLUMNSxROWS" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import torch
 
 from reidsearch.core.errors import DatasetError, TrainingError
 from reidsearch.core.types import Embeddings
-from reidsearch.models.catalog import EmbedderCard
+from reidsearch.models.cards import EmbedderCard
 from reidsearch.research.training.distil import CHECKPOINT, Distiller, Lesson, draw_rows
 from reidsearch.research.training.pack import Pack, read_pack, write_pack
 from reidsearch.research.training.views import ViewStore, make_views

@@ -103,7 +103,7 @@ def test_records_refuse_a_sighting_without_vector():
 def test_filter_allows_all_sources_or_some_but_not_none():
     assert Filter().sources is None
     assert Filter(sources=(("gate", "monday"),)).sources
-    with pytest.raises(ValueError, match="no source"):
+    with pytest.raises(ValueError, match="sources is empty"):
         Filter(sources=())
 
 

@@ -164,14 +164,14 @@ def test_damaged_frames_to_the_end_are_a_cut(write_damaged):
     path = write_damaged(24, 25)
     frames = read(path)
     assert numbers(frames) == [*ALL[:23], None]
-    assert f"{path} gave only 23 of 25 frames" in reasons(frames)[0]
+    assert f"{path} has only 23 of 25 frames" in reasons(frames)[0]
 
 
 def test_after_too_many_damaged_frames_no_good_one_is_expected(write_damaged, monkeypatch):
     monkeypatch.setattr(video, "_MAX_DAMAGED", 3)
     frames = read(write_damaged(11, 12, 13))
     assert numbers(frames) == [*ALL[:10], None]
-    assert "gave only 10 of 25 frames" in reasons(frames)[0]
+    assert "has only 10 of 25 frames" in reasons(frames)[0]
 
 
 def test_cut_video_gives_what_it_has_and_says_so_once(write_cut):
@@ -179,7 +179,7 @@ def test_cut_video_gives_what_it_has_and_says_so_once(write_cut):
     *whole, last = read(path)
     assert 0 < len(whole) < FILM_FRAMES
     assert numbers(whole) == ALL[: len(whole)]
-    assert last.reason.startswith(f"{path} gave only {len(whole)} of {FILM_FRAMES} frames: ")
+    assert last.reason.startswith(f"{path} has only {len(whole)} of {FILM_FRAMES} frames: ")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_header_that_promises_billions_of_frames(film, tmp_path):
     assert len(open_source(path)) == 2**32 - 1
     *whole, last = read(path)
     assert numbers(whole) == ALL
-    assert "gave only 25 of 4294967295 frames" in last.reason
+    assert "has only 25 of 4294967295 frames" in last.reason
 
 
 def test_header_that_promises_more_frames_than_can_be_counted(film, monkeypatch):

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.core.types import Detections
     from reidsearch.models.backends import Backend, Precision
-    from reidsearch.models.catalog import DetectorCard
+    from reidsearch.models.cards import DetectorCard
     from reidsearch.models.detectors.network import Network
 
 
 class Detector(Protocol):
-    """Finds people."""
+    """Finds people in frames."""
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Find the people in frames.
+        """Find people in frames.
 
         Args:
             images: each `(H, W, 3)` uint8 RGB, of any size.
 
         Returns:
-            For each frame its boxes, inside the frame, by falling score; there may be none.
+            For each frame its detections, inside the frame, by descending score; maybe none.
         """
         ...
 
@@ -45,15 +45,15 @@ def load_detector(
     """Load a detector with its verified weights.
 
     Args:
-        card: the network.
-        settings: what of it is kept.
+        card: the model.
+        settings: how frames are tiled, and which detections are kept.
         backend: `auto` is OpenVINO for SSD graphs on CPUs; `reference` is TensorFlow.
-        precision: what it computes in; what only TensorFlow can run computes in f32.
+        precision: what OpenVINO computes in; TensorFlow always computes in f32.
 
     Raises:
         ModelError: the weights are missing, damaged, or not a detection graph.
-        MissingPackageError: only TensorFlow can run it, which is not installed.
-        UsageError: it cannot compute in that precision here.
+        MissingPackageError: it needs TensorFlow, which is not installed.
+        UsageError: this machine does not support that precision.
     """
     require_precision(precision, backend)
     from reidsearch.models.detectors.tiled import TiledDetector
@@ -66,7 +66,7 @@ def _load_network(card: DetectorCard, backend: Backend, precision: Precision) ->
     if backend == "auto" and not card.keeps_aspect_ratio and not is_on_gpu:
         from reidsearch.models.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
-        with suppress(NotSsdError):  # TensorFlow runs it, or says what it is instead
+        with suppress(NotSsdError):  # TensorFlow runs it, or says what is wrong with it
             return OpenVinoNetwork(card, precision)
     extras.require(extras.TENSORFLOW, "reference", f"running {card.name} in TensorFlow")
     from reidsearch.models.detectors.tensorflow_graph import TensorFlowNetwork

@@ -1,4 +1,4 @@
-"""What runs a detection network; it knows neither frames nor tiles."""
+"""The protocol of detection networks, which know neither frames nor tiles."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from reidsearch.core.types import Detections
 
 SCORE_FLOOR = 0.05
-"""Below it, nothing that any view says is worth joining."""
+"""Detections in views with a lower score are dropped before tiles are merged."""
 
 
 class Network(Protocol):
-    """A detection network on whatever it runs."""
+    """A detection network, run by any library."""
 
     def infer(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Find people.
 
         Args:
-            views: each `(h, w, 3)` uint8 RGB; of the network's own input size, unless it keeps the
-                aspect of what it is given.
+            views: each `(h, w, 3)` uint8 RGB; of the network's input size, unless it keeps the
+                aspect ratio of its input.
 
         Returns:
-            For each view its boxes in fractions of its width and height, those with a score of at
-            least `SCORE_FLOOR`.
+            For each view its detections with a score of at least `SCORE_FLOOR`; boxes in fractions
+            of its width and height.
         """
         ...

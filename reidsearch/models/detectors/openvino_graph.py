@@ -1,7 +1,7 @@
 """SSD graphs of the TensorFlow Object Detection API, run by OpenVINO.
 
-TensorFlow spends most of its time on such a graph in the loops around the network: one resizes
-picture by picture, one suppresses box by box. Here the graph is cut out from between them.
+In such a graph TensorFlow spends most of its time in two loops around the network: one resizes
+pictures, the other suppresses boxes. Here the network is cut out from between them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.models.backends import Precision
-    from reidsearch.models.catalog import DetectorCard
+    from reidsearch.models.cards import DetectorCard
 
-_INPUT = "1:Preprocessor/mul"  # the second input of what scales the resized pictures
+_INPUT = "1:Preprocessor/mul"  # the second input of the node that scales resized pictures
 _OUTPUTS = ("Postprocessor/Decode/transpose_1:0", "Postprocessor/convert_scores:0")
 _FAILURES = (
     *(GeneralFailure, InitializationFailure, NotImplementedFailure, OpConversionFailure),
@@ -53,7 +53,7 @@ class OpenVinoNetwork:
     """See `Network`.
 
     Raises:
-        NotSsdError: the graph is no SSD.
+        NotSsdError: the graph is not an SSD.
     """
 
     def __init__(self, card: DetectorCard, precision: Precision) -> None:
@@ -75,30 +75,30 @@ class OpenVinoNetwork:
 
 
 def cut_graph(path: Path, side: int) -> openvino.Model:
-    """The network alone, from `(1, side, side, 3)` uint8 to corners and scores of all anchors.
+    """Cut the network out: from `(1, side, side, 3)` uint8 to corners and scores of all anchors.
 
     Raises:
-        NotSsdError: it is no graph, or does not have the parts that are cut at, or others.
+        NotSsdError: the file is not a graph, or not that of an SSD.
     """
     try:
         with quiet_stderr():
             return _cut(path, side)
     except _FAILURES as error:
-        raise NotSsdError(f"{path} is not the graph of an SSD: {error}") from error
+        raise NotSsdError(f"{path} is not an SSD graph: {error}") from error
 
 
 def _cut(path: Path, side: int) -> openvino.Model:
     front_end = FrontEndManager().load_by_framework("tf")
     graph = front_end.load(path)
-    taken, *given = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
-    if taken is None or None in given:
-        raise NotSsdError(f"{path} has no {_INPUT} or other parts of an SSD")
-    graph.override_all_inputs([taken])
-    graph.override_all_outputs(given)
-    graph.set_partial_shape(taken, openvino.PartialShape([1, side, side, 3]))
-    graph.set_element_type(taken, openvino.Type.f32)
+    start, *ends = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
+    if start is None or None in ends:
+        raise NotSsdError(f"{path} lacks one of {', '.join((_INPUT, *_OUTPUTS))}")
+    graph.override_all_inputs([start])
+    graph.override_all_outputs(ends)
+    graph.set_partial_shape(start, openvino.PartialShape([1, side, side, 3]))
+    graph.set_element_type(start, openvino.Type.f32)
     model = front_end.convert(graph)
-    for parameter in model.get_parameters():  # `image_tensor`, which nothing needs now
+    for parameter in model.get_parameters():  # `image_tensor`, now unused
         if not parameter.output(0).get_target_inputs():
             model.remove_parameter(parameter)
     processor = PrePostProcessor(model)
@@ -107,9 +107,9 @@ def _cut(path: Path, side: int) -> openvino.Model:
 
 
 def _decode(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Detections:
-    """From all anchors of a view, corners as y1, x1, y2, x2, to people."""
+    """Turn all anchors of a view, corners as y1, x1, y2, x2, into detections."""
     rows = np.flatnonzero(scores >= SCORE_FLOOR)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     xyxy = boxes[rows][:, [1, 0, 3, 2]]
-    kept = nms(xyxy, _NMS_IOU)
+    kept = [group[0] for group in nms(xyxy, _NMS_IOU)]
     return Detections(xyxy[kept], scores[rows][kept])

@@ -1,4 +1,4 @@
-"""Silence for libraries that write past Python."""
+"""Silencing libraries that write to stderr past Python."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Throw away what is written to the process's stderr, also by C and C++ code."""
-    kept = os.dup(2)
+    """Discard what is written to the process's stderr, also by C and C++ code."""
+    stderr = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(null)

@@ -8,8 +8,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-# torch's compiler loads libtriton. Both it and TensorFlow carry LLVM, and a process that loads
-# TensorFlow first crashes when libtriton comes after it; the other way round is safe.
+# torch's compiler loads libtriton. Both libtriton and TensorFlow contain LLVM, and a process that
+# loads TensorFlow first crashes when it loads libtriton; the other order is safe.
 with contextlib.suppress(ImportError):
     import triton._C.libtriton  # noqa: F401
 import numpy as np
@@ -17,14 +17,14 @@ import numpy as np
 from reidsearch.models.detectors.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():  # while it loads, it greets the terminal at any log level
+with quiet_stderr():  # importing it prints messages at any log level
     import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from reidsearch.core.errors import ModelError
 from reidsearch.core.types import Detections
-from reidsearch.models.catalog import weights_path
 from reidsearch.models.detectors.network import SCORE_FLOOR
+from reidsearch.models.weights import weights_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.models.catalog import DetectorCard
+    from reidsearch.models.cards import DetectorCard
 
 _INPUT = "image_tensor:0"
 _OUTPUTS = ("detection_boxes:0", "detection_scores:0", "detection_classes:0")
@@ -41,15 +41,15 @@ _OUTPUTS = ("detection_boxes:0", "detection_scores:0", "detection_classes:0")
 class TensorFlowNetwork:
     """See `Network`.
 
-    Views run side by side, one on each core: these networks are too small to keep several cores
-    busy with one view, and in a batch they are no faster.
+    Views run in parallel, one on each core: these networks are too small to keep several cores
+    busy with one view, and batches are not faster.
     """
 
     def __init__(self, card: DetectorCard) -> None:
         self._card = card
         tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
         graph = _read_graph(weights_path(card), card.name)
-        # One core for a view, which runs in the thread that asks for it.
+        # One core a view, which runs in the calling thread.
         threads = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=1, inter_op_parallelism_threads=-1
         )
@@ -58,9 +58,9 @@ class TensorFlowNetwork:
 
     def infer(self, views: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See `Network.infer`."""
-        return list(self._workers.map(self._look, views))
+        return list(self._workers.map(self._infer_view, views))
 
-    def _look(self, view: NDArray[np.uint8]) -> Detections:
+    def _infer_view(self, view: NDArray[np.uint8]) -> Detections:
         boxes, scores, classes = (
             output[0] for output in self._session.run(_OUTPUTS, {_INPUT: view[np.newaxis]})
         )
@@ -69,8 +69,9 @@ class TensorFlowNetwork:
         return Detections(xyxy, np.asarray(scores[kept], np.float32))
 
 
-# What a network has no use for: graphs are programs, and these of their operations reach out of it.
-_REACHING_OUT = re.compile(
+# Graphs are programs. A detector does not need these operations, which access files, the network,
+# Python or other state.
+_UNSAFE = re.compile(
     r".*(File|Files|PyFunc.*|Save.*|Restore.*|Checkpoint.*|Dataset.*|Reader.*|Socket.*|Send|Recv)"
     r"|(Print|PrintV2|DebugIdentity.*|LoadAndRemapMatrix|Delete.*|Lookup.*|Initialize.*|XlaLaunch)"
 )
@@ -84,10 +85,10 @@ def _read_graph(path: Path, name: str) -> tf.Graph:
         raise ModelError(f"{path} is not a TensorFlow frozen graph") from error
     functions = [node for function in definition.library.function for node in function.node_def]
     operations = {node.op for node in (*definition.node, *functions)}
-    if reaching := sorted(filter(_REACHING_OUT.fullmatch, operations)):
+    if unsafe := sorted(filter(_UNSAFE.fullmatch, operations)):
         raise ModelError(
-            f"{path} does more than compute: {', '.join(reaching)}",
-            hint="frozen graphs of detectors need no such operations; do not trust this file",
+            f"{path} contains unsafe operations: {', '.join(unsafe)}",
+            hint="detectors do not need them: do not trust this file",
         )
     graph = tf.Graph()
     with graph.as_default():
@@ -98,6 +99,6 @@ def _read_graph(path: Path, name: str) -> tf.Graph:
     if missing:
         raise ModelError(
             f"{name} is not a graph of the TensorFlow Object Detection API",
-            hint=f"it has no {', '.join(sorted(missing))}",
+            hint=f"it lacks {', '.join(sorted(missing))}",
         )
     return graph

@@ -1,14 +1,14 @@
-"""Detection in whole frames, whatever runs the network: cut into views, look, join."""
+"""Detection in frames with any network: cut into views, infer, merge."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from reidsearch.core.boxes import clip_to
+from reidsearch.core.native import cv2
 from reidsearch.core.types import Detections
 from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
 from reidsearch.models.detectors.view_cache import ViewCache
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import DetectionSettings
-    from reidsearch.models.catalog import DetectorCard
+    from reidsearch.models.cards import DetectorCard
     from reidsearch.models.detectors.network import Network
     from reidsearch.models.detectors.tiles import Tile
 
@@ -29,7 +29,7 @@ class TiledDetector:
 
     def __init__(self, network: Network, card: DetectorCard, settings: DetectionSettings) -> None:
         self._network = network
-        self._changed = (
+        self._cache = (
             ViewCache(network, settings.min_height_px) if settings.skip_unchanged else None
         )
         self._card = card
@@ -44,12 +44,13 @@ class TiledDetector:
             for image, tiles in zip(images, layouts, strict=True)
             for tile in tiles
         ]
-        if self._changed is None:
-            found = iter(self._network.infer(views))
+        if self._cache is None:
+            inferred = iter(self._network.infer(views))
         else:
-            found = iter(self._changed.infer([tile for tiles in layouts for tile in tiles], views))
+            tiles = [tile for layout in layouts for tile in layout]
+            inferred = iter(self._cache.infer(tiles, views))
         return [
-            self._join(image, tiles, list(islice(found, len(tiles))))
+            self._merge(image, tiles, list(islice(inferred, len(tiles))))
             for image, tiles in zip(images, layouts, strict=True)
         ]
 
@@ -67,18 +68,17 @@ class TiledDetector:
         side = self._card.input_px
         return np.asarray(cv2.resize(view, (side, side)), np.uint8)
 
-    def _join(
-        self, image: NDArray[np.uint8], tiles: list[Tile], found: list[Detections]
+    def _merge(
+        self, image: NDArray[np.uint8], tiles: list[Tile], views: list[Detections]
     ) -> Detections:
-        in_frame = [_place(one, tile) for one, tile in zip(found, tiles, strict=True)]
-        joined = merge_tiles(tiles, in_frame)
+        merged = merge_tiles(tiles, list(map(_to_frame, views, tiles)))
         height, width = image.shape[:2]
-        return self._settings.select(Detections(clip_to(joined.xyxy, width, height), joined.score))
+        return self._settings.select(Detections(clip_to(merged.xyxy, width, height), merged.score))
 
 
-def _place(found: Detections, tile: Tile) -> Detections:
-    """From fractions of a tile to pixels of its frame."""
+def _to_frame(detections: Detections, tile: Tile) -> Detections:
+    """Convert boxes from fractions of a tile to pixels of its frame."""
     x1, y1, x2, y2 = tile
     scale = np.array([x2 - x1, y2 - y1] * 2, np.float32)
     corner = np.array([x1, y1] * 2, np.float32)
-    return Detections(found.xyxy.clip(0, 1) * scale + corner, found.score)
+    return Detections(detections.xyxy.clip(0, 1) * scale + corner, detections.score)

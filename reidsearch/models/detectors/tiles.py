@@ -1,8 +1,8 @@
-"""Looking at a frame in overlapping tiles, and joining what was found in them.
+"""Cutting a frame into overlapping tiles, and merging the detections of all tiles.
 
-A detector shrinks what it is given to a few hundred pixels, and people far away shrink to nothing.
-So it looks at the whole frame and, enlarged, at parts of it. The constants here were chosen on
-PETS09-S2L1 by `reidsearch evaluate footage`, where any value near them does about as well.
+A detector shrinks its input to a few hundred pixels, where people far away disappear. So it is run
+on the whole frame and on enlarged parts of it. The constants here were chosen on PETS09-S2L1 by
+`reidsearch evaluate footage`; values near them do about as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.core.boxes import iou_matrix
+from reidsearch.core.boxes import iou_matrix, nms
 from reidsearch.core.errors import UsageError
 from reidsearch.core.types import Detections
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Tile = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels of the frame."""
 
-# Tiles side by side share a quarter of their width. One above the other they share more than a
-# person's height, so that everyone is whole in one: 35 % of a tile is 0.21 of a frame of two rows.
+# Neighbouring tiles share a quarter of their width, and more than a person's height, so that every
+# person is whole in one of them: 35 % of a tile is 0.21 of the height of a frame with two rows.
 _OVERLAP_X, _OVERLAP_Y = 0.25, 0.35
 _MAX_COLUMNS, _MAX_TILES = 4, 64
 _SEEN_HEIGHT_PX = 60
@@ -40,32 +40,32 @@ def parse_tiles(text: str) -> tuple[int, int] | None:
     """Read `auto` as None, and `off` or `3x2` as columns and rows.
 
     Raises:
-        UsageError: it is none of these, or more tiles than anyone can want.
+        UsageError: the text is not a valid tile grid, or has too many tiles.
     """
     if text == "auto":
         return None
     if text == "off":
         return 1, 1
-    found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", text)
-    if not found or int(found[1]) * int(found[2]) > _MAX_TILES:
+    match = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", text)
+    if not match or int(match[1]) * int(match[2]) > _MAX_TILES:
         raise UsageError(
-            f"{text!r} says no tiles",
-            hint=f"auto, off, or columns x rows such as 3x2, {_MAX_TILES} tiles at most",
+            f"{text!r} is not a valid tile grid (for example 3x2)",
+            hint=f"use auto, off, or COLUMNSxROWS with at most {_MAX_TILES} tiles",
         )
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def choose_grid(width: int, height: int, input_px: int) -> tuple[int, int]:
     """Choose columns and rows for a frame, assuming people of an eighth to a fifth of its height.
 
-    Two rows whatever the resolution, and as many columns as make the tiles about square: 3x2 for
-    4:3, 4x2 for 16:9. A frame is left whole when it is no larger than the network's input, or when
-    that input is so high that an eighth of it still shows a person.
+    Always two rows, and as many columns as make the tiles about square: 3x2 for 4:3, 4x2 for 16:9.
+    A frame is not tiled when it is not larger than the network's input, or when that input is so
+    high that people of an eighth of it are still visible.
 
     Args:
         width: of the frame.
         height: likewise.
-        input_px: the height to which the network brings what it is given.
+        input_px: the height to which the network resizes its input.
     """
     is_small = width * height <= input_px**2 or min(width, height) <= 0.8 * input_px
     if is_small or input_px / 8 >= _SEEN_HEIGHT_PX:
@@ -76,7 +76,7 @@ def choose_grid(width: int, height: int, input_px: int) -> tuple[int, int]:
 
 
 def lay_tiles(width: int, height: int, grid: tuple[int, int]) -> list[Tile]:
-    """The views of a frame: the whole of it first, then its tiles row by row; (1, 1) adds none."""
+    """List the views of a frame: all of it, then its tiles row by row; the grid (1, 1) has none."""
     whole = (0, 0, width, height)
     columns, rows = grid
     if columns * rows == 1:
@@ -87,34 +87,35 @@ def lay_tiles(width: int, height: int, grid: tuple[int, int]) -> list[Tile]:
     return [whole, *(tile for tile in tiles if tile[2] > tile[0] and tile[3] > tile[1])]
 
 
-def merge_tiles(tiles: Sequence[Tile], found: Sequence[Detections]) -> Detections:
-    """Join the detections of all views of one frame, so that each person is there once.
+def merge_tiles(tiles: Sequence[Tile], views: Sequence[Detections]) -> Detections:
+    """Merge the detections of all views of one frame, so that each person has one box.
 
-    1. A box at an inner border of its tile is a cut person: dropped, another view has it whole.
-    2. The whole frame is sure of small people but places them badly: its scores count half,
-       except for people who are large in a tile.
-    3. Non-maximum suppression over all views; a box that stays becomes the mean, weighted by
+    1. A box at an inner border of its tile shows only part of a person and is dropped: another
+       view has all of it.
+    2. In the whole frame, small people get high scores but inexact boxes: scores are halved,
+       except for people who would be large in a tile.
+    3. Non-maximum suppression over all views; each remaining box becomes the mean, weighted by
        score, of those that agree with it (box voting: Gidaris and Komodakis, ICCV 2015).
 
     Args:
-        tiles: as `lay_tiles` gives them.
-        found: for each, its detections in pixels of the full frame.
+        tiles: from `lay_tiles`.
+        views: for each, its detections in pixels of the full frame.
     """
-    joined: list[Detections] = []
-    for tile, detections in zip(tiles, found, strict=True):
+    parts: list[Detections] = []
+    for tile, detections in zip(tiles, views, strict=True):
         if tile != tiles[0]:
-            joined.append(detections[~_is_cut(detections.xyxy, tile, tiles[0])])
+            parts.append(detections[~_is_cut(detections.xyxy, tile, tiles[0])])
         elif len(tiles) > 1:
             height = detections.xyxy[:, 3] - detections.xyxy[:, 1]
             small = height < _WHOLE_HEIGHT * (tiles[1][3] - tiles[1][1])
             factor = np.where(small, np.float32(_WHOLE_FACTOR), np.float32(1))
-            joined.append(Detections(detections.xyxy, detections.score * factor))
+            parts.append(Detections(detections.xyxy, detections.score * factor))
         else:
-            joined.append(detections)
-    return _suppress(
+            parts.append(detections)
+    return _vote(
         Detections(
-            np.concatenate([detections.xyxy for detections in joined]),
-            np.concatenate([detections.score for detections in joined]),
+            np.concatenate([detections.xyxy for detections in parts]),
+            np.concatenate([detections.score for detections in parts]),
         )
     )
 
@@ -135,18 +136,15 @@ def _is_cut(xyxy: NDArray[np.float32], tile: Tile, whole: Tile) -> NDArray[np.bo
     return np.asarray((at_low & inner_low | at_high & inner_high).any(axis=1))
 
 
-def _suppress(detections: Detections) -> Detections:
+def _vote(detections: Detections) -> Detections:
+    """Suppress, and average each box that is kept with those that agree with it."""
     detections = detections[np.argsort(-detections.score, kind="stable")]
-    xyxy, score = detections.xyxy, detections.score
-    iou = iou_matrix(xyxy, xyxy)
-    alive = np.ones(len(xyxy), bool)
+    xyxy, weight = detections.xyxy, detections.score + 1e-6
     kept, voted = [], []
-    for row in range(len(xyxy)):
-        if not alive[row]:
-            continue
-        voters = alive & (iou[row] > _VOTE_IOU)
-        voters[row] = True
-        kept.append(row)
-        voted.append(np.average(xyxy[voters], axis=0, weights=score[voters] + 1e-6))
-        alive &= iou[row] <= _NMS_IOU
-    return Detections(np.array(voted, np.float32).reshape(-1, 4), score[kept])
+    for group in nms(xyxy, _NMS_IOU):
+        agrees = iou_matrix(xyxy[group[:1]], xyxy[group])[0] > _VOTE_IOU
+        agrees[0] = True
+        voters = group[agrees]
+        kept.append(group[0])
+        voted.append(np.average(xyxy[voters], axis=0, weights=weight[voters]))
+    return Detections(np.array(voted, np.float32).reshape(-1, 4), detections.score[kept])

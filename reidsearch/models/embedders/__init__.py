@@ -1,4 +1,4 @@
-"""Networks that turn a crop of a person into a vector."""
+"""Networks that map a crop of a person to a vector."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from reidsearch.core.types import Embeddings
     from reidsearch.models.backends import Backend, Precision
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
 
 
 class Embedder(Protocol):
-    """Maps crops into one vector space, where the same person is near."""
+    """Maps crops into a vector space where crops of one person are near each other."""
 
     @property
     def card(self) -> EmbedderCard:
-        """The network."""
+        """The model."""
         ...
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Embeddings:
@@ -37,14 +37,14 @@ def load_embedder(
     """Load a network with its verified weights.
 
     Args:
-        card: the network.
+        card: the model.
         backend: `auto` is OpenVINO on CPUs; `reference` is torch.
         precision: what it computes in.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
         MissingPackageError: it needs torch, which is not installed.
-        UsageError: it cannot compute in that precision here.
+        UsageError: this machine does not support that precision.
     """
     require_precision(precision, backend)
     if card.architecture == "openvino_ir":

@@ -1,4 +1,4 @@
-"""torchreid's networks, run by OpenVINO: as they are shipped, or exported from torch once."""
+"""torchreid's networks run by OpenVINO: shipped converted, or converted from torch once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import openvino
 
 from reidsearch.core import extras
-from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder, take_pixels
+from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder, add_preprocessing
 from reidsearch.models.openvino_runtime import compile_card
 
 if TYPE_CHECKING:
     from reidsearch.models.backends import Precision
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
 
 
 def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
-    """Load a network of torchreid's; torch is imported only to export it, if nobody has.
+    """Load one of torchreid's networks; torch is imported only to convert it for the first time.
 
     Raises:
         ModelError: the weights are missing, damaged, or of another architecture.
@@ -29,7 +29,7 @@ def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
 
 
 def export(card: EmbedderCard) -> openvino.Model:
-    """The network, from pixels as `take_pixels` lays them out to vectors."""
+    """Convert a network from torch; its input is that of `add_preprocessing`."""
     extras.require(extras.TORCH, "reference", f"converting {card.name} for OpenVINO")
     import torch
 
@@ -38,4 +38,4 @@ def export(card: EmbedderCard) -> openvino.Model:
     crop = torch.zeros(1, 3, *card.input_hw)
     model = openvino.convert_model(torch.export.export(load_network(card), (crop,)))
     model.reshape(list(crop.shape))
-    return take_pixels(model, card)
+    return add_preprocessing(model, card)

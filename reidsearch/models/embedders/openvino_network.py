@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
 
 
 class OpenVinoEmbedder:
@@ -25,7 +25,7 @@ class OpenVinoEmbedder:
 
     Args:
         card: the network.
-        compiled: turns one crop's pixels, as `take_pixels` lays them out, into a vector.
+        compiled: maps one crop, with the input of `add_preprocessing`, to a vector.
     """
 
     def __init__(self, card: EmbedderCard, compiled: openvino.CompiledModel) -> None:
@@ -42,21 +42,21 @@ class OpenVinoEmbedder:
         return Embeddings(vectors, self.card.fingerprint)
 
 
-def take_pixels(
+def add_preprocessing(
     model: openvino.Model, card: EmbedderCard, *, reverse_channels: bool = False
 ) -> openvino.Model:
-    """Let a network begin with `(1, H, W, 3)` uint8 RGB, then do as `preprocess.to_batch`.
+    """Change a network's input to `(1, H, W, 3)` uint8 RGB, normalised as by `preprocess.to_batch`.
 
     Args:
-        model: takes `(1, 3, H, W)`, normalised.
-        card: says how that is normalised.
-        reverse_channels: whether it takes BGR.
+        model: its input is `(1, 3, H, W)`, normalised.
+        card: has the mean and deviation.
+        reverse_channels: whether its input is BGR.
     """
     processor = PrePostProcessor(model)
-    taken = processor.input()
-    taken.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    taken.model().set_layout(openvino.Layout("NCHW"))
-    steps = taken.preprocess().convert_element_type(openvino.Type.f32)
+    pixels = processor.input()
+    pixels.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    pixels.model().set_layout(openvino.Layout("NCHW"))
+    steps = pixels.preprocess().convert_element_type(openvino.Type.f32)
     steps.mean([255 * mean for mean in card.mean]).scale([255 * std for std in card.std])
     if reverse_channels:
         steps.reverse_channels()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
 
 _BATCH_CROPS = 32
 

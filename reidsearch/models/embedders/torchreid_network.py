@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from reidsearch.core.errors import ModelError
-from reidsearch.models.catalog import weights_path
 from reidsearch.models.embedders.state_dict import read_state_dict
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
+from reidsearch.models.weights import weights_path
 
 if TYPE_CHECKING:
     import torch
 
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
 
 
 def load_network(card: EmbedderCard) -> nn.Module:
@@ -40,5 +40,5 @@ def _load_strictly(network: nn.Module, state: dict[str, torch.Tensor], card: Emb
         if len(first) > 160:
             first = f"{first[:160]}..."
         raise ModelError(
-            f"the weights of {card.name} are not of the architecture {card.architecture}: {first}"
+            f"the weights of {card.name} do not fit the architecture {card.architecture}: {first}"
         ) from error

@@ -1,4 +1,4 @@
-"""Single parts of torchreid: its networks and its losses, without the rest."""
+"""torchreid's networks and losses, without importing the rest of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from reidsearch.core.errors import ModelError
 
-# These flatten what a part of theirs gives with `view`, which only works in the order of NCHW.
+# These flatten the output of one of their parts with `view`, which needs it contiguous in NCHW.
 _FLATTENED = {"pcb_p4": "parts_avgpool", "pcb_p6": "parts_avgpool", "mudeep": "block5"}
 _PARENTS = ("torchreid", "torchreid.reid")
 
@@ -43,17 +43,16 @@ def build_network(architecture: str, *, identities: int = 1, loss: str = "softma
 
 
 def is_classifier(name: str) -> bool:
-    """Whether a part of a network, by its name, knows the training people only."""
+    """Whether a part of a network, by its name, is the classifier of the training set."""
     return name.startswith("classifier")
 
 
 def import_part(name: str) -> Any:
     """Import `torchreid.reid.NAME` alone.
 
-    `import torchreid` also loads its training engine: TensorBoard, through it TensorFlow, scipy,
-    gdown: seconds of time, and packages that torchreid needs but does not declare. The networks and
-    losses need torch only, so empty parents stand in for the two packages above them while they
-    load.
+    `import torchreid` also loads its training engine and with it TensorBoard, TensorFlow, scipy and
+    gdown, which takes seconds and needs packages that torchreid does not declare. The networks and
+    losses need only torch, so empty modules stand in for the two parent packages during the import.
     """
     part = f"torchreid.reid.{name}"
     if "torchreid" in sys.modules:

@@ -9,8 +9,7 @@ import tomli_w
 import torch
 
 from reidsearch._version import __version__
-from reidsearch.core.files import atomic_write
-from reidsearch.models.catalog import hash_weights
+from reidsearch.core.files import atomic_write, hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +49,13 @@ def write_card(
     embedder = {
         "about": f"{recipe.architecture}, trained on {names}",
         "architecture": recipe.architecture,
-        "file": weights.name,
-        "sha256": hash_weights(weights),
-        "bytes": weights.stat().st_size,
+        "files": [
+            {
+                "name": weights.name,
+                "sha256": hash_file(weights),
+                "bytes": weights.stat().st_size,
+            }
+        ],
         "dimension": dimension,
         "input_hw": list(recipe.input_hw),
         "data_license": f"the terms of {names}",

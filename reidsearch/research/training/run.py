@@ -13,9 +13,10 @@ from filelock import FileLock, Timeout
 
 from reidsearch.core.errors import DatasetError, ReidsearchError, TrainingError
 from reidsearch.core.files import atomic_write, resolve
-from reidsearch.models.catalog import find_embedder, weights_path
+from reidsearch.models.catalog import find_embedder
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.embedders.state_dict import read_state_dict
+from reidsearch.models.weights import weights_path
 from reidsearch.research.datasets import GALLERY, QUERY, TRAIN, has_part, read_crops
 from reidsearch.research.market1501 import embed_crops, evaluate_market1501, shared_identities
 from reidsearch.research.training.batches import join_sets
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reidsearch.core.progress import Progress
-    from reidsearch.models.catalog import EmbedderCard
+    from reidsearch.models.cards import EmbedderCard
     from reidsearch.research.training.recipe import Recipe
     from reidsearch.research.training.trainer import EpochLog
 

@@ -14,7 +14,7 @@ from reidsearch.core.errors import ModelError, TrainingError
 from reidsearch.core.files import atomic_write
 from reidsearch.core.progress import SILENT
 from reidsearch.models.backends import has_gpu
-from reidsearch.models.catalog import IMAGENET_MEAN, IMAGENET_STD
+from reidsearch.models.cards import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.research.training.augment import Augmenter

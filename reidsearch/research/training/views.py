@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from reidsearch.core.files import working_folder
-from reidsearch.models.catalog import IMAGENET_MEAN
+from reidsearch.models.cards import IMAGENET_MEAN
 from reidsearch.models.preprocess import resize
 from reidsearch.research.training.augment import MILD, Augmenter
 
