@@ -72,6 +72,11 @@ class FrameSource(Protocol):
         """Who this source is and how its numbers become times."""
         ...
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """All frames have numbers from the first of these to the second; it may be far beyond."""
+        ...
+
     def __len__(self) -> int:
         """How many frames `frames` will yield; for a video, what its header says."""
         ...

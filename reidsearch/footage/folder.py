@@ -48,6 +48,11 @@ class FolderSource:
             digest=_digest(first_path),
         )
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """See `FrameSource.span`."""
+        return self._chosen[0][0], self._chosen[-1][0]
+
     def __len__(self) -> int:
         return len(self._without_number) + len(self._chosen)
 

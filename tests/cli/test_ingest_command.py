@@ -4,7 +4,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import zlib
 from pathlib import Path
 
 import chromadb
@@ -14,7 +13,8 @@ import openvino
 import pytest
 import torch
 
-from reidsearch.database.journal import read_state
+from reidsearch.database.checksum import checksum_fields
+from reidsearch.database.ledger_schema import read_state
 from reidsearch.database.lock import writing
 from tests.conftest import COMMAND, INGEST, SAMPLE, assert_refused, run, run_apart
 
@@ -351,7 +351,7 @@ def test_database_of_another_model(own_db: Path, sample: Path, tmp_path: Path) -
     ("schema", "words"),
     [
         pytest.param(99, ("a newer reidsearch", "99", "--upgrade"), id="newer"),
-        pytest.param(3, ("an older reidsearch", "3", "ingest the footage again"), id="older"),
+        pytest.param(4, ("an older reidsearch", "4", "ingest the footage again"), id="older"),
     ],
 )
 def test_database_of_another_schema(
@@ -365,11 +365,11 @@ def test_database_of_another_schema(
     database.close()
     assert_refused(run("ingest", sample, cwd=tmp_path), *words)
     state = read_state(own_db)
-    sealed = (schema, state.collection, state.generation)
-    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal_file:
-        crc32 = zlib.crc32(repr(sealed).encode())  # in every version the same
-        journal_file.execute("UPDATE about SET schema = ?, crc32 = ?", (schema, crc32))
-    journal_file.close()
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as ledger:
+        crc32 = checksum_fields(schema, state.collection, state.generation)
+        ledger.execute("UPDATE about SET crc32 = ?", (crc32,))
+        ledger.execute(f"PRAGMA user_version = {schema}")
+    ledger.close()
     for command in (("inspect",), ("doctor",), ("doctor", "--repair"), ("backup", "b.zip")):
         assert_refused(run(*command, cwd=tmp_path), *words)
 
