@@ -41,7 +41,7 @@ def test_any_row_is_a_sighting_or_an_error(row, id_):
     with suppress(StoreError):
         sighting = to_sighting(id_, row if isinstance(row, dict) else {})
         assert isinstance(sighting, StoredDetection)
-        assert sighting.person >= 0
+        assert sighting.index >= 0
 
 
 @given(metadata=others_than(collection_metadata(PROVENANCE)))
