@@ -93,11 +93,6 @@ def read_frames(
     return Records(tuple(sighting for sighting, _ in people), embeddings)
 
 
-def round_to_float16(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
-    return vectors.astype(np.float16).astype(np.float32)
-
-
 def to_metadata(sighting: StoredDetection) -> dict[str, str | int | float]:
     """A row's metadata; its id stands beside them."""
     x1, y1, x2, y2 = sighting.box_xyxy

@@ -27,7 +27,6 @@ from reidsearch.database.chroma_rows import (
     read_frames,
     read_provenance,
     read_records,
-    round_to_float16,
     to_metadata,
     to_sighting,
     to_where,
@@ -213,8 +212,9 @@ class ChromaStore:
         """
         rank, last = count(1), (-1.0, ("", "", 0, 0))
         asked, is_all = _FIRST_ASKED, self.rows == 0
+        stored = query.astype(np.float16).astype(np.float32)
         while not is_all:
-            people, is_all = self._ask(round_to_float16(query), wanted, asked, fuse)
+            people, is_all = self._ask(stored, wanted, asked, fuse)
             for distance, sighting in people:
                 if (place := (distance, footage_order(sighting))) > last:
                     last = place
@@ -273,7 +273,7 @@ class ChromaStore:
 
 def upsert(client: Client, collection: chromadb.Collection, records: Records) -> None:
     """Write rows, as many at a time as Chroma takes."""
-    vectors = round_to_float16(records.embeddings.vectors)
+    vectors = records.embeddings.as_stored().vectors
     most = client.get_max_batch_size()
     for start in range(0, len(records), most):
         rows = slice(start, start + most)
