@@ -28,12 +28,20 @@ from bench_tools import machine
 
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.core.types import Embeddings, Filter, Records, SourceInfo, StoredDetection
+from reidsearch.core.types import (
+    Embeddings,
+    Filter,
+    Records,
+    SourceInfo,
+    StoredDetection,
+    StoredFrame,
+)
 from reidsearch.database.chroma_store import open_chroma
-from reidsearch.database.index_file import map_vectors, read_manifest
-from reidsearch.database.index_keeper import IndexKeeper
+from reidsearch.database.index_store import read_index
+from reidsearch.database.index_writer import IndexWriter
 from reidsearch.database.layout import size_on_disk
 from reidsearch.database.opening import open_to_read
+from reidsearch.database.snapshot import read_snapshot
 from reidsearch.models.catalog import (
     default_detector,
     default_embedder,
@@ -123,18 +131,19 @@ def build(path: Path, crops: int, dim: int) -> None:
 @contextmanager
 def timing_of_index(spent: list[float]) -> Iterator[None]:
     """Note how long each addition to the index takes."""
-    add = IndexKeeper.add
+    add = IndexWriter.append
 
-    def timed(*arguments: Any) -> None:
+    def timed(*arguments: Any) -> Any:
         began = time.perf_counter()
-        add(*arguments)
+        made = add(*arguments)
         spent.append(time.perf_counter() - began)
+        return made
 
-    IndexKeeper.add = timed  # type: ignore[method-assign]
+    IndexWriter.append = timed  # type: ignore[method-assign]
     try:
         yield
     finally:
-        IndexKeeper.add = add  # type: ignore[method-assign]
+        IndexWriter.append = add  # type: ignore[method-assign]
 
 
 def make_provenance(dim: int) -> Provenance:
@@ -146,7 +155,7 @@ def make_provenance(dim: int) -> Provenance:
 
 def make_footage(
     crops: int, dim: int, seed: int, name: str = "video"
-) -> Iterator[tuple[Records, SourceRecord, dict[int, None]]]:
+) -> Iterator[tuple[Records, SourceRecord, list[StoredFrame]]]:
     """People who walk through cameras, in groups of frames."""
     rng = np.random.default_rng(seed)
     people = rng.standard_normal((max(crops // PERSON_CROPS, 2), dim), np.float32)
@@ -172,7 +181,8 @@ def make_footage(
                 make_sighting(info, frame, row % PER_FRAME + 1) for row, frame in enumerate(frames)
             )
             records = Records(sightings, Embeddings(vectors, fingerprint))
-            yield records, record, dict.fromkeys(frames)
+            stored = [StoredFrame(n, info.time_of(n), info.path) for n in frames]
+            yield records, record, stored
 
 
 def make_sighting(info: SourceInfo, frame: int, person: int) -> StoredDetection:
@@ -272,8 +282,8 @@ def brute_force(records: Records, vectors: np.ndarray) -> list[list[str]]:
 
 def read_once(path: Path, rows: int) -> list[float]:
     """How long it takes all cores to read so many stored vectors, and do nothing with them."""
-    folder = path / "index"
-    stored = map_vectors(folder, read_manifest(folder))[:rows].view(np.uint64)
+    index = read_index(path / "index", read_snapshot(path))
+    stored = index.files.vectors.array[:rows].view(np.uint64)
     pieces = np.array_split(stored, os.cpu_count() or 1)
     times = []
     with ThreadPoolExecutor(len(pieces)) as pool:
@@ -299,8 +309,8 @@ def numpy_search(records: Records) -> Callable[[np.ndarray], list[str]]:
 def measure_processes(path: Path, folder: Path) -> None:
     """Whole commands, from start to exit, with files in the page cache; and memory and disk."""
     with open_to_read(path) as index:
-        middle = index.sources()[0].frames.last // 2
-        record = index.sources()[0].info
+        source = index.sources()[0]
+        middle, record = (source.span or (0, 0))[1] // 2, source.info
         vector = index.scan(Filter(sources=(record.key,), frame=middle)).embeddings.vectors[:1]
     np.save(folder / "query.npy", vector)
     commands = {

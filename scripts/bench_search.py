@@ -26,7 +26,7 @@ from bench_tools import Compared, machine, to_markdown
 from reidsearch import open_database
 from reidsearch.core.defaults import MIN_HEIGHT_PX
 from reidsearch.core.provenance import DetectionSettings, SourceRecord
-from reidsearch.core.types import Embeddings, Records, SourceInfo, StoredDetection
+from reidsearch.core.types import Embeddings, Records, SourceInfo, StoredDetection, StoredFrame
 from reidsearch.models.catalog import default_embedder, find_embedder
 
 COMMAND = Path(sys.executable).with_name("reidsearch")
@@ -93,7 +93,8 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     settings = DetectionSettings(0.25, MIN_HEIGHT_PX, "auto")
     with open_database(db).write() as ingest:
         records = Records(sightings, Embeddings(vectors, card.fingerprint))
-        ingest.store.add(records, SourceRecord(info, settings), dict.fromkeys(numbers))
+        frames = [StoredFrame(n, info.time_of(n), info.path) for n in sorted({*numbers})]
+        ingest.store.add(records, SourceRecord(info, settings), frames)
 
 
 def compare_times(work: str, ours: list[object], reference: list[object], rounds: int) -> Compared:

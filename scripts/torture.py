@@ -37,7 +37,7 @@ SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "pets09-s2l1"
 SOURCES = ("north", "south")  # copies of the footage: more groups of frames to be killed between
 WAIT_S = 300.0
 # What a search says of a database that is just being made.
-NOT_YET = ("no database", "no source", "no journal", "is using the database")
+NOT_YET = ("no database", "no source", "no ledger", "is using the database")
 QUERIES = ("north/north:1:1", "south/south:261:1", "north/north:401:2")
 
 
@@ -322,9 +322,11 @@ def contents(db: Path) -> Any:
     from reidsearch.core.types import Filter
     from reidsearch.database.chroma_store import open_chroma
 
-    with open_chroma(db, mend=True) as store:
+    with open_chroma(db, rebuild_index=True) as store:
         found = store.scan(Filter())
-        sources = [(*r.info.key, str(sorted(r.frames)), r.people) for r in store.sources()]
+        sources = [
+            (*r.info.key, store.frames(r.info.key).tolist(), r.people) for r in store.sources()
+        ]
         rows = store.rows
     if rows != len(found):
         raise ReidsearchError(f"{rows} rows, {len(found)} of which count")

@@ -140,7 +140,7 @@ def ingest(
         ingest.require(opened, refresh=refresh)
         if watch:
             say(f"watching {', '.join(escape(str(path)) for path in sources)}; Ctrl-C ends it")
-            folders = follow(sources, options, progress.wait)
+            folders = follow(sources, options, progress.wait, refresh=refresh)
             reports = [_ingest_rounds(ingest, folders, progress, refresh=refresh)]
         else:
             progress.phase("frames", sum(map(len, opened)))
@@ -174,17 +174,14 @@ def _ingest_rounds(
     from reidsearch.ingest.report import IngestReport
 
     began, cpu_began = time.monotonic(), time.process_time()
-    changed: dict[tuple[str, str], int] = {}
     failures: set[str] = set()
-    frames = detections = 0
+    frames = detections = changed = 0
     for source in folders:
         report = ingest.run(source, progress, refresh=refresh)
         frames += report.frames
         detections += report.detections
         failures |= set(report.failures)
-        # Done again they were other ones in each round; only counted they are the same.
-        before = changed.get(source.info.key, 0) if refresh else 0
-        changed[source.info.key] = before + report.frames_changed
+        changed += report.frames_changed
         if report.frames:
             found = f"{count(report.detections, 'detection')} in {report.frames} new frames"
             say(f"{escape(str(source.info))}: {found}")
@@ -192,7 +189,7 @@ def _ingest_rounds(
         frames=frames,
         failures=tuple(failures),
         frames_skipped=0,
-        frames_changed=sum(changed.values()),
+        frames_changed=changed,
         detections=detections,
         seconds=time.monotonic() - began,
         cpu_s=time.process_time() - cpu_began,

@@ -16,7 +16,7 @@ from reidsearch.core.errors import UsageError
 if TYPE_CHECKING:
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
-    from reidsearch.database.journal import Run
+    from reidsearch.database.runs import Run
 
 
 class What(StrEnum):
@@ -73,7 +73,7 @@ def _show_database(store: Store, size: int, *, json: bool) -> None:
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
         "people": len(store),
-        "frames": sum(len(record.frames) for record in sources),
+        "frames": sum(record.frames for record in sources),
         "cameras": sorted({record.info.camera for record in sources}),
         "bytes": size,
         "models": {"detector": provenance.detector, "embedder": provenance.embedder},
@@ -155,7 +155,7 @@ def _source_fields(record: SourceRecord) -> dict[str, Any]:
     return {
         "source": name,
         **info,
-        "frames": len(record.frames),
+        "frames": record.frames,
         "people": record.people,
         "first_frame": first,
         "last_frame": last,

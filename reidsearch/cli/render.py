@@ -68,9 +68,10 @@ def video(
         drawn = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
         best = gallery.find_in_footage(query, record, max_distance, files=[out])
+        numbers = gallery.store.frames(record.info.key)
         people = gallery.store.detections(Filter(sources=(record.info.key,)))
-        with counting("frames", len(record.frames)) as step:
-            report = render_video(footage, record, query, people, best, out, drawn, step)
+        with counting("frames", record.frames) as step:
+            report = render_video(footage, record, numbers, query, people, best, out, drawn, step)
     for problem in report.problems:
         warn(problem)
     if json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reidsearch.core.types import Match, StoredDetection
     from reidsearch.database.audit_entry import Entry
     from reidsearch.database.doctor import Finding
-    from reidsearch.database.journal import Run
+    from reidsearch.database.runs import Run
     from reidsearch.ingest.report import StageTimes
     from reidsearch.models.cards import DetectorCard, EmbedderCard, ModelCard
     from reidsearch.research.calibrate import Level
@@ -75,7 +75,7 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     for record in sources:
         info = record.info
         span = [format_time(info.time_of(n)) for n in record.span] if record.span else ["", ""]
-        counts = f"{len(record.frames)}", f"{record.people}"
+        counts = f"{record.frames}", f"{record.people}"
         _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table
 

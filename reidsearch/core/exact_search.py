@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from reidsearch.core.types import Fuse
 
-    Allowed = Callable[[slice], NDArray[np.bool_]]
+    Part = slice | NDArray[np.intp]
     Kernel = Callable[[NDArray[np.float16], NDArray[np.float16]], NDArray[np.float64]]
     OrderOf = Callable[[NDArray[np.intp]], tuple[NDArray[np.intp], ...]]
 
-_CHUNK_ROWS = 1 << 14
+CHUNK_ROWS = 1 << 14  # so many rows are looked at together at most
+_SPARSE = 3  # where fewer than one in so many rows is looked at, these are copied out
 _EXACT_ROWS = 1 << 12
 _FIRST_BLOCK = 64  # rows; each block after it is four times as large
 _SAMPLE_STEP = 16
@@ -28,9 +29,8 @@ _UNIT_ROUNDOFF = 2.0**-24  # of float32
 def nearest_rows(
     vectors: NDArray[np.float16],
     query: NDArray[np.float16],
-    slices: Iterable[slice],
+    parts: Iterable[Part],
     fuse: Fuse = "min",
-    allowed: Allowed | None = None,
     order_of: OrderOf = lambda rows: (rows,),
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
     """Rank rows by their distance to a query, exactly: as float64 would rank them.
@@ -53,21 +53,20 @@ def nearest_rows(
     Args:
         vectors: `(N, D)`.
         query: `(Q, D)`, of Q pictures of one person.
-        slices: rows to look at; they do not overlap.
+        parts: rows to look at, none of them twice: `CHUNK_ROWS` at a time at most, as slices or
+            ascending.
         fuse: what becomes of the distances to the Q vectors.
-        allowed: which rows of a slice count, as a mask.
         order_of: how rows of one distance follow each other: keys of some rows, as `np.lexsort`
             takes them, the last being the first to count.
 
     Yields:
-        Rows and their L2 distances, nearest first, in blocks; each allowed row once.
+        Rows and their L2 distances, nearest first, in blocks; each row once.
     """
     n = vectors.shape[1] + 4
     g = n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
-    parts = list(_chunks(slices))
-    ends = np.cumsum([part.stop - part.start for part in parts], dtype=np.intp)
-    shifts = np.array([part.stop for part in parts], np.intp) - ends  # from places to rows
-    near = _distances(vectors, query, parts, fuse, allowed, _by_numkong)
+    seen: list[Part] = []
+    near = _distances(vectors, query, _remember(parts, seen), fuse, _by_numkong)
+    ends = np.cumsum([_size(part) for part in seen], dtype=np.intp)
     is_given = np.zeros(len(near), np.bool_)
     is_by_numkong = True
     size = _FIRST_BLOCK
@@ -75,10 +74,10 @@ def nearest_rows(
         farthest = _smallest(near, min(size, left))
         within = np.nextafter(np.float32(farthest * (1 + g) / (1 - g)), np.float32(np.inf))
         places = np.flatnonzero(near <= within)
-        rows = places + shifts[np.searchsorted(ends, places, "right")]
+        rows = _rows_at(places, seen, ends)
         exact = _rank_again(vectors, query, rows, fuse)
         if is_by_numkong and not (np.abs(near[places] - exact) <= g * exact).all():
-            near = _distances(vectors, query, parts, fuse, allowed, _by_numpy)
+            near = _distances(vectors, query, seen, fuse, _by_numpy)
             near[is_given] = np.inf
             is_by_numkong = False
             continue
@@ -112,21 +111,44 @@ def fuse_distances(distances: NDArray[np.float64], fuse: Fuse) -> NDArray[np.flo
 def _distances(
     vectors: NDArray[np.float16],
     query: NDArray[np.float16],
-    parts: list[slice],
+    parts: Iterable[Part],
     fuse: Fuse,
-    allowed: Allowed | None,
     kernel: Kernel,
 ) -> NDArray[np.float32]:
-    """Distances of all rows of the parts, one after another; infinite where not allowed."""
-    near = np.empty(sum(part.stop - part.start for part in parts), np.float32)
-    start = 0
+    """Distances of all rows of the parts, one after another."""
+    near = [np.empty(0, np.float32)]
     for part in parts:
-        some = near[start : start + part.stop - part.start]
-        some[:] = fuse_distances(np.sqrt(kernel(query, vectors[part])), fuse)
-        if allowed is not None:
-            some[~allowed(part)] = np.inf
-        start += len(some)
-    return near
+        rows, chosen = part, slice(None)
+        if not isinstance(part, slice) and part[-1] - part[0] < _SPARSE * len(part):
+            rows, chosen = slice(part[0], part[-1] + 1), part - part[0]
+        distances = fuse_distances(np.sqrt(kernel(query, vectors[rows])), fuse)
+        near.append(distances[chosen].astype(np.float32))
+    return np.concatenate(near)
+
+
+def _remember(parts: Iterable[Part], seen: list[Part]) -> Iterator[Part]:
+    """Hand parts on that have rows, and keep them."""
+    for part in parts:
+        if _size(part):
+            seen.append(part)
+            yield part
+
+
+def _size(part: Part) -> int:
+    return part.stop - part.start if isinstance(part, slice) else len(part)
+
+
+def _rows_at(
+    places: NDArray[np.intp], parts: list[Part], ends: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Which rows are in some places, ascending, of all parts one after another."""
+    owners = np.searchsorted(ends, places, "right")
+    rows = np.empty(len(places), np.intp)
+    for owner in np.unique(owners):
+        part, own = parts[owner], owners == owner
+        inside = places[own] - (ends[owner] - _size(part))
+        rows[own] = part.start + inside if isinstance(part, slice) else part[inside]
+    return rows
 
 
 def _smallest(near: NDArray[np.float32], k: int) -> float:
@@ -135,12 +157,6 @@ def _smallest(near: NDArray[np.float32], k: int) -> float:
     if len(sample) >= k and np.isfinite(bound := np.partition(sample, k - 1)[k - 1]):
         near = near[near <= bound]
     return float(np.partition(near, k - 1)[k - 1])
-
-
-def _chunks(slices: Iterable[slice]) -> Iterator[slice]:
-    for wanted in slices:
-        for start in range(wanted.start, wanted.stop, _CHUNK_ROWS):
-            yield slice(start, min(start + _CHUNK_ROWS, wanted.stop))
 
 
 def _rank_again(

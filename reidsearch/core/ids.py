@@ -1,11 +1,27 @@
-"""The ids of stored detections, written and read only here."""
+"""The names of sources and of stored detections, written and read only here."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _ID = re.compile(r"([^/]+)/(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,8})", re.DOTALL)
+
+
+class SourceKey(NamedTuple):
+    """Names a source, as `camera/source`; no two sources of a database share it.
+
+    Attributes:
+        camera: without a slash.
+        source: the name of a folder, or of a video without its ending.
+    """
+
+    camera: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.camera}/{self.source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +31,7 @@ class CropId:
     A position, not an identity: another detection may get it when the frame is processed again.
 
     Attributes:
-        camera: without a slash.
+        camera, source: see `SourceKey`.
         frame: the frame's number in its source.
         index: counts the detections of a frame from 1, by descending score.
     """
@@ -26,7 +42,12 @@ class CropId:
     index: int
 
     def __str__(self) -> str:
-        return f"{self.camera}/{self.source}:{self.frame}:{self.index}"
+        return f"{self.key}:{self.frame}:{self.index}"
+
+    @property
+    def key(self) -> SourceKey:
+        """Of the source."""
+        return SourceKey(self.camera, self.source)
 
     @classmethod
     def parse(cls, text: str) -> CropId:

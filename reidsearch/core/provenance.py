@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import SourceError, UsageError
-from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.types import SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from reidsearch.core.types import Detections
 
@@ -84,49 +82,34 @@ class SourceRecord:
     """A source as the database knows it.
 
     Attributes:
-        frames: numbers of the frames ingested, with or without people.
+        frames: how many were ingested, with or without people.
         people: how many sightings those frames gave.
+        span: the first frame's number and the last one's, or None before there is any.
     """
 
     info: SourceInfo
     settings: DetectionSettings
-    frames: FrameSet = field(default_factory=FrameSet)
+    frames: int = 0
     people: int = 0
+    span: tuple[int, int] | None = None
 
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """The first frame's number and the last one's, or None before there is any."""
-        return (self.frames.first, self.frames.last) if self.frames else None
-
-    def grown(self, frames: Iterable[int], people: int) -> SourceRecord:
-        """This record with more frames ingested."""
-        return replace(self, frames=self.frames.grown(frames), people=self.people + people)
-
-    def to_json(self) -> str:
-        """Write as one line of JSON."""
-        fields = {"info": asdict(self.info), "settings": asdict(self.settings)}
-        return json.dumps({**fields, "frames": str(self.frames), "people": self.people})
+    def to_fields(self) -> dict[str, Any]:
+        """Info and settings, side by side, as they are stored."""
+        return asdict(self.info) | asdict(self.settings)
 
     @classmethod
-    def from_json(cls, text: str) -> SourceRecord:
-        """Read what `to_json` wrote; without frames and people, there are none.
+    def from_fields(cls, stored: Mapping[str, Any]) -> SourceRecord:
+        """Read what `to_fields` gave; there are no frames yet.
 
         Raises:
             ValueError: it is not that.
         """
         try:
-            fields = json.loads(text)
-            people = fields.get("people", 0)
-            if not (type(people) is int and people >= 0):
-                raise ValueError(f"{people!r} people")
-            return cls(
-                SourceInfo(**fields["info"]),
-                DetectionSettings(**fields["settings"]),
-                FrameSet.from_text(fields.get("frames", "")),
-                people,
-            )
-        except (KeyError, TypeError, AttributeError, UsageError, RecursionError) as error:
-            raise ValueError(f"no source: {error}") from error
+            info = {field.name: stored[field.name] for field in fields(SourceInfo)}
+            settings = {field.name: stored[field.name] for field in fields(DetectionSettings)}
+            return cls(SourceInfo(**info), DetectionSettings(**settings))
+        except (KeyError, TypeError, AttributeError, UsageError) as error:
+            raise ValueError(f"not a source: {error}") from error
 
 
 def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:

@@ -6,13 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.core.types import FileStamp, Filter, Fuse, Match, Records, StoredDetection
+    from reidsearch.core.types import (
+        FileStamp,
+        Filter,
+        Fuse,
+        Match,
+        Records,
+        StoredDetection,
+        StoredFrame,
+    )
+
+LAST = 2**63 - 1  # greater than any frame number
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,10 @@ class Store(Protocol):
         """All sources, by camera and name."""
         ...
 
+    def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
+        """Numbers of a source's frames from `first` to `last`, ascending; they may be empty."""
+        ...
+
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
     ) -> Iterator[Match]:
@@ -86,31 +101,33 @@ class Store(Protocol):
 class WritableStore(Store, Protocol):
     """A store that this process, and no other, may write."""
 
-    def add(
-        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
-    ) -> None:
+    def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         """Store frames of a source with their rows; killed in between, none of them is there.
 
         Args:
-            records: of these frames; their vectors are rounded to float16.
+            records: of these frames, whose times and paths they have; their vectors are rounded to
+                float16.
             source: by its info and settings; its frames are the store's to count.
-            frames: new ones, with or without rows, and what their files were.
+            frames: new ones, with or without rows.
 
         Raises:
             ModelMismatchError: the rows' fingerprint is not the store's.
-            ValueError: the store has some of these frames.
+            ValueError: the store has some of these frames, times do not rise with frames, or rows
+                do not fit to their frames.
         """
         ...
 
-    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+    def remove(self, key: SourceKey, frames: Collection[int]) -> None:
         """Forget frames of a source, and their rows; they can be added again."""
         ...
 
-    def stamps(self, key: tuple[str, str]) -> Iterable[tuple[int, FileStamp]]:
-        """Frames of a source, by number, with what their files were, where that is known."""
+    def stamps(
+        self, key: SourceKey, first: int = 0, last: int = LAST
+    ) -> Iterable[tuple[int, FileStamp]]:
+        """Frames from `first` to `last`, ascending, with what their files were, where known."""
         ...
 
-    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+    def restamp(self, key: SourceKey, stamps: Mapping[int, FileStamp]) -> None:
         """Remember what files of frames are, whose contents are what they were."""
         ...
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reidsearch.core.calibration import LIKELY
-from reidsearch.core.ids import CropId
+from reidsearch.core.ids import CropId, SourceKey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +35,23 @@ class FileStamp:
     size: int
     mtime_ns: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame as a database knows it, with or without people.
+
+    Attributes:
+        number: in its source.
+        time_s: see `SourceInfo.time_of`; later frames have later times.
+        path: the picture's own file, or the video that it comes from.
+        stamp: of that file when it was read, where that is known.
+    """
+
+    number: int
+    time_s: float
+    path: str
+    stamp: FileStamp | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +118,12 @@ class SourceInfo:
             raise ValueError(f"not a valid source: {self!r}")
 
     def __str__(self) -> str:
-        return f"{self.camera}/{self.name}"
+        return str(self.key)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """`(camera, name)`, unique in a database."""
-        return self.camera, self.name
+    def key(self) -> SourceKey:
+        """What names it in a database."""
+        return SourceKey(self.camera, self.name)
 
     def time_of(self, number: int) -> float:
         """Seconds of frame `number`: from the start, or since the epoch when the start is known."""
@@ -221,6 +238,11 @@ class StoredDetection:
     crop_hash: str
 
     @property
+    def key(self) -> SourceKey:
+        """Of its source."""
+        return SourceKey(self.camera, self.source)
+
+    @property
     def index(self) -> int:
         """Its place among the frame's detections, from 1, by descending score."""
         return CropId.parse(self.id).index
@@ -251,7 +273,7 @@ class Filter:
     """Which stored detections are meant: those that meet every condition given.
 
     Attributes:
-        sources: `(camera, name)` of each allowed source, at least one; None allows all.
+        sources: those allowed, at least one; None allows all.
         frame: exact frame number.
         after_frame: frame numbers greater than this.
         before_frame: frame numbers less than this.
@@ -260,7 +282,7 @@ class Filter:
         min_score: detector scores of at least this.
     """
 
-    sources: tuple[tuple[str, str], ...] | None = None
+    sources: tuple[SourceKey, ...] | None = None
     frame: int | None = None
     after_frame: int | None = None
     before_frame: int | None = None

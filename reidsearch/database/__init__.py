@@ -1,1 +1,1 @@
-"""The files of a database: Chroma, the journal, the exact index, the audit log."""
+"""The files of a database: Chroma, the ledger, the exact index, the audit log."""

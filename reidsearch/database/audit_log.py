@@ -19,8 +19,8 @@ from reidsearch._version import __version__
 from reidsearch.core.errors import StoreError
 from reidsearch.core.files import atomic_write
 from reidsearch.database.audit_entry import START, Entry, Head, canonical, seal
-from reidsearch.database.journal import read_state
 from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE
+from reidsearch.database.ledger_schema import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

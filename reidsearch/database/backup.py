@@ -24,27 +24,26 @@ from reidsearch.core.files import (
     working_folder,
 )
 from reidsearch.database.audit_log import locked
-from reidsearch.database.index_file import FOLDER, DamagedIndexError, restamp
-from reidsearch.database.journal import read_state
+from reidsearch.database.index_files import DamagedIndexError
 from reidsearch.database.layout import (
     AUDIT_FILE,
     AUDIT_HEAD_FILE,
     AUDIT_LOCK_FILE,
     DATABASE_FILE,
-    JOURNAL_FILE,
+    LEDGER_FILE,
     LOCK_FILE,
     OWNER_FILE,
     SQLITE_ENDS,
     explain,
-    find_strangers,
+    foreign_collections,
     has_database,
     require_database,
-    require_schema,
 )
+from reidsearch.database.ledger_schema import read_state
 from reidsearch.database.lock import reading
 from reidsearch.database.probe import BrokenChromaError, probe
 from reidsearch.database.rebuild import copy_live
-from reidsearch.database.swap import settle
+from reidsearch.database.swap import finish_swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +83,9 @@ def write_backup(
         StoreError: there is no database, it is damaged, or the file cannot be written.
         DatabaseBusyError: another process writes the database, and it has no index yet.
     """
-    settle(folder)
+    finish_swap(folder)
     require_database(folder)
-    require_schema(read_state(folder).schema, folder)
+    read_state(folder)
     path = out.resolve()
     if path.is_relative_to(folder.resolve()):
         raise StoreError(f"{out} is in the database", hint="`erase` would not reach it there")
@@ -103,7 +102,7 @@ def write_backup(
                     size = _pack_live(folder, partial, work, on_step)
                 except DamagedIndexError:
                     raise error from None
-                if others := find_strangers(folder):
+                if others := foreign_collections(folder):
                     on_problem(f"the backup is without {', '.join(others)} of other programs")
                 return size
             size = _pack(folder, partial, work)
@@ -137,8 +136,6 @@ def restore_backup(backup: Path, folder: Path) -> int:
             made = work / "database"
             size = _unpack(archive, made)
             require_database(made)
-            with suppress(DamagedIndexError):  # there was none: it is made when it is needed
-                restamp(made / FOLDER)
             if (target / _README).exists():
                 shutil.copy2(target / _README, made)
             if target.exists():  # with nothing else of anybody's in it
@@ -157,7 +154,7 @@ def _find_damage(folder: Path) -> str:
     except BrokenChromaError as error:
         return f"the backup is as damaged as the database: {error}"
     except StoreError as error:
-        return f"nobody could look whether the backup is whole: {error}"
+        return f"the backup could not be verified: {error}"
     some = ", ".join(f"{len(frames)} frames of {c}/{n}" for c, n, frames in damaged)
     return some and f"the backup is as damaged as the database: {some}"
 
@@ -170,7 +167,7 @@ def _pack_live(folder: Path, out: Path, work: Path, on_step: Callable[[int, int]
     """Pack what a writer has confirmed, as long as nobody of it is erased meanwhile."""
     made = work / "database"
     made.mkdir()
-    state = copy_live(folder, made, work, on_step)
+    state = copy_live(folder, made, on_step)
     _copy_audit_log(folder, made)
     size = _pack(made, out, work)
     if read_state(folder).collection != state.collection:
@@ -203,7 +200,7 @@ def _pack(folder: Path, out: Path, work: Path) -> int:
 
 def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
     """Copy what cannot be read as it lies there, by name."""
-    for name in (DATABASE_FILE, JOURNAL_FILE):
+    for name in (DATABASE_FILE, LEDGER_FILE):
         copy_sqlite(folder / name, temporary / name)
     _copy_audit_log(folder, temporary)
     return {path.name: path for path in temporary.iterdir()}

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.types import Records, StoredDetection
 
 
-def checksum_fields(*fields: str | int) -> int:
-    """A CRC-32 over a few texts and whole numbers."""
+def checksum_fields(*fields: str | float | None) -> int:
+    """A CRC-32 over a few texts and numbers."""
     return zlib.crc32(json.dumps(fields).encode())
 
 
 def checksum_rows(
-    key: tuple[str, str], frames: Iterable[int], records: Records
+    key: SourceKey, frames: Iterable[int], records: Records
 ) -> dict[int, tuple[int, int]]:
     """How many rows each frame has, and a CRC-32 over all that they say, vectors as float16.
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import chromadb
     from numpy.typing import NDArray
 
+    from reidsearch.core.ids import SourceKey
 
-def header(provenance: Provenance) -> dict[str, Any]:
+
+def collection_metadata(provenance: Provenance) -> dict[str, Any]:
     """The collection's metadata."""
     return {"schema": SCHEMA, **asdict(provenance)}
 
@@ -32,7 +34,7 @@ def read_provenance(metadata: Mapping[str, Any]) -> Provenance:
         return Provenance(**{f.name: metadata[f.name] for f in fields(Provenance)})
     except (KeyError, ValueError) as error:
         raise StoreError(
-            f"the collection {COLLECTION} is not one of reidsearch's: {error}"
+            f"the collection {COLLECTION} was created by another program: {error}"
         ) from error
 
 
@@ -65,7 +67,7 @@ def read_records(
 
 def read_frames(
     collection: chromadb.Collection,
-    key: tuple[str, str],
+    key: SourceKey,
     frames: Sequence[int],
     provenance: Provenance,
 ) -> Records:
@@ -89,11 +91,6 @@ def read_frames(
     kept = np.array([vector for _, vector in people], np.float32)
     embeddings = Embeddings(kept.reshape(-1, provenance.dimension), provenance.fingerprint)
     return Records(tuple(sighting for sighting, _ in people), embeddings)
-
-
-def as_half(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to float16, so that the exact index, half as large, holds the very same numbers."""
-    return vectors.astype(np.float16).astype(np.float32)
 
 
 def to_metadata(sighting: StoredDetection) -> dict[str, str | int | float]:

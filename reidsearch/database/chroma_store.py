@@ -1,33 +1,29 @@
 """A store in one collection of a persistent Chroma database.
 
 Each row's metadata holds camera, source, frame, time_s, x1, y1, x2, y2, score, path and crop_hash;
-the collection's metadata holds schema and provenance. Rows count once the journal has their frames.
+the collection's metadata holds schema and provenance. Rows count once the ledger has their frames.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import chromadb
 import numpy as np
-from chromadb.api.shared_system_client import SharedSystemClient as Systems
-from chromadb.config import Settings
-from chromadb.errors import ChromaError, NotFoundError
 
 from reidsearch.core.errors import ModelMismatchError, StoreError
 from reidsearch.core.exact_search import fuse_distances
 from reidsearch.core.files import atomic_write
-from reidsearch.core.frame_set import FrameSet
+from reidsearch.core.ids import SourceKey
+from reidsearch.core.store import LAST
 from reidsearch.core.types import Match
-from reidsearch.database.checking import check, in_parts
+from reidsearch.database.checksum import checksum_rows
+from reidsearch.database.chroma_client import open_client, open_collection
 from reidsearch.database.chroma_rows import (
-    as_half,
+    collection_metadata,
     footage_order,
-    header,
     read_frames,
     read_provenance,
     read_records,
@@ -35,51 +31,38 @@ from reidsearch.database.chroma_rows import (
     to_sighting,
     to_where,
 )
-from reidsearch.database.index_file import FOLDER
-from reidsearch.database.index_keeper import IndexKeeper
-from reidsearch.database.journal import (
-    Journal,
-    create_journal,
-    open_journal,
-)
+from reidsearch.database.index_files import FOLDER, DamagedIndexError
+from reidsearch.database.index_writer import IndexWriter
 from reidsearch.database.layout import (
-    AUDIT_FILE,
-    AUDIT_HEAD_FILE,
-    AUDIT_LOCK_FILE,
-    COLLECTION,
-    JOURNAL_FILE,
-    LOCK_FILE,
-    OWNER_FILE,
+    LEDGER_FILE,
     REPAIR_HINT,
     explain,
-    has_database,
+    prepare,
     require_database,
-    require_schema,
 )
+from reidsearch.database.ledger import Ledger, open_ledger
+from reidsearch.database.ledger_schema import create_ledger
 from reidsearch.database.lock import WAIT_S, reading, writing
-from reidsearch.database.swap import settle, settle_held
+from reidsearch.database.swap import finish_swap, finish_swap_locked
+from reidsearch.database.verify import batched, require_stored, verify_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import chromadb
     from chromadb.api.client import Client
-    from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from numpy.typing import NDArray
 
     from reidsearch.core.provenance import Provenance, SourceRecord
     from reidsearch.core.store import SnapshotId
-    from reidsearch.core.types import FileStamp, Filter, Fuse, Records, StoredDetection
-    from reidsearch.database.checking import Checked
+    from reidsearch.core.types import FileStamp, Filter, Fuse, Records, StoredDetection, StoredFrame
+    from reidsearch.database.index_files import Manifest
+    from reidsearch.database.verify import VerifiedRows
     from reidsearch.models.backends import Precision
 
 _FIRST_ASKED = 100
 _FRAMES_TO_DELETE = 100
-# Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
-# the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
-_INDEX: CreateCollectionConfiguration = {
-    "hnsw": {"space": "l2", "ef_construction": 100, "max_neighbors": 16, "ef_search": 256}
-}
 
 
 class ChromaStore:
@@ -91,108 +74,133 @@ class ChromaStore:
         self,
         client: Client,
         collection: chromadb.Collection,
-        journal: Journal,
-        index_folder: Path | None,
+        ledger: Ledger,
+        index: IndexWriter | None,
     ) -> None:
+        self.provenance = ledger.provenance
         self._collection = collection
         self._client = client
-        self.provenance = read_provenance(collection.metadata)
-        self._journal = journal
-        journal.precision = self.provenance.precision
-        self._sources = journal.sources()
-        self._keeper: IndexKeeper | None = None
-        if index_folder is not None:
-            self._keeper = IndexKeeper(index_folder, str(collection.id), self.provenance)
+        self._ledger = ledger
+        ledger.run.precision = self.provenance.precision
+        self._index = index
 
     @property
     def state(self) -> SnapshotId:
         """See `Store.state`."""
-        return self._journal.state
+        return self._ledger.state
 
     @property
     def index_problem(self) -> str:
         """Why the exact index is not kept, or nothing."""
-        return self._keeper.problem if self._keeper else ""
+        return self._index.problem if self._index else ""
 
-    def recover(self, on_step: Callable[[int, int], None]) -> None:
-        """Finish what a killed writer left, and bring the exact index into step."""
-        for key, frames in self._journal.pending().items():
-            for some in in_parts(frames, _FRAMES_TO_DELETE):
-                own: list[Any] = [{"camera": key[0]}, {"source": key[1]}, {"frame": {"$in": some}}]
+    def recover(self, on_step: Callable[[int, int], None], *, rebuild_index: bool = False) -> None:
+        """Finish what a killed writer left, and make the exact index where there is none."""
+        for key, frames in self._ledger.pending().items():
+            for batch in batched(frames, _FRAMES_TO_DELETE):
+                own: list[Any] = [{"camera": key[0]}, {"source": key[1]}, {"frame": {"$in": batch}}]
                 self._collection.delete(where={"$and": own})
-            self._journal.swept(key, frames)
-        if self._keeper:
-            self._keeper.catch_up(self, self._journal.state.generation, on_step)
+            self._ledger.purge(key, frames)
+        if self._index is None:
+            return
+        if rebuild_index or self._index.manifest is None:
+            self._rebuild(self._index, on_step)
+        self._index.describe(self._ledger.numbered_sources(), self._index.manifest)
+
+    def _rebuild(self, index: IndexWriter, on_step: Callable[[int, int], None]) -> None:
+        """Make the exact index anew of all rows that are what was stored."""
+        manifest = index.begin_anew()
+        sources = self._ledger.numbered_sources()
+        done, todo = 0, sum(source.people for source in sources.values())
+        for number, source in sources.items():
+            key = source.info.key
+            for verified in self.verify(key):
+                require_stored(key, verified.wrong)
+                frames = self._ledger.entries(key, verified.frames)
+                sums = self._ledger.checksums(key, frames[0].number, frames[-1].number)
+                manifest = index.append(manifest, number, frames, verified.rows, sums)
+                done += len(verified.rows)
+                on_step(min(done, todo), todo)
+        self._ledger.set_index(manifest)
+        index.adopt(manifest)
 
     def sources(self) -> tuple[SourceRecord, ...]:
         """See `Store.sources`."""
-        return tuple(self._sources[key] for key in sorted(self._sources))
+        sources = self._ledger.sources()
+        return tuple(sources[key] for key in sorted(sources))
 
-    def stamps(self, key: tuple[str, str]) -> Iterator[tuple[int, FileStamp]]:
+    def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
+        """See `Store.frames`."""
+        return self._ledger.frames(key, first, last)
+
+    def stamps(
+        self, key: SourceKey, first: int = 0, last: int = LAST
+    ) -> Iterator[tuple[int, FileStamp]]:
         """See `WritableStore.stamps`."""
-        return self._journal.stamps(key)
+        return self._ledger.stamps(key, first, last)
 
-    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
+    def restamp(self, key: SourceKey, stamps: Mapping[int, FileStamp]) -> None:
         """See `WritableStore.restamp`."""
-        self._journal.restamp(key, stamps)
+        self._ledger.restamp(key, stamps)
 
     def computes_in(self, precision: Precision) -> None:
         """Note that networks of this process compute in another precision than the database's."""
-        self._journal.precision = precision
+        self._ledger.run.precision = precision
 
     def written(self) -> tuple[int, int]:
         """See `WritableStore.written`."""
-        return self._journal.written()
+        return self._ledger.run.counts()
 
-    def add(
-        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
-    ) -> None:
+    def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         """See `WritableStore.add`."""
         if records.embeddings.fingerprint != self.provenance.fingerprint:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another --db"
             )
-        key = source.info.key
-        known = self._sources.setdefault(key, replace(source, frames=FrameSet(), people=0))
-        if not known.frames.isdisjoint(frames):
-            raise ValueError(f"some of these frames of {source.info} are stored already")
-        self._journal.begin(source, frames)
-        vectors = as_half(records.embeddings.vectors)
-        most = self._client.get_max_batch_size()
-        for start in range(0, len(records), most):
-            rows = slice(start, start + most)
-            self._collection.upsert(
-                ids=[sighting.id for sighting in records.detections[rows]],
-                embeddings=vectors[rows],
-                metadatas=[to_metadata(sighting) for sighting in records.detections[rows]],
-            )
-        generation = self._journal.confirm(key, frames, records)
-        self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
-        if self._keeper:
-            self._keeper.add(records, self._sources[key], generation)
+        key, frames = source.info.key, sorted(frames, key=lambda frame: frame.number)
+        _require_of_frames(records, frames)
+        self._ledger.require_new(key, frames)
+        if self._ledger.announce(source, [frame.number for frame in frames]) and self._index:
+            self._index.describe(self._ledger.numbered_sources(), self._index.manifest)
+        upsert(self._client, self._collection, records)
+        sums = checksum_rows(key, [frame.number for frame in frames], records)
+        before, after = self._manifest, None
+        if self._index:
+            number = self._ledger.source_id(key) or 0
+            after = self._index.append(before, number, frames, records, sums)
+        self._ledger.commit(key, frames, sums, (before, after))
+        self._adopt(after)
 
     @property
     def rows(self) -> int:
         """How many rows the collection has, also those that do not count."""
         return self._collection.count()
 
-    def take_history(self, folder: Path) -> None:
-        """Say of our frames and their makers what the database in another folder says."""
-        self._journal.take_history(folder)
-
-    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
+    def remove(self, key: SourceKey, frames: Collection[int]) -> None:
         """See `WritableStore.remove`."""
-        self._journal.withdraw(key, frames)
-        self._sources = self._journal.sources()
+        before, after = self._manifest, None
+        if self._index:
+            after = self._index.drop(self._ledger.source_id(key) or 0, frames)
+        self._ledger.mark_deleted(key, frames, (before, after))
+        self._adopt(after)
         self.recover(lambda _done, _total: None)
 
-    def read(self, key: tuple[str, str], frames: Sequence[int]) -> Records:
-        """See `checking.Readable`."""
+    @property
+    def _manifest(self) -> Manifest | None:
+        return self._index.manifest if self._index else None
+
+    def _adopt(self, manifest: Manifest | None) -> None:
+        if self._index:
+            self._index.adopt(manifest)
+
+    def read(self, key: SourceKey, frames: Sequence[int]) -> Records:
+        """See `verify.Readable`."""
         return read_frames(self._collection, key, frames, self.provenance)
 
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
-        """See `checking.check`."""
-        return check(self._journal, [self], record, frames)
+    def verify(self, key: SourceKey, frames: Iterable[int] | None = None) -> Iterator[VerifiedRows]:
+        """All frames of a source, or some; see `verify_rows`."""
+        chosen = self.frames(key).tolist() if frames is None else frames
+        return verify_rows(self._ledger, [self], key, chosen)
 
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
@@ -204,8 +212,9 @@ class ChromaStore:
         """
         rank, last = count(1), (-1.0, ("", "", 0, 0))
         asked, is_all = _FIRST_ASKED, self.rows == 0
+        stored = query.astype(np.float16).astype(np.float32)
         while not is_all:
-            people, is_all = self._ask(as_half(query), wanted, asked, fuse)
+            people, is_all = self._ask(stored, wanted, asked, fuse)
             for distance, sighting in people:
                 if (place := (distance, footage_order(sighting))) > last:
                     last = place
@@ -254,12 +263,33 @@ class ChromaStore:
         return read_records(self._collection, wanted, self.provenance, self._counts)
 
     def __len__(self) -> int:
-        return sum(record.people for record in self._sources.values())
+        return sum(source.people for source in self._ledger.sources().values())
 
     def _counts(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's frame is confirmed: others are of a writer that was killed."""
-        record = self._sources.get((row.get("camera", ""), row.get("source", "")))
-        return record is not None and row.get("frame") in record.frames
+        key, frame = SourceKey(row.get("camera", ""), row.get("source", "")), row.get("frame")
+        return isinstance(frame, int) and self._ledger.has_frame(key, frame)
+
+
+def upsert(client: Client, collection: chromadb.Collection, records: Records) -> None:
+    """Write rows, as many at a time as Chroma takes."""
+    vectors = records.embeddings.as_stored().vectors
+    most = client.get_max_batch_size()
+    for start in range(0, len(records), most):
+        rows = slice(start, start + most)
+        collection.upsert(
+            ids=[sighting.id for sighting in records.detections[rows]],
+            embeddings=vectors[rows],
+            metadatas=[to_metadata(sighting) for sighting in records.detections[rows]],
+        )
+
+
+def _require_of_frames(records: Records, frames: Sequence[StoredFrame]) -> None:
+    """Raise ValueError unless rows are of these frames, and have their times and paths."""
+    places = {frame.number: (frame.time_s, frame.path) for frame in frames}
+    for sighting in records.detections:
+        if places.get(sighting.frame) != (sighting.time_s, sighting.path):
+            raise ValueError(f"{sighting.id} is not of one of these frames, or of another time")
 
 
 @contextmanager
@@ -267,7 +297,7 @@ def open_chroma(
     folder: Path,
     create: Provenance | None = None,
     *,
-    mend: bool = False,
+    rebuild_index: bool = False,
     wait_s: float = WAIT_S,
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
     on_note: Callable[[str], None] = lambda _note: None,
@@ -281,7 +311,7 @@ def open_chroma(
         folder: the Chroma folder.
         create: given to write; a database that does not exist yet, or has nothing in it, is
             made with these models.
-        mend: bring the exact index into step, as happens when writing too.
+        rebuild_index: write too, and make the exact index anew, though it seems to be there.
         wait_s: how long to wait for other processes, to write; see `lock.writing`.
         on_step: called with rows done and to do when the index takes a while.
         on_note: called with a sentence when the last writer died at its work.
@@ -291,9 +321,9 @@ def open_chroma(
         DatabaseBusyError: another process writes, or reads while this one wants to write.
         SchemaError: another version of reidsearch made it.
     """
-    writes = create is not None or mend
+    writes = create is not None or rebuild_index
     if create is None:
-        settle(folder)
+        finish_swap(folder)
         require_database(folder)
     else:
         prepare(folder)
@@ -301,116 +331,64 @@ def open_chroma(
         try:
             held.enter_context(writing(folder, wait_s, on_note) if writes else reading(folder))
             if writes:
-                settle_held(folder)
+                finish_swap_locked(folder)
         except OSError as error:
             raise explain(error, folder) from error
-        store = open_held(folder, create, writes=writes, on_step=on_step)
+        store = open_locked(
+            folder, create, writes=writes, rebuild_index=rebuild_index, on_step=on_step
+        )
         yield held.enter_context(store)
 
 
 @contextmanager
-def open_held(
+def open_locked(
     folder: Path,
     create: Provenance | None = None,
     *,
     writes: bool = True,
+    rebuild_index: bool = False,
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[ChromaStore]:
     """Open a database whose lock this process holds already; see `open_chroma`."""
     with ExitStack() as held:
         try:
-            client = held.enter_context(_open_client(folder))
-            collection = _open_collection(client, folder, create)
-            journal = held.enter_context(_open_journal(collection, folder))
-            if journal.state.collection != str(collection.id):
-                raise StoreError(f"the journal in {folder} is another database's", hint=REPAIR_HINT)
-            if create is not None and not journal.sources():
+            client = held.enter_context(open_client(folder))
+            collection = open_collection(client, folder, create)
+            ledger = held.enter_context(_open_ledger(collection, folder))
+            if create is not None and not ledger.sources():
                 # Nothing was stored since it was made, perhaps because its models did not load.
-                collection.modify(metadata=header(create))
-            store = ChromaStore(client, collection, journal, folder / FOLDER if writes else None)
+                ledger.set_provenance(create)
+                collection.modify(metadata=collection_metadata(create))
+            _require_same_database(collection, ledger, folder)
+            index = _open_index(ledger, folder) if writes else None
+            store = ChromaStore(client, collection, ledger, index)
             if writes:
-                store.recover(on_step)
+                store.recover(on_step, rebuild_index=rebuild_index)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, folder) from error
         yield store
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder of a new database, which must be empty."""
-    if has_database(folder):
-        return
-    ours = {LOCK_FILE, OWNER_FILE, AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE, "README.md"}
-    foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
-    if foreign:
+def _open_ledger(collection: chromadb.Collection, folder: Path) -> AbstractContextManager[Ledger]:
+    if not (folder / LEDGER_FILE).exists() and not collection.count():  # it was just made
+        with atomic_write(folder / LEDGER_FILE) as partial:
+            create_ledger(partial, str(collection.id), read_provenance(collection.metadata))
+    return open_ledger(folder)
+
+
+def _open_index(ledger: Ledger, folder: Path) -> IndexWriter:
+    try:
+        manifest = ledger.manifest
+    except DamagedIndexError:
+        manifest = None
+    return IndexWriter(folder / FOLDER, manifest, ledger.provenance)
+
+
+def _require_same_database(collection: chromadb.Collection, ledger: Ledger, folder: Path) -> None:
+    """Check that Chroma and the ledger are of one database."""
+    if ledger.state.collection != str(collection.id):
+        raise StoreError(f"the ledger in {folder} is another database's", hint=REPAIR_HINT)
+    if ledger.provenance != read_provenance(collection.metadata):
         raise StoreError(
-            f"{folder} is not a Chroma database: it holds {foreign[0].name}",
-            hint="give --db an empty or new folder",
+            f"Chroma and the ledger of {folder} do not name the same models", hint=REPAIR_HINT
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, folder) from error
-
-
-@contextmanager
-def _open_client(folder: Path) -> Iterator[Client]:
-    folder_id = str(folder.resolve())  # Chroma opens a folder once in a process, by its name
-    kept, users = Systems._identifier_to_system, Systems._identifier_to_refcount  # noqa: SLF001
-    is_open = folder_id in kept
-    try:
-        # Said here, or an environment variable or a .env file could send us to a server.
-        settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings takes it
-            chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
-            anonymized_telemetry=False,
-        )
-        opened = cast("Client", chromadb.PersistentClient(folder_id, settings))
-    except BaseException as error:  # its panics are no Exception
-        # Chroma keeps a system that did not start, and would hand it out at the next opening.
-        if not is_open:
-            kept.pop(folder_id, None)
-            users.pop(folder_id, None)
-        if isinstance(error, ChromaError | ValueError):
-            raise explain(error, folder) from error
-        raise
-    with opened as client:
-        try:
-            yield client
-        except ChromaError as error:
-            raise explain(error, folder) from error
-
-
-def _open_collection(
-    client: Client, folder: Path, create: Provenance | None
-) -> chromadb.Collection:
-    try:
-        collection = client.get_collection(COLLECTION, embedding_function=None)
-    except NotFoundError:
-        if (folder / JOURNAL_FILE).is_file():
-            raise StoreError(f"Chroma has lost the people of {folder}", hint=REPAIR_HINT) from None
-        if create is None or client.list_collections():
-            raise StoreError(
-                f"the Chroma database in {folder} is not one of reidsearch's",
-                hint=f"it has no collection named {COLLECTION}",
-            ) from None
-        return client.create_collection(
-            COLLECTION,
-            embedding_function=None,
-            metadata=header(create),
-            configuration=_INDEX,
-        )
-    schema = (collection.metadata or {}).get("schema")
-    if not isinstance(schema, int):
-        raise StoreError(
-            f"the collection {COLLECTION} in {folder} is not one of reidsearch's",
-            hint="it records no schema",
-        )
-    require_schema(schema, folder)
-    return collection
-
-
-def _open_journal(collection: chromadb.Collection, folder: Path) -> AbstractContextManager[Journal]:
-    if not (folder / JOURNAL_FILE).exists() and not collection.count():  # it was just made
-        with atomic_write(folder / JOURNAL_FILE) as partial:
-            create_journal(partial, str(collection.id))
-    return open_journal(folder)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -16,17 +16,20 @@ from reidsearch.core.errors import ReidsearchError, StoreError
 from reidsearch.core.text import count
 from reidsearch.core.types import FileStamp
 from reidsearch.database.audit_read import verify
-from reidsearch.database.index_file import FOLDER, DamagedIndexError, map_vectors, read_manifest
-from reidsearch.database.journal import open_journal, read_state, require_own_schema
+from reidsearch.database.index_files import FOLDER, DamagedIndexError
+from reidsearch.database.index_store import check_index, read_index_alone
 from reidsearch.database.layout import (
     DATABASE_FILE,
-    JOURNAL_FILE,
     require_database,
     size_on_disk,
 )
+from reidsearch.database.ledger import open_ledger
+from reidsearch.database.ledger_schema import require_own_schema
 from reidsearch.database.lock import reading
-from reidsearch.database.probe import find_rot, probe
-from reidsearch.database.swap import settle
+from reidsearch.database.probe import integrity_error, probe
+from reidsearch.database.runs import read_runs
+from reidsearch.database.snapshot import read_snapshot
+from reidsearch.database.swap import finish_swap
 from reidsearch.footage.reread import open_moved
 from reidsearch.models.backends import library_versions
 from reidsearch.models.catalog import find_detector, find_embedder
@@ -36,17 +39,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.database.index_file import Manifest
+    from reidsearch.database.index_files import CheckedFile
     from reidsearch.database.probe import Probe
     from reidsearch.models.cards import DetectorCard, EmbedderCard
 
 _CHUNK_ROWS = 50_000
-_REPAIR = "the same command with --repair"
-_RESTORE = "`reidsearch restore` a backup, or ingest the footage into a new --db"
 _MOVED = "put it back; `search` and `render` find it elsewhere by --root"
 _LENGTH_TOLERANCE = 2e-3  # float16 rounds unit vectors by less
 
 State = Literal["good", "warning", "bad"]
+
+
+class Part(StrEnum):
+    """What makes up for the others where one of these is lost."""
+
+    CHROMA = "Chroma"
+    LEDGER = "ledger"
+    INDEX = "exact index"
+
+
+class Fix(StrEnum):
+    """What to do about what is lost."""
+
+    REPAIR = "the same command with --repair"
+    RESTORE = "`reidsearch restore` a backup, or ingest the footage into a new --db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +94,24 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
         SchemaError: another version of reidsearch made it.
         DatabaseBusyError: another process writes it.
     """
-    settle(folder)
+    finish_swap(folder)
     require_database(folder)
     require_own_schema(folder)
     with reading(folder):
         findings = [_check_sqlite(folder)]
-        journal, records = _check_journal(folder)
-        recorded = None if journal.state == "bad" else sum(record.people for record in records)
-        findings.append(journal)
+        ledger, records = _check_ledger(folder)
+        recorded = None if ledger.state == "bad" else sum(record.people for record in records)
+        findings.append(ledger)
         provenance = None
         if recorded is not None:
             try:
                 seen = probe(folder)
             except StoreError as error:
-                findings.append(Finding("Chroma", "bad", str(error), _REPAIR))
+                findings.append(Finding(Part.CHROMA, "bad", str(error), Fix.REPAIR))
             else:
                 findings += _check_rows(seen, recorded)
                 provenance = seen.provenance
-        findings += _check_index(folder, recorded)
+        findings += _check_index(folder) if recorded is not None else [_look_at_index(folder)]
         if provenance is not None:
             findings += [
                 *_check_models(provenance),
@@ -104,86 +120,82 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
             ]
         findings += [_check_audit(folder), _check_disk(folder)]
         if files and records:
-            with open_journal(folder) as known:
+            with open_ledger(folder) as known:
                 findings += [_check_footage(one, known.stamps(one.info.key)) for one in records]
     return findings if _can_be_repaired(findings) else [*map(_without_repair, findings)]
 
 
 def _can_be_repaired(findings: Sequence[Finding]) -> bool:
-    """Chroma, the journal and the index make up for each other, if no two are lost."""
+    """Chroma, the ledger and the index make up for each other, if no two are lost."""
     bad = {finding.check for finding in findings if finding.state == "bad"}
-    return len(bad & {"Chroma", "journal", "exact index"}) < 2
+    return len(bad & {*Part}) < 2
 
 
 def _without_repair(finding: Finding) -> Finding:
-    return replace(finding, remedy=_RESTORE) if finding.remedy == _REPAIR else finding
+    return replace(finding, remedy=Fix.RESTORE) if finding.remedy is Fix.REPAIR else finding
 
 
 def _check_sqlite(folder: Path) -> Finding:
-    if rot := find_rot(folder / DATABASE_FILE):
-        return Finding("database file", "bad", f"SQLite: {rot}", _REPAIR)
+    if error := integrity_error(folder / DATABASE_FILE):
+        return Finding("database file", "bad", f"SQLite: {error}", Fix.REPAIR)
     return Finding("database file", "good", "SQLite finds it whole")
 
 
-def _check_journal(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
+def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
     try:
-        with open_journal(folder) as journal:
-            sources, runs, pending = journal.sources(), journal.runs(), journal.pending()
+        with open_ledger(folder) as ledger:
+            ledger.require_consistent()
+            sources, pending = ledger.sources(), ledger.pending()
+        runs = read_runs(folder)
     except ReidsearchError as error:
-        return Finding("journal", "bad", str(error), _REPAIR), ()
-    if rot := find_rot(folder / JOURNAL_FILE):
-        return Finding("journal", "bad", f"SQLite: {rot}", _REPAIR), ()
+        return Finding(Part.LEDGER, "bad", str(error), Fix.REPAIR), ()
     records = tuple(sources[key] for key in sorted(sources))
-    frames = count(sum(len(record.frames) for record in records), "frame")
+    frames = count(sum(record.frames for record in records), "frame")
     people = sum(record.people for record in records)
     found = f"{count(len(runs), 'run')}, {frames} with {people} people"
     if pending:
         left = sum(map(len, pending.values()))
         return Finding(
-            "journal",
+            Part.LEDGER,
             "warning",
             f"{found}; {left} frames were under way when a writer was killed",
             "ingest the same footage again: it goes on where it was stopped",
         ), records
-    return Finding("journal", "good", found), records
+    return Finding(Part.LEDGER, "good", found), records
 
 
 def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
     for camera, name, frames in seen.damaged:
         found = f"{len(frames)} frames are not what was stored, the first is {frames[0]}"
-        yield Finding(f"rows of {camera}/{name}", "bad", found, _REPAIR)
+        yield Finding(f"rows of {camera}/{name}", "bad", found, Fix.REPAIR)
     if seen.rows > recorded:
         found = f"{seen.rows} rows, {seen.rows - recorded} of frames that are not confirmed"
-        yield Finding("Chroma", "warning", found, "the next ingest removes them")
+        yield Finding(Part.CHROMA, "warning", found, "the next ingest removes them")
     elif not seen.damaged:
-        yield Finding("Chroma", "good", f"{seen.rows} rows, every one as it was stored")
+        yield Finding(Part.CHROMA, "good", f"{seen.rows} rows, every one as it was stored")
 
 
-def _check_index(folder: Path, recorded: int | None) -> Iterator[Finding]:
+def _check_index(folder: Path) -> Iterator[Finding]:
     try:
-        manifest = read_manifest(folder / FOLDER, is_thorough=True)
+        files = check_index(folder / FOLDER, read_snapshot(folder))
     except DamagedIndexError as error:
-        yield Finding("exact index", "bad", str(error), _REPAIR)
+        yield Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
         return
-    with suppress(StoreError):  # what the journal says of itself was checked already
-        state = read_state(folder)
-        if (manifest.collection, manifest.generation + 1) == (state.collection, state.generation):
-            found = "one step behind the journal, as a kill leaves it"
-            yield Finding("exact index", "warning", found, "the next search brings it up")
-            return
-        if (manifest.collection, manifest.generation) != (state.collection, state.generation):
-            yield Finding("exact index", "bad", "not in step with the journal", _REPAIR)
-            return
-    if recorded is not None and manifest.rows != recorded:
-        found = f"{manifest.rows} rows of {recorded} that were recorded"
-        yield Finding("exact index", "bad", found, _REPAIR)
-        return
-    yield Finding("exact index", "good", f"{manifest.rows} rows, checksums are right")
-    yield _check_vectors(folder / FOLDER, manifest)
+    yield Finding(Part.INDEX, "good", f"{len(files.rows)} rows, checksums are right")
+    yield _check_vectors(files.vectors)
 
 
-def _check_vectors(folder: Path, manifest: Manifest) -> Finding:
-    vectors, wrong = map_vectors(folder, manifest), 0
+def _look_at_index(folder: Path) -> Finding:
+    """Whether there is an index, where no ledger says what it should be."""
+    try:
+        rows = len(read_index_alone(folder / FOLDER).files.rows)
+    except DamagedIndexError as error:
+        return Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
+    return Finding(Part.INDEX, "warning", f"{rows} rows, which the ledger cannot vouch for")
+
+
+def _check_vectors(vectors: CheckedFile) -> Finding:
+    wrong = 0
     for start in range(0, len(vectors), _CHUNK_ROWS):
         lengths = np.linalg.norm(vectors[start : start + _CHUNK_ROWS].astype(np.float32), axis=1)
         wrong += int((~(np.abs(lengths - 1) < _LENGTH_TOLERANCE)).sum())
@@ -245,8 +257,7 @@ def _check_disk(folder: Path) -> Finding:
 
 def _check_precision(provenance: Provenance, folder: Path) -> Finding:
     made = provenance.precision
-    with open_journal(folder) as journal:
-        others = [run.precision for run in journal.runs() if run.precision != made]
+    others = [run.precision for run in read_runs(folder) if run.precision != made]
     if made == "f32" and not others:
         return Finding("precision", "good", "f32, the same on every processor")
     found = f"made in {made}, which not every processor can compute in"
@@ -284,7 +295,7 @@ def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]
     if others:
         found = f"{len(others)} frames of {path} have changed or are gone, the first is {others[0]}"
         return Finding(check, "warning", found, "`ingest --refresh` does changed frames again")
-    if unknown := len(record.frames) - same:
-        found = f"nobody knows what {count(unknown, 'frame')} of {path} were: the journal was lost"
+    if unknown := record.frames - same:
+        found = f"nobody knows what {count(unknown, 'frame')} of {path} were: the ledger was lost"
         return Finding(check, "warning", found)
     return Finding(check, "good", f"{same} frames of {path} are as they were")

@@ -2,171 +2,172 @@
 
 from __future__ import annotations
 
-import math
-from itertools import count, groupby
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from reidsearch.core.exact_search import nearest_rows
-from reidsearch.core.store import SnapshotId
-from reidsearch.core.types import Embeddings, Filter, Match, Records
-from reidsearch.database.index_file import map_paths, map_table, map_vectors, sightings_of
-from reidsearch.database.layout import SCHEMA
+from reidsearch.core.errors import StoreError
+from reidsearch.core.store import LAST
+from reidsearch.core.types import Filter
+from reidsearch.database.index_files import (
+    DamagedIndexError,
+    IndexFiles,
+    Manifest,
+    MissingIndexError,
+    Part,
+    find_stale,
+)
+from reidsearch.database.index_reader import IndexReader
+from reidsearch.database.index_sources import SOURCES_FILE, IndexSources, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from reidsearch.core.exact_search import Allowed
-    from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Fuse, StoredDetection
-    from reidsearch.database.index_file import Manifest, Segment
+    from reidsearch.core.ids import SourceKey
+    from reidsearch.core.provenance import Provenance, SourceRecord
+    from reidsearch.core.store import SnapshotId
+    from reidsearch.core.types import Fuse, Match, Records, StoredDetection
+    from reidsearch.database.snapshot import Snapshot
+
+_Result = TypeVar("_Result")
+
+
+def read_index(folder: Path, snapshot: Snapshot) -> IndexReader:
+    """Map the index of a snapshot; what is in its files is checked when it is read.
+
+    Raises:
+        DamagedIndexError: it is missing, or there is less of it than the ledger says.
+    """
+    if snapshot.manifest is None:
+        raise MissingIndexError("it is missing")
+    files = IndexFiles(folder, snapshot.manifest, snapshot.provenance.dimension)
+    frames = sum(source.frames for source in snapshot.sources.values())
+    if len(files.frames) - len(snapshot.manifest.dropped) != frames:
+        raise DamagedIndexError("it is not in step with the ledger")
+    return IndexReader(files, snapshot.sources, snapshot.provenance)
+
+
+def read_index_alone(folder: Path) -> IndexReader:
+    """Map an index without the ledger: what its frames say proves what is in its rows.
+
+    Raises:
+        DamagedIndexError: it is missing, or nobody knows whose rows it has.
+    """
+    known = read_sources(folder)
+    try:
+        sizes = {name: (folder / name).stat().st_size for name in known.files}
+        parts = [Part(name, size, checksums=None) for name, size in sizes.items()]
+        manifest = Manifest.of_parts(parts)
+    except (OSError, ValueError) as error:
+        raise DamagedIndexError(f"its files cannot be read: {error}") from error
+    files = IndexFiles(folder, manifest, known.provenance.dimension)
+    files.manifest = replace(manifest, dropped=find_stale(files))
+    return IndexReader(files, known.sources, known.provenance)
+
+
+def check_index(folder: Path, snapshot: Snapshot) -> IndexFiles:
+    """Read all of an index, and compare it with the ledger.
+
+    Raises:
+        DamagedIndexError: it is not what was written.
+    """
+    reader = read_index(folder, snapshot)
+    reader.files.check()
+    if reader.count(Filter()) != sum(source.people for source in snapshot.sources.values()):
+        raise DamagedIndexError("it is not in step with the ledger")
+    names = tuple(part.name for part in reader.files.manifest.parts)
+    known = IndexSources(names, snapshot.provenance, snapshot.sources)
+    if read_sources(folder).to_text() != known.to_text():
+        raise DamagedIndexError(f"{SOURCES_FILE} is not in step with the ledger")
+    return reader.files
 
 
 class IndexStore:
-    """See `Store`; what it shows is the database as it was when the manifest was read.
+    """See `Store`; what it shows is the database as it was when the snapshot was taken.
 
     Args:
         folder: of the index.
-        manifest: what it holds.
+        snapshot: what the ledger says.
+        on_damage: called when files turn out to be damaged while they are read: gives a snapshot
+            with an index made anew, or raises StoreError.
+
+    Raises:
+        DamagedIndexError: see `read_index`.
     """
 
     is_exact = True
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.provenance = manifest.provenance
-        self.state = SnapshotId(SCHEMA, manifest.collection, manifest.generation)
-        self._manifest = manifest
-        self._vectors = map_vectors(folder, manifest)
-        self._table = map_table(folder, manifest)
-        self._paths = map_paths(folder, manifest)
+    def __init__(
+        self,
+        folder: Path,
+        snapshot: Snapshot,
+        on_damage: Callable[[Snapshot, DamagedIndexError], Snapshot],
+    ) -> None:
+        self._folder = folder
+        self._snapshot = snapshot
+        self._on_damage = on_damage
+        self._reader = read_index(folder, snapshot)
+
+    @property
+    def provenance(self) -> Provenance:
+        """See `Store.provenance`."""
+        return self._snapshot.provenance
+
+    @property
+    def state(self) -> SnapshotId:
+        """See `Store.state`."""
+        return self._snapshot.state
 
     def sources(self) -> tuple[SourceRecord, ...]:
         """See `Store.sources`."""
-        return tuple(sorted(self._manifest.sources, key=lambda record: record.info.key))
+        return tuple(sorted(self._snapshot.sources.values(), key=lambda source: source.info.key))
+
+    def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
+        """See `Store.frames`."""
+        return self._ask(lambda reader: reader.frames(key, first, last))
 
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
     ) -> Iterator[Match]:
-        """See `Store.nearest`; exact, see `nearest_rows`."""
-        blocks = nearest_rows(
-            self._vectors,
-            query.astype(np.float16),
-            self._windows(wanted),
-            fuse,
-            self._scored(wanted),
-            self._footage_order,
-        )
-        rank = count(1)
-        for rows, distances in blocks:
-            for distance, sighting in zip(distances.tolist(), self._in_order(rows), strict=True):
-                yield Match(next(rank), distance, sighting)
+        """See `Store.nearest`; it misses nobody."""
+        given, state = 0, self.state
+        while not given or self.state == state:
+            try:
+                for match in islice(self._reader.nearest(query, wanted, fuse), given, None):
+                    given += 1
+                    yield match
+            except DamagedIndexError as damage:
+                self._reopen(damage)
+            else:
+                return
+        raise StoreError("the database was changed while it was read", hint="try again")
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
-        scored = self._scored(wanted)
-        windows = self._windows(wanted)
-        if scored is None:
-            return sum(window.stop - window.start for window in windows)
-        return sum(int(scored(window).sum()) for window in windows)
+        return self._ask(lambda reader: reader.count(wanted))
 
     def detections(self, wanted: Filter) -> list[StoredDetection]:
         """See `Store.detections`."""
-        return self._in_order(self._rows(wanted))
+        return self._ask(lambda reader: reader.detections(wanted))
 
     def scan(self, wanted: Filter) -> Records:
         """See `Store.scan`."""
-        return self._records(self._rows(wanted))
-
-    def read(self, key: tuple[str, str], frames: Sequence[int]) -> Records:
-        """See `checking.Readable`."""
-        rows = self._rows(Filter((key,), None, frames[0] - 1, frames[-1] + 1))
-        return self._records(rows[np.isin(self._table["frame"][rows], frames)])
+        return self._ask(lambda reader: reader.scan(wanted))
 
     def __len__(self) -> int:
-        return self._manifest.rows
+        return sum(source.people for source in self._snapshot.sources.values())
 
-    def _windows(self, wanted: Filter) -> list[slice]:
-        """What is wanted, as slices of the table, those of each source together."""
-        return [self._narrow(s, wanted) for s in self._segments(wanted)]
+    def _ask(self, question: Callable[[IndexReader], _Result]) -> _Result:
+        while True:
+            try:
+                return question(self._reader)
+            except DamagedIndexError as damage:
+                self._reopen(damage)
 
-    def _segments(self, wanted: Filter) -> list[Segment]:
-        records = self._manifest.sources
-        chosen = [
-            segment
-            for segment in self._manifest.segments
-            if wanted.sources is None or records[segment.source].info.key in wanted.sources
-        ]
-        return sorted(chosen, key=lambda segment: records[segment.source].info.key)
-
-    def _scored(self, wanted: Filter) -> Allowed | None:
-        if wanted.min_score is None:
-            return None
-        lowest = wanted.min_score
-        return lambda rows: np.asarray(self._table["score"][rows] >= lowest)
-
-    def _narrow(self, segment: Segment, wanted: Filter) -> slice:
-        """The rows of a segment that are wanted: it rises by frame, and so by time."""
-        table = self._table[segment.start : segment.stop]
-        # The least numbers that are greater.
-        after_frame = None if wanted.after_frame is None else wanted.after_frame + 1
-        after_s = None if wanted.after_s is None else math.nextafter(wanted.after_s, math.inf)
-        bounds = (
-            ("frame", wanted.frame, None if wanted.frame is None else wanted.frame + 1),
-            ("frame", after_frame, wanted.before_frame),
-            ("time_s", after_s, wanted.before_s),
-        )
-        low, high = 0, len(table)
-        for column, least, end in bounds:
-            if least is not None:
-                low = max(low, int(np.searchsorted(table[column], least)))
-            if end is not None:
-                high = min(high, int(np.searchsorted(table[column], end)))
-        return slice(segment.start + low, segment.start + max(low, high))
-
-    def _rows(self, wanted: Filter) -> NDArray[np.intp]:
-        """What is wanted, in the order of footage."""
-        found = [np.empty(0, np.intp)]
-        scored = self._scored(wanted)
-        for _, segments in groupby(self._segments(wanted), key=lambda segment: segment.source):
-            windows = [self._narrow(segment, wanted) for segment in segments]
-            rows = np.concatenate([np.arange(w.start, w.stop) for w in windows])
-            if scored is not None:
-                rows = rows[np.concatenate([scored(window) for window in windows])]
-            table = self._table[rows]
-            found.append(rows[np.lexsort((table["person"], table["frame"]))])
-        return np.concatenate(found)
-
-    def _records(self, rows: NDArray[np.intp]) -> Records:
-        vectors = self._vectors[rows].astype(np.float32)
-        embeddings = Embeddings(vectors, self.provenance.fingerprint)
-        return Records(tuple(self._in_order(rows)), embeddings)
-
-    def _footage_order(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
-        """Keys to sort some rows by: person, frame, and before these the source."""
-        keys = [record.info.key for record in self._manifest.sources]
-        place = np.empty(len(keys), np.intp)
-        place[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
-        table = self._table[rows]
-        return table["person"], table["frame"], place[self._sources_of(rows)]
-
-    def _in_order(self, rows: NDArray[np.intp]) -> list[StoredDetection]:
-        """The sightings of some rows, in the order of these."""
-        owner = self._sources_of(rows)
-        found: dict[int, StoredDetection] = {}
-        for source in np.unique(owner):
-            own = rows[owner == source]
-            record = self._manifest.sources[source]
-            sightings = sightings_of(self._table[own], self._paths, record)
-            found |= zip(own.tolist(), sightings, strict=True)
-        return [found[row] for row in rows.tolist()]
-
-    def _sources_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Which of the manifest's sources some rows are of."""
-        segments = self._manifest.segments
-        stops = np.array([segment.stop for segment in segments], np.intp)
-        sources = np.array([segment.source for segment in segments], np.intp)
-        return sources[np.searchsorted(stops, rows, "right")] if len(rows) else rows
+    def _reopen(self, damage: DamagedIndexError) -> None:
+        self._snapshot = self._on_damage(self._snapshot, damage)
+        self._reader = read_index(self._folder, self._snapshot)

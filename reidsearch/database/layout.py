@@ -12,11 +12,11 @@ from pathlib import Path
 from reidsearch.core.errors import ReadOnlyError, SchemaError, StoreError
 
 COLLECTION = "people"
-SCHEMA = 4
+SCHEMA = 5
 
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"
-JOURNAL_FILE = "reidsearch.sqlite3"
+LEDGER_FILE = "reidsearch.sqlite3"
 SQLITE_ENDS = ("-journal", "-wal", "-shm")  # of what SQLite keeps beside a file while it writes
 OWNER_FILE = "reidsearch.owner.json"
 AUDIT_FILE = "audit.jsonl"
@@ -25,7 +25,7 @@ AUDIT_LOCK_FILE = "audit.lock"
 
 REBUILT_FOLDER = ".rebuilding"
 _NAMES = (
-    *(DATABASE_FILE, LOCK_FILE, JOURNAL_FILE, OWNER_FILE, REBUILT_FOLDER),
+    *(DATABASE_FILE, LOCK_FILE, LEDGER_FILE, OWNER_FILE, REBUILT_FOLDER),
     *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
 )
 
@@ -47,7 +47,7 @@ def has_database(folder: Path) -> bool:
             raise StoreError(f"{folder} is not a folder", hint=_HINT)
         return False
     require_own_files(folder)
-    return any((folder / name).exists() for name in (DATABASE_FILE, JOURNAL_FILE))
+    return any((folder / name).exists() for name in (DATABASE_FILE, LEDGER_FILE))
 
 
 def require_own_files(folder: Path) -> None:
@@ -78,6 +78,23 @@ def require_database(folder: Path) -> None:
         raise StoreError(f"there is no database in {folder}", hint=_HINT)
 
 
+def prepare(folder: Path) -> None:
+    """Make the folder of a new database, which must be empty."""
+    if has_database(folder):
+        return
+    ours = {LOCK_FILE, OWNER_FILE, AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE, "README.md"}
+    foreign = [p for p in folder.glob("*") if p.name not in ours and not p.name.startswith(".")]
+    if foreign:
+        raise StoreError(
+            f"{folder} is not a Chroma database: it holds {foreign[0].name}",
+            hint="give --db an empty or new folder",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
 def require_schema(schema: int, folder: Path) -> None:
     """Raise SchemaError unless this version of reidsearch made a database of that schema."""
     if schema != SCHEMA:
@@ -91,7 +108,7 @@ def require_schema(schema: int, folder: Path) -> None:
         )
 
 
-def find_strangers(folder: Path) -> list[str]:
+def foreign_collections(folder: Path) -> list[str]:
     """Names of other programs' collections in a database, past Chroma, which may not open."""
     uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
     asked = "SELECT name FROM collections WHERE name != ? ORDER BY name"

@@ -1,28 +1,26 @@
-"""Opening a database to read it: through its exact index, made or mended first where need be."""
+"""Opening a database to read it: through its exact index, made anew first where need be."""
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reidsearch.core.errors import StoreError
-from reidsearch.database.index_file import FOLDER, DamagedIndexError, read_manifest
+from reidsearch.database.index_files import FOLDER, DamagedIndexError, MissingIndexError
 from reidsearch.database.index_store import IndexStore
-from reidsearch.database.journal import read_state
-from reidsearch.database.layout import JOURNAL_FILE, require_database, require_schema
-from reidsearch.database.lock import is_being_written, read_owner
-from reidsearch.database.swap import settle
+from reidsearch.database.layout import LEDGER_FILE, require_database
+from reidsearch.database.snapshot import read_snapshot
+from reidsearch.database.swap import finish_swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reidsearch.core.store import Store
+    from reidsearch.database.snapshot import Snapshot
 
-_TRIES, _PAUSE_S = 10, 0.05
-_NO_JOURNAL, _BEHIND = "the database has no journal", "it is not in step with the database"
+_TRIES = 10
 
 
 @contextmanager
@@ -32,7 +30,7 @@ def open_to_read(
     on_step: Callable[[int, int], None] = lambda _done, _total: None,
     on_problem: Callable[[str], None] = lambda _problem: None,
 ) -> Iterator[Store]:
-    """Open a database to read it, without Chroma where the exact index is in step with it.
+    """Open a database to read it, without Chroma where there is an exact index.
 
     Any number of processes may read, also while one writes: they see what it had confirmed when
     they began.
@@ -48,75 +46,89 @@ def open_to_read(
         DatabaseBusyError: another process writes it, and there is no index yet.
         SchemaError: another version of reidsearch made it.
     """
-    settle(folder)
+
+    def rebuild(seen: Snapshot | None, damage: DamagedIndexError) -> Snapshot:
+        """Make the index anew, unless another process has done so meanwhile."""
+        if seen is None or read_snapshot(folder).manifest == seen.manifest:
+            problem = _rebuild_index(folder, on_step, on_problem)
+            if problem:
+                raise _NoIndexError(
+                    f"the exact index cannot be used, as {damage}, nor made: {problem}"
+                )
+            if not isinstance(damage, MissingIndexError):
+                on_problem(f"the exact index was made anew, as {damage}")
+        return read_snapshot(folder)
+
+    finish_swap(folder)
     require_database(folder)
     try:
-        store = open_index(folder)
-    except DamagedIndexError as damage:
-        problem = _mend(folder, on_step, on_problem)
-        if problem:
-            on_problem(f"the exact index cannot be used, as {damage}, nor made: {problem}")
-            from reidsearch.database.chroma_store import open_chroma
+        try:
+            store = open_index(folder, rebuild)
+        except DamagedIndexError as damage:
+            rebuild(None, damage)
+            store = _reopen(folder, rebuild)
+    except _NoIndexError as error:
+        on_problem(str(error))
+        from reidsearch.database.chroma_store import open_chroma
 
-            with open_chroma(folder) as chroma:
-                yield chroma
-            return
-        if str(damage) not in (_NO_JOURNAL, _BEHIND):
-            on_problem(f"the exact index was made anew, as {damage}")
-        store = _reopen(folder)
+        with open_chroma(folder) as chroma:
+            yield chroma
+        return
     yield store
 
 
-def _mend(folder: Path, on_step: Callable[[int, int], None], on_note: Callable[[str], None]) -> str:
-    """Let the index catch up, as a writer does; say why that cannot be, or nothing."""
+class _NoIndexError(StoreError):
+    """There is no exact index that can be used, and none can be made."""
+
+
+def _rebuild_index(
+    folder: Path, on_step: Callable[[int, int], None], on_note: Callable[[str], None]
+) -> str:
+    """Make it anew, as a writer does; say why that cannot be, or nothing."""
     if not os.access(folder, os.W_OK):
         return f"the folder {folder} is read-only"
     from reidsearch.database.chroma_store import open_chroma
 
-    with open_chroma(folder, mend=True, on_step=on_step, on_note=on_note) as store:
+    with open_chroma(folder, rebuild_index=True, on_step=on_step, on_note=on_note) as store:
         return store.index_problem
 
 
-def _reopen(folder: Path) -> IndexStore:
-    """Open the index that was mended just now."""
-    try:
-        return open_index(folder)
-    except DamagedIndexError as error:
-        raise StoreError(f"the exact index of {folder} cannot be used: {error}") from error
+def _refuse(_seen: Snapshot, damage: DamagedIndexError) -> Snapshot:
+    raise damage
 
 
-def open_index(folder: Path) -> IndexStore:
-    """Open the exact index of the state that the journal tells of.
+def open_index(
+    folder: Path, on_damage: Callable[[Snapshot, DamagedIndexError], Snapshot] = _refuse
+) -> IndexStore:
+    """Open the exact index of the state that the ledger tells of.
 
     While another process writes, files may be taken away between two looks: then it looks again.
 
+    Args:
+        folder: the database.
+        on_damage: see `IndexStore`.
+
     Raises:
-        DamagedIndexError: the index is missing, damaged, or of another state of the database.
-        StoreError: the journal is damaged.
+        DamagedIndexError: the index is missing or damaged.
+        StoreError: the ledger is damaged.
     """
+    if not (folder / LEDGER_FILE).exists():  # none was made yet
+        raise MissingIndexError("there is no ledger yet")
     for _ in range(_TRIES):
+        snapshot = read_snapshot(folder)
         try:
-            return _try_to_open(folder)
+            return IndexStore(folder / FOLDER, snapshot, on_damage)
         except DamagedIndexError:
-            if read_owner(folder) is None:  # who may only read cannot ask the lock
-                break
-        time.sleep(_PAUSE_S)
-    return _try_to_open(folder)
+            if read_snapshot(folder).manifest == snapshot.manifest:
+                raise
+    raise DamagedIndexError("another process makes it anew again and again")
 
 
-def _try_to_open(folder: Path) -> IndexStore:
-    if not (folder / JOURNAL_FILE).exists():  # before there were journals, or none was made yet
-        raise DamagedIndexError(_NO_JOURNAL)
-    manifest = read_manifest(folder / FOLDER)
-    state = read_state(folder)
-    require_schema(state.schema, folder)
-    is_in_step = manifest.collection == state.collection and (
-        manifest.generation == state.generation
-        or is_being_written(folder)  # who writes brings it up
-    )
-    if not is_in_step:
-        raise DamagedIndexError(_BEHIND)
+def _reopen(
+    folder: Path, on_damage: Callable[[Snapshot, DamagedIndexError], Snapshot]
+) -> IndexStore:
+    """Open the index that was made just now."""
     try:
-        return IndexStore(folder / FOLDER, manifest)
-    except FileNotFoundError as error:
-        raise DamagedIndexError("another has just taken its place") from error
+        return open_index(folder, on_damage)
+    except DamagedIndexError as error:
+        raise StoreError(f"the exact index of {folder} cannot be used: {error}") from error

@@ -67,7 +67,7 @@ def probe(folder: Path) -> Probe:
     return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
 
 
-def find_rot(file: Path) -> str:
+def integrity_error(file: Path) -> str:
     """What SQLite finds wrong with a file of its own, or nothing."""
     uri = f"{file.resolve().as_uri()}?mode=rw"
     try:
@@ -82,14 +82,14 @@ def _read(folder: Path) -> Probe:
     import numpy as np
 
     from reidsearch.core.types import Filter
-    from reidsearch.database.chroma_store import open_held
+    from reidsearch.database.chroma_store import open_locked
 
-    with open_held(folder, writes=False) as store:
+    with open_locked(folder, writes=False) as store:
         nowhere = np.zeros((1, store.provenance.dimension), np.float32)
         next(store.nearest(nowhere, Filter()), None)  # a broken graph ends the process here
         damaged = []
         for record in store.sources():
-            wrong = [n for some in store.check(record, record.frames) for n in some.wrong]
+            wrong = [n for batch in store.verify(record.info.key) for n in batch.wrong]
             if wrong:
                 damaged.append((*record.info.key, wrong))
         return Probe(store.rows, store.provenance, damaged)

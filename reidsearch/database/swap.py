@@ -16,10 +16,10 @@ from uuid import UUID
 
 from reidsearch.core.errors import StoreError
 from reidsearch.database.graph_files import wipe_unused
-from reidsearch.database.index_file import FOLDER
+from reidsearch.database.index_files import FOLDER
 from reidsearch.database.layout import (
     DATABASE_FILE,
-    JOURNAL_FILE,
+    LEDGER_FILE,
     REBUILT_FOLDER,
     SQLITE_ENDS,
     require_own_files,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_SQLITE_FILES = (DATABASE_FILE, JOURNAL_FILE)
+_SQLITE_FILES = (DATABASE_FILE, LEDGER_FILE)
 _COMPLETE = ".complete.json"
 
 
@@ -63,7 +63,7 @@ def swapping(folder: Path, on_made: Callable[[], None] = lambda: None) -> Iterat
     _move(folder)
 
 
-def settle(folder: Path) -> None:
+def finish_swap(folder: Path) -> None:
     """Finish a move that a killed process began.
 
     Raises:
@@ -75,13 +75,13 @@ def settle(folder: Path) -> None:
         return
     try:
         with writing(folder):
-            settle_held(folder)
+            finish_swap_locked(folder)
     except OSError as error:
         raise StoreError(f"{folder} was left half way, and cannot be moved: {error}") from error
 
 
-def settle_held(folder: Path) -> None:
-    """See `settle`; for a process that holds the lock."""
+def finish_swap_locked(folder: Path) -> None:
+    """See `finish_swap`; for a process that holds the lock."""
     if (folder / REBUILT_FOLDER / _COMPLETE).is_file():
         _move(folder)
     shutil.rmtree(folder / REBUILT_FOLDER, ignore_errors=True)
@@ -118,7 +118,7 @@ def _move(folder: Path) -> None:
 
 
 def _is_part(name: str) -> bool:
-    """Whether that is a file or folder of Chroma, the journal or the index."""
+    """Whether that is a file or folder of Chroma, the ledger or the index."""
     with suppress(ValueError):  # Chroma names the folders of its graphs so
         return str(UUID(name)) == name
     return name in (FOLDER, *_SQLITE_FILES)

@@ -75,6 +75,11 @@ class FrameSource(Protocol):
         """The source's identity, and how its frame numbers become times."""
         ...
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """All frames have numbers from the first of these to the second; it may be far beyond."""
+        ...
+
     def __len__(self) -> int:
         """How many frames `frames` will yield; for a video, according to its header."""
         ...

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
-from contextlib import suppress
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from reidsearch.footage import SourceOptions, every_frame, is_text
 from reidsearch.footage.images import IMAGE_SUFFIXES, decode_image, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -33,8 +33,32 @@ class FolderSource:
     """
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
-        numbered, self._without_number = _number_files(path, growing=options.growing)
+        self._folder, self._options = path, options
+        self._open()
+
+    def _open(self) -> None:
+        path, options = self._folder, self._options
+        names = _list_pictures(path)
+        paths = [path / name for name in sorted(names)]
+        if options.growing:
+            paths = [path for path in paths if _is_settled(path)]
+        if not paths:
+            found = "holds no picture" if any(path.iterdir()) else "is empty"
+            raise EmptyFolderError(
+                f"folder {path} {found}", hint=f"frames end in {', '.join(IMAGE_SUFFIXES)}"
+            )
+        numbered, self._without_number = _number_files(path, paths)
+        if not numbered and options.growing:
+            raise SourceError(
+                f"the names in {path} have no numbers",
+                hint="only by a number is a frame known again when others come before it",
+            )
+        if not numbered:
+            numbered, self._without_number = list(enumerate(paths, start=1)), []
         first_number, first_path = numbered[0]
+        self._seen = {path.name for path in paths}
+        self._count, self._last = len(numbered), numbered[-1][0]
+        self._unread: dict[int, tuple[int, int] | None] = {}
         self._chosen = list(islice(numbered, 0, None, options.every))[: options.max_frames]
         self._paths = dict(self._chosen)
         name = path.resolve().name
@@ -47,6 +71,11 @@ class FolderSource:
             first_number=first_number,
             digest=_digest(first_path),
         )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """See `FrameSource.span`."""
+        return (self._chosen[0][0], self._chosen[-1][0]) if self._chosen else (1, 0)
 
     def __len__(self) -> int:
         return len(self._without_number) + len(self._chosen)
@@ -64,14 +93,47 @@ class FolderSource:
             try:
                 yield _read(path, number)
             except ImageError as error:
+                self._unread[number] = _try_stat(path)
                 yield BadFrame(str(error))
+
+    def grow(self) -> bool:
+        """Become the frames of files that have come, or could not be read and have changed since.
+
+        Where not all of them are later than the frames that there were, become all of the folder.
+
+        Returns:
+            Whether there are any.
+
+        Raises:
+            SourceError: the folder is not there any more, or its frames have no numbers.
+        """
+        names, every = _list_pictures(self._folder), self._options.every
+        come = [self._folder / name for name in sorted(names - self._seen)]
+        come = [path for path in come if _is_settled(path)]
+        again = {n for n, was in self._unread.items() if _try_stat(self._paths[n]) != was}
+        if not come and not again:
+            return False
+        numbered, self._without_number = _number_files(self._folder, come)
+        is_moved = every > 1 and not self._seen <= names  # each has another place
+        if is_moved or (numbered and numbered[0][0] <= self._last):
+            self._open()
+            return True
+        chosen = [pair for place, pair in enumerate(numbered, self._count) if place % every == 0]
+        unread = {number: self._paths[number] for number in self._unread}
+        self._chosen = sorted([(number, unread[number]) for number in again] + chosen)
+        self._unread = {n: was for n, was in self._unread.items() if n not in again}
+        self._paths = unread | dict(self._chosen)
+        self._seen.update(path.name for path in come)
+        self._count += len(numbered)
+        self._last = numbered[-1][0] if numbered else self._last
+        return True
 
     def state(self) -> dict[Path, tuple[int, int]]:
         """Size and time of each file, to notice new and changed ones."""
         state = {}
         for path in (*self._without_number, *self._paths.values()):
-            with suppress(OSError):  # removed in the meantime
-                state[path] = _stat(path)
+            if (status := _try_stat(path)) is not None:
+                state[path] = status
         return state
 
     def stamp(self, number: int, known: FileStamp) -> FileStamp | BadFrame | None:
@@ -109,21 +171,21 @@ def _stat(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def _try_stat(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, or None where it is gone."""
+    try:
+        return _stat(path)
+    except OSError:
+        return None
+
+
 def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _number_files(folder: Path, *, growing: bool) -> tuple[list[tuple[int, Path]], list[Path]]:
-    """List the folder's pictures with their numbers, ascending, and the pictures without number."""
-    paths = _list_pictures(folder, growing=growing)
+def _number_files(folder: Path, paths: Sequence[Path]) -> tuple[list[tuple[int, Path]], list[Path]]:
+    """Pair pictures with the numbers in their names, ascending, beside those without a number."""
     digits = [re.findall(r"\d+", path.stem) for path in paths]
-    if growing and not any(digits):
-        raise SourceError(
-            f"the names in {folder} have no numbers",
-            hint="frames of a growing folder are recognised by the last digits in their names",
-        )
-    if not any(digits):
-        return list(enumerate(paths, start=1)), []
     named = zip(digits, paths, strict=True)
     numbered = sorted((int(numbers[-1]), path) for numbers, path in named if numbers)
     for (number, path), (next_number, next_path) in pairwise(numbered):
@@ -133,30 +195,21 @@ def _number_files(folder: Path, *, growing: bool) -> tuple[list[tuple[int, Path]
                 hint="the last digits of a name are its frame number; remove one of the two, "
                 "or use one folder for each camera",
             )
-    largest, path = numbered[-1]
-    if largest > _MAX_NUMBER:
-        raise SourceError(f"the number in {path.name} is too large: at most {_MAX_NUMBER}")
+    for number, path in numbered[-1:]:
+        if number > _MAX_NUMBER:
+            raise SourceError(f"the number in {path.name} is too large: at most {_MAX_NUMBER}")
     return numbered, [path for numbers, path in zip(digits, paths, strict=True) if not numbers]
 
 
-def _list_pictures(folder: Path, *, growing: bool) -> list[Path]:
+def _list_pictures(folder: Path) -> set[str]:
+    """Names; of a million files there are better no paths each time."""
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in entries}
     except OSError as error:
         raise SourceError(f"cannot read folder {folder}: {error.strerror}") from error
-    paths = [
-        path
-        for path in entries
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        if not growing or _is_settled(path)
-    ]
-    if not paths:
-        problem = "is empty" if not entries else "contains no picture"
-        raise EmptyFolderError(
-            f"folder {folder} {problem}",
-            hint=f"names of frames end in {', '.join(sorted(IMAGE_SUFFIXES))}",
-        )
-    return paths
+    endings = tuple(IMAGE_SUFFIXES)
+    return {name for name in names if name.lower().endswith(endings) and name[0] != "."}
 
 
 def _is_settled(path: Path) -> bool:

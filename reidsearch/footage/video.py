@@ -10,6 +10,7 @@ import numpy as np
 
 from reidsearch.core.errors import SourceError
 from reidsearch.core.native import cv2
+from reidsearch.core.store import LAST
 from reidsearch.core.types import BadFrame, FileStamp, Frame, SourceInfo
 from reidsearch.footage import SourceOptions, every_frame, is_frame_rate
 
@@ -66,6 +67,11 @@ class VideoSource:
             first_number=1,
             digest=digest,
         )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """See `FrameSource.span`; what a header says of the length may be too little."""
+        return 1, LAST
 
     def __len__(self) -> int:
         chosen = math.ceil(self._header_frames / self._options.every)

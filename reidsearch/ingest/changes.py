@@ -42,7 +42,7 @@ def find_changed(source: FrameSource, store: WritableStore, progress: Progress) 
     """
     changed: set[int] = set()
     touched: dict[int, FileStamp] = {}
-    for number, known in store.stamps(source.info.key):
+    for number, known in store.stamps(source.info.key, *source.span):
         now = source.stamp(number, known)
         if now is None or now == known:
             continue

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.progress import SILENT
 from reidsearch.core.text import count
 from reidsearch.ingest.changes import find_changed, find_record
 from reidsearch.ingest.report import IngestReport, StageTimes
-from reidsearch.ingest.stages import to_records
+from reidsearch.ingest.stages import to_records, to_stored
 from reidsearch.ingest.threads import Group, run_stages
 
 if TYPE_CHECKING:
@@ -58,8 +56,8 @@ def ingest(
     changed = find_changed(source, store, progress)
     if refresh and changed:
         store.remove(source.info.key, changed)
-        record = replace(record, frames=FrameSet(record.frames - changed))
-    new = _NewFrames(source, record.frames, progress)
+    known = frozenset(store.frames(source.info.key, *source.span).tolist())
+    new = _NewFrames(source, known, progress)
     frames = detections = reported = 0
     failures: list[str] = []
     stored_s = 0.0
@@ -68,7 +66,7 @@ def ingest(
             if isinstance(item, Group):
                 began = time.perf_counter()
                 records = to_records(source.info, item.frames, item.embeddings)
-                store.add(records, record, {frame.number: frame.stamp for frame in item.frames})
+                store.add(records, record, to_stored(source.info, item.frames))
                 stored_s += time.perf_counter() - began
             else:
                 frames += len(item.frames)

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reidsearch.core.ids import CropId
-from reidsearch.core.types import Crops, Detections, Embeddings, Frame, Records, StoredDetection
+from reidsearch.core.types import (
+    Crops,
+    Detections,
+    Embeddings,
+    Frame,
+    Records,
+    StoredDetection,
+    StoredFrame,
+)
 from reidsearch.footage.images import cut_crops, hash_crop
 
 if TYPE_CHECKING:
@@ -64,6 +72,14 @@ def to_records(info: SourceInfo, frames: Sequence[CutFrame], embeddings: Embeddi
         embeddings: of their crops, in the same order.
     """
     return Records(tuple(row for frame in frames for row in _to_rows(info, frame)), embeddings)
+
+
+def to_stored(info: SourceInfo, frames: Sequence[CutFrame]) -> list[StoredFrame]:
+    """Give frames their times."""
+    return [
+        StoredFrame(frame.number, info.time_of(frame.number), frame.path, frame.stamp)
+        for frame in frames
+    ]
 
 
 def _to_rows(info: SourceInfo, frame: CutFrame) -> Iterator[StoredDetection]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,6 +66,7 @@ class VideoOptions:
 def render_video(
     source: FrameSource,
     record: SourceRecord,
+    numbers: NDArray[np.int64],
     query: Query,
     detections: Iterable[StoredDetection],
     best: Mapping[int, Match],
@@ -80,6 +79,7 @@ def render_video(
     Args:
         source: the footage; see `footage.open_moved`.
         record: what the store knows of it.
+        numbers: of its frames that the store has.
         query: a stored detection of any source, or a picture.
         detections: all of the source.
         best: the match of each frame that has one.
@@ -98,7 +98,7 @@ def render_video(
     frames = matched = 0
 
     def paint() -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        for frame in source.frames(record.frames.__contains__):
+        for frame in source.frames({*numbers.tolist()}.__contains__):
             on_frame()
             if isinstance(frame, BadFrame):
                 painter.problems.add(frame.reason)
@@ -106,7 +106,7 @@ def render_video(
                 yield frame.number, painter.paint(frame)
 
     with (
-        open_video(out, options.fps or _real_fps(record)) as video,
+        open_video(out, options.fps or _real_fps(record, numbers)) as video,
         prefetch(paint(), "paint") as painted,
     ):
         for number, picture in painted:
@@ -197,6 +197,5 @@ def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top:
     room[:] = patch[: room.shape[0], : room.shape[1]]
 
 
-def _real_fps(record: SourceRecord) -> float:
-    steps = [after - before for before, after in pairwise(record.frames)]
-    return record.info.fps / median(steps or [1])
+def _real_fps(record: SourceRecord, numbers: NDArray[np.int64]) -> float:
+    return record.info.fps / float(np.median(np.diff(numbers) if len(numbers) > 1 else 1))

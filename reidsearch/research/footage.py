@@ -183,7 +183,7 @@ def measure_search(
         if not (shows & later).any():
             continue
         query = stored[first : first + 1]
-        blocks = nearest_rows(stored, query, [slice(0, len(stored))], allowed=later.__getitem__)
+        blocks = nearest_rows(stored, query, [np.flatnonzero(later)])
         is_right = shows[np.concatenate([ranked for ranked, _ in blocks])]
         average_precisions.append(ranking_average_precision(is_right))
         first_right.append(bool(is_right[0]))

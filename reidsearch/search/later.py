@@ -19,6 +19,7 @@ from reidsearch.search.window import Moment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.types import StoredDetection
     from reidsearch.search.window import Window
@@ -78,7 +79,7 @@ def _is_dated(record: SourceRecord) -> bool:
 
 
 def _filter(
-    window: Window, query: StoredDetection | None, keys: tuple[tuple[str, str], ...] | None
+    window: Window, query: StoredDetection | None, keys: tuple[SourceKey, ...] | None
 ) -> Filter:
     after, before = window.after or Moment(), window.before or Moment()
     moments = after.time_s, None if query is None else query.time_s

@@ -88,14 +88,15 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
     if not found:
         raise UsageError(f"{address!r} is not a valid frame", hint="write [CAMERA/]SOURCE:NUMBER")
     source, number = find_source(store, found[1]), int(found[2])
-    if not source.frames:
+    if source.span is None:
         raise QueryError(f"no frame of {source.info} is in the database yet")
-    if number not in source.frames:
-        nearest = source.frames.nearest(number)
+    if not len(store.frames(source.info.key, number, number)):
+        frames = store.frames(source.info.key)
+        nearest = frames[np.abs(frames - number).argmin()]
         raise QueryError(
             f"frame {number} of {source.info} is not in the database",
-            hint=f"it has {len(source.frames)} frames from {source.frames.first} to "
-            f"{source.frames.last}; the nearest is {nearest}",
+            hint=f"it has {source.frames} frames from {source.span[0]} to {source.span[1]}; "
+            f"the nearest is {nearest}",
         )
     return source, number
 

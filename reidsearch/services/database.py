@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reidsearch.database.audit_entry import Entry
     from reidsearch.database.audit_read import Verdict
     from reidsearch.database.doctor import Finding
-    from reidsearch.database.journal import Run
+    from reidsearch.database.runs import Run
     from reidsearch.footage import FrameSource
     from reidsearch.ingest.report import IngestReport
     from reidsearch.services.erase import Erasure
@@ -196,7 +196,7 @@ class Database:
 
     def runs(self) -> list[Run]:
         """Every process that wrote the database, oldest first."""
-        from reidsearch.database.journal import read_runs
+        from reidsearch.database.runs import read_runs
 
         return read_runs(self.folder)
 

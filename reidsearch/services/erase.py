@@ -14,16 +14,16 @@ from reidsearch.core.errors import StoreError, UsageError
 from reidsearch.core.ids import CropId
 from reidsearch.core.types import Filter
 from reidsearch.database.audit_log import Event, explain, locked, record, redact
-from reidsearch.database.journal import read_stored_before
+from reidsearch.database.copying import Exclusion
 from reidsearch.database.lock import FOREVER, WAIT_S
-from reidsearch.database.rebuild import Gone, erase_rows
+from reidsearch.database.rebuild import erase_rows
+from reidsearch.database.snapshot import read_old_frames
 from reidsearch.search.query import query_crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from reidsearch.core.provenance import SourceRecord
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.store import SnapshotId
     from reidsearch.core.types import StoredDetection
     from reidsearch.search.query import Query
@@ -71,7 +71,7 @@ class Erasure:
 
     detections: Sequence[StoredDetection]
     seen: SnapshotId
-    frames: Mapping[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+    frames: Mapping[SourceKey, frozenset[int]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -94,8 +94,7 @@ class Erasure:
             crop = CropId.parse(crop_id)
         except ValueError:  # somebody else has written it
             return False
-        frames = self.frames.get((crop.camera, crop.source), frozenset())
-        return crop_id in self.ids or crop.frame in frames
+        return crop_id in self.ids or crop.frame in self.frames.get(crop.key, frozenset())
 
 
 def choose_crops(gallery: Gallery, crop_ids: Iterable[str]) -> Erasure:
@@ -132,9 +131,11 @@ def choose_frames(
     window = gallery.window(cameras=cameras, sources=sources)
     for source in window.choose(store.sources()):
         key = source.info.key
-        chosen = frozenset(source.frames)
-        if older_than is not None:
-            chosen &= _old_frames(source, gallery.folder, time.time() - older_than.seconds)
+        if older_than is None:
+            chosen = frozenset(store.frames(key).tolist())
+        else:
+            before_s = time.time() - older_than.seconds
+            chosen = frozenset(read_old_frames(gallery.folder, source, before_s))
         if chosen or older_than is None:
             frames[key] = chosen
             found = store.detections(Filter(sources=(key,)))
@@ -212,16 +213,9 @@ def erase(
         erase_rows(
             folder,
             erasure.seen,
-            Gone(erasure.frames, erasure.ids),
+            Exclusion(erasure.frames, erasure.ids),
             on_step,
             log,
             wait_s=FOREVER if wait else WAIT_S,
             on_note=recorder.progress.warn,
         )
-
-
-def _old_frames(source: SourceRecord, folder: Path, before_s: float) -> set[int]:
-    info = source.info
-    if info.start_s is None:
-        return read_stored_before(folder, info.key, before_s)
-    return {number for number in source.frames if info.time_of(number) < before_s}

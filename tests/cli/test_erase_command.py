@@ -19,10 +19,10 @@ from filelock import FileLock
 from reidsearch import open_database
 from reidsearch.core.errors import StoreError
 from reidsearch.core.progress import SILENT
-from reidsearch.core.types import Filter, Records
+from reidsearch.core.types import Filter, Records, StoredFrame
 from reidsearch.database import swap
 from reidsearch.database.audit_log import Event, record
-from reidsearch.database.chroma_store import open_chroma, open_held
+from reidsearch.database.chroma_store import open_chroma, open_locked
 from reidsearch.database.lock import reading, writing
 from reidsearch.database.opening import open_to_read
 from reidsearch.database.swap import swapping
@@ -182,7 +182,7 @@ def test_undated_footage_is_as_old_as_its_ingest(own_db: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from reidsearch.database import rebuild, swap
+from reidsearch.database import copying, swap
 from reidsearch import open_database
 from reidsearch.services import erase
 from reidsearch.services.erase import Erasure
@@ -202,7 +202,7 @@ def dying(function, at=1, after=False):
         return result
     return call
 if step == "copy":
-    rebuild._without = dying(rebuild._without)
+    copying._without = dying(copying._without)
 elif step == "log":
     erase.redact = dying(erase.redact)
 elif step == "complete":
@@ -296,8 +296,9 @@ def test_erase_waits_for_nobody(own_db: Path) -> None:
 
 def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
     command = [sys.executable, "-m", "reidsearch", "erase", "--source", "pets09-s2l1", "--yes"]
-    with open_chroma(own_db, mend=True) as store:
+    with open_chroma(own_db, rebuild_index=True) as store:
         rows, source = store.scan(Filter(frame=1)), store.sources()[0]
+        first = StoredFrame(1, rows.detections[0].time_s, rows.detections[0].path)
         store.remove(KEY, [1])
     with writing(own_db):
         waiting = subprocess.Popen(
@@ -305,8 +306,8 @@ def test_erase_that_waits_sees_what_was_written_meanwhile(own_db: Path) -> None:
         )
         time.sleep(3)
         assert waiting.poll() is None
-        with open_held(own_db) as store:
-            store.add(rows, source, {1: None})
+        with open_locked(own_db) as store:
+            store.add(rows, source, [first])
     _, err = waiting.communicate(timeout=300)
     assert waiting.returncode == 0, err
     assert len(everything(own_db)) == 0
@@ -377,14 +378,14 @@ def test_interrupted_swap_is_not_begun(own_db: Path, monkeypatch: pytest.MonkeyP
 def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
     with open_to_read(own_db) as store:
         seen, people = store.state, store.detections(Filter(frame=1))
-    with open_chroma(own_db, mend=True) as store:
+    with open_chroma(own_db, rebuild_index=True) as store:
         store.remove(KEY, [1])
     with pytest.raises(StoreError, match="after it was looked at"):
         open_database(own_db).erase(Erasure(people, seen))
 
 
 @pytest.mark.parametrize(
-    ("command", "is_journal_lost"),
+    ("command", "is_ledger_lost"),
     [
         (("erase", "--crop", FIRST, "--yes"), False),
         (("doctor", "--repair"), False),
@@ -392,13 +393,13 @@ def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
     ],
 )
 def test_collections_of_other_programs_are_not_lost(
-    own_db: Path, command: Any, is_journal_lost: bool
+    own_db: Path, command: Any, is_ledger_lost: bool
 ) -> None:
     with chromadb.PersistentClient(own_db) as client:
         client.create_collection("notes").add(["a"], embeddings=[[1.0]])
         people = client.get_collection("people", embedding_function=None)
         people.delete([f"{SOURCE}:21:1"])  # for doctor to mend
-    if is_journal_lost:
+    if is_ledger_lost:
         (own_db / "reidsearch.sqlite3").unlink()
     ran = run(*command, "--db", own_db, cwd=own_db.parent)
     assert ran.code == 1

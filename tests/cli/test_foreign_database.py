@@ -26,25 +26,36 @@ def victim(tmp_path: Path) -> Path:
     return path
 
 
-def rewrite_manifest(db: Path, **changes: Any) -> None:
-    path = db / "index" / "manifest.json"
-    text = json.dumps(json.loads(path.read_text().rpartition("\n")[0]) | changes)
-    path.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}")
-
-
 @pytest.mark.parametrize("size", [0, 900])
 def test_index_that_names_other_files(own_db: Path, victim: Path, tmp_path: Path, size: int):
-    part = {"name": str(victim), "size": size, "crc32": 0, "mtime_ns": 0}
-    rewrite_manifest(own_db, paths=part)
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as ledger:
+        ledger.execute(
+            "UPDATE index_files SET name = ?, size = ? WHERE name LIKE 'paths%'",
+            (str(victim), size),
+        )
+    ledger.close()
     more = ("ingest", SAMPLE, "--camera", "b", "--max-frames", 1, "--tiles", "off")
     assert run(*more, cwd=tmp_path).code == 0
     assert run(*SEARCH, cwd=tmp_path).code == 0
     assert victim.read_text() == PRECIOUS
 
 
+def test_lost_ledger_of_an_index_that_names_other_files(
+    own_db: Path, victim: Path, tmp_path: Path
+) -> None:
+    (own_db / "reidsearch.sqlite3").unlink()
+    path = own_db / "index" / "sources.json"
+    fields = json.loads(path.read_text().rpartition("\n")[0])
+    fields["files"][0] = f"../../{victim.name}"
+    text = json.dumps(fields)
+    path.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}")
+    assert_refused(run("doctor", "--repair", cwd=tmp_path), "neither the ledger nor")
+    assert victim.read_text() == PRECIOUS
+
+
 @pytest.mark.parametrize(
     "name",
-    ["index/manifest.json", "reidsearch.owner.json", "reidsearch.sqlite3", "audit.jsonl", "index"],
+    ["index/sources.json", "reidsearch.owner.json", "reidsearch.sqlite3", "audit.jsonl", "index"],
 )
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_links_and_pipes_are_refused(
@@ -114,22 +125,13 @@ def test_lock_that_is_none(own_db: Path, tmp_path: Path) -> None:
     assert run(*SEARCH, cwd=tmp_path).code == 0
 
 
-def test_journal_that_never_ends(own_db: Path, tmp_path: Path) -> None:
+def test_ledger_that_never_ends(own_db: Path, tmp_path: Path) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
-    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal:
-        journal.execute("DROP TABLE about")
-        journal.execute(f"CREATE VIEW about AS {endless}")
-    journal.close()
-    assert_refused(run("inspect", cwd=tmp_path), "journal", "not one of reidsearch's")
-
-
-def test_index_of_endless_footage(own_db: Path, tmp_path: Path) -> None:
-    manifest = json.loads((own_db / "index" / "manifest.json").read_text().rpartition("\n")[0])
-    source = json.loads(manifest["sources"][0]) | {"frames": "1-4000000000000"}
-    rewrite_manifest(own_db, sources=[json.dumps(source)], generation=manifest["generation"] - 1)
-    more = ("ingest", SAMPLE, "--camera", "b", "--max-frames", 1, "--tiles", "off")
-    assert run(*more, cwd=tmp_path).code == 0
-    assert run(*SEARCH, cwd=tmp_path).code == 0
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as ledger:
+        ledger.execute("DROP TABLE about")
+        ledger.execute(f"CREATE VIEW about AS {endless}")
+    ledger.close()
+    assert_refused(run("inspect", cwd=tmp_path), "ledger", "created by another program")
 
 
 def in_chroma(change: Callable[[chromadb.Collection, dict[str, Any]], None]) -> Any:

@@ -4,7 +4,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import chromadb
@@ -14,7 +14,13 @@ import openvino
 import pytest
 import torch
 
-from reidsearch.database.journal import read_state
+from reidsearch.database.checksum import checksum_fields
+from reidsearch.database.ledger_schema import (
+    connected,
+    provenance_of,
+    read_state,
+    write_provenance,
+)
 from reidsearch.database.lock import writing
 from tests.conftest import COMMAND, INGEST, SAMPLE, assert_refused, run, run_apart
 
@@ -262,6 +268,8 @@ def test_database_of_another_precision_opens_and_says_so(
     with chromadb.PersistentClient(own_db) as client:
         people = client.get_collection("people", embedding_function=None)
         people.modify(metadata={**people.metadata, "precision": "f16"})
+    with connected(own_db) as ledger, ledger:
+        write_provenance(ledger, replace(provenance_of(ledger), precision="f16"))
     shutil.rmtree(own_db / "index")
     said = "was made in f16, and 'f16' is not a precision: new vectors are computed in f32"
     stored = run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
@@ -351,7 +359,7 @@ def test_database_of_another_model(own_db: Path, sample: Path, tmp_path: Path) -
     ("schema", "words"),
     [
         pytest.param(99, ("a newer reidsearch", "99", "--upgrade"), id="newer"),
-        pytest.param(3, ("an older reidsearch", "3", "ingest the footage again"), id="older"),
+        pytest.param(4, ("an older reidsearch", "4", "ingest the footage again"), id="older"),
     ],
 )
 def test_database_of_another_schema(
@@ -365,11 +373,11 @@ def test_database_of_another_schema(
     database.close()
     assert_refused(run("ingest", sample, cwd=tmp_path), *words)
     state = read_state(own_db)
-    sealed = (schema, state.collection, state.generation)
-    with sqlite3.connect(own_db / "reidsearch.sqlite3") as journal_file:
-        crc32 = zlib.crc32(repr(sealed).encode())  # in every version the same
-        journal_file.execute("UPDATE about SET schema = ?, crc32 = ?", (schema, crc32))
-    journal_file.close()
+    with sqlite3.connect(own_db / "reidsearch.sqlite3") as ledger:
+        crc32 = checksum_fields(schema, state.collection, state.generation)
+        ledger.execute("UPDATE about SET crc32 = ?", (crc32,))
+        ledger.execute(f"PRAGMA user_version = {schema}")
+    ledger.close()
     for command in (("inspect",), ("doctor",), ("doctor", "--repair"), ("backup", "b.zip")):
         assert_refused(run(*command, cwd=tmp_path), *words)
 
@@ -387,8 +395,8 @@ def test_folder_that_is_no_database(sample: Path, tmp_path: Path) -> None:
 def test_chroma_database_of_somebody_else(tmp_path: Path) -> None:
     with chromadb.PersistentClient(tmp_path / "db") as client:
         client.create_collection("recipes", embedding_function=None)
-    assert_refused(run("inspect", cwd=tmp_path), "not one of reidsearch's", "people")
-    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "not one of reidsearch's")
+    assert_refused(run("inspect", cwd=tmp_path), "created by another program", "people")
+    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "created by another program")
 
 
 def test_read_only_database(

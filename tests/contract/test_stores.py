@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reidsearch.core.errors import ModelMismatchError
+from reidsearch.core.ids import SourceKey
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
 from reidsearch.core.store import WritableStore
 from reidsearch.core.types import (
@@ -19,6 +20,7 @@ from reidsearch.core.types import (
     Records,
     SourceInfo,
     StoredDetection,
+    StoredFrame,
 )
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.index_store import IndexStore
@@ -26,6 +28,7 @@ from reidsearch.database.opening import open_to_read
 from tests.unit.memory_store import MemoryStore
 
 DIMENSION = 8
+KEY = SourceKey("cam", "a")
 PROVENANCE = Provenance("embedder", "space", DIMENSION, "detector", "hash", "f32", "", "0")
 
 
@@ -50,6 +53,10 @@ def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records
         for person in range(1, people + 1)
     )
     return Records(sightings, Embeddings(vectors.astype(np.float32), "space"))
+
+
+def frames(name: str, *numbers: int, stamp: FileStamp | None = None) -> list[StoredFrame]:
+    return [StoredFrame(n, (n - 1) / 10, f"{name}.avi", stamp) for n in numbers]
 
 
 class ThroughIndex:
@@ -94,9 +101,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WritableSt
 
 def filled(store: WritableStore) -> Records:
     rows = records("a", range(1, 21))
-    store.add(rows, source("a"), dict.fromkeys(range(1, 21)))
+    store.add(rows, source("a"), frames("a", *range(1, 21)))
     more = records("b", range(5, 8), people=1, seed=1)
-    store.add(more, source("b"), dict.fromkeys(range(5, 8)))
+    store.add(more, source("b"), frames("b", *range(5, 8)))
     return rows
 
 
@@ -110,8 +117,9 @@ def test_empty(store: WritableStore) -> None:
 
 
 def test_source_without_people(store: WritableStore) -> None:
-    store.add(records("a", range(0)), source("a"), {1: None, 2: None})
-    assert store.sources()[0].frames == {1, 2}
+    store.add(records("a", range(0)), source("a"), frames("a", 1, 2))
+    assert store.sources()[0].frames == 2
+    assert store.frames(KEY).tolist() == [1, 2]
     assert len(store) == 0
 
 
@@ -136,20 +144,20 @@ def test_frames_are_added_once(store: WritableStore) -> None:
 
 def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
     rows = filled(store)
-    store.add(records("a", range(0)), source("a"), {30: None})
-    key = ("cam", "a")
-    store.remove(key, [2, 3, 30])
+    store.add(records("a", range(0)), source("a"), frames("a", 30))
+    store.remove(KEY, [2, 3, 30])
     left = {*range(1, 21)} - {2, 3}
-    assert {s.frame for s in store.detections(Filter(sources=(key,)))} == left
+    assert {s.frame for s in store.detections(Filter(sources=(KEY,)))} == left
     (record, other) = store.sources()
-    assert (record.frames, record.people) == (left, 36)
+    assert (record.frames, record.people, record.span) == (18, 36, (1, 20))
+    assert {*store.frames(KEY).tolist()} == left
     assert (other.people, len(store)) == (3, 39)
     found = [*store.nearest(rows.embeddings.vectors[2:3], Filter())]
     assert len(found) == 39
     assert rows.detections[2] not in [match.detection for match in found]
     again = records("a", range(2, 4), people=1, seed=5)
-    store.add(again, source("a"), {2: None, 3: None})
-    assert store.scan(Filter(sources=(key,), frame=3)).detections == again.detections[1:]
+    store.add(again, source("a"), frames("a", 2, 3))
+    assert store.scan(Filter(sources=(KEY,), frame=3)).detections == again.detections[1:]
     found = next(store.nearest(again.embeddings.vectors[1:], Filter()))
     assert found.detection == again.detections[1]
     assert len(store) == 41
@@ -157,11 +165,14 @@ def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
 
 def test_stamps_come_back_where_there_are_any(store: WritableStore) -> None:
     stamp = FileStamp(123, 2**60, "digest")
-    store.add(records("a", range(0)), source("a"), {1: stamp, 2: None, 3: replace(stamp, size=1)})
-    assert [*store.stamps(("cam", "a"))] == [(1, stamp), (3, replace(stamp, size=1))]
-    assert [*store.stamps(("cam", "nobody"))] == []
-    store.remove(("cam", "a"), [1])
-    assert [*store.stamps(("cam", "a"))] == [(3, replace(stamp, size=1))]
+    [first] = frames("a", 1, stamp=stamp)
+    [other] = frames("a", 3, stamp=replace(stamp, size=1))
+    store.add(records("a", range(0)), source("a"), [first, *frames("a", 2), other])
+    assert [*store.stamps(KEY)] == [(1, stamp), (3, replace(stamp, size=1))]
+    assert [*store.stamps(KEY, 2, 3)] == [(3, replace(stamp, size=1))]
+    assert [*store.stamps(SourceKey("cam", "nobody"))] == []
+    store.remove(KEY, [1])
+    assert [*store.stamps(KEY)] == [(3, replace(stamp, size=1))]
 
 
 def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
@@ -177,7 +188,7 @@ def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "frames"),
+    ("wanted", "numbers"),
     [
         pytest.param(Filter(), {*range(1, 21)}, id="all"),
         pytest.param(Filter(sources=(("cam", "b"),)), {5, 6, 7}, id="one-source"),
@@ -197,12 +208,12 @@ def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
         pytest.param(Filter(min_score=0.85, frame=6), {6}, id="score"),
     ],
 )
-def test_filters(store: WritableStore, wanted: Filter, frames: set[int]) -> None:
+def test_filters(store: WritableStore, wanted: Filter, numbers: set[int]) -> None:
     rows = filled(store)
-    assert {sighting.frame for sighting in store.detections(wanted)} == frames
-    assert {sighting.frame for sighting in store.scan(wanted).detections} == frames
+    assert {sighting.frame for sighting in store.detections(wanted)} == numbers
+    assert {sighting.frame for sighting in store.scan(wanted).detections} == numbers
     found = [*store.nearest(rows.embeddings.vectors[:1], wanted)]
-    assert {match.detection.frame for match in found} == frames
+    assert {match.detection.frame for match in found} == numbers
     assert store.count(wanted) == len(store.detections(wanted)) == len(found)
 
 
@@ -220,7 +231,7 @@ def test_vectors_of_another_space_are_refused(store: WritableStore) -> None:
     rows = records("a", range(1, 2))
     strange = Records(rows.detections, Embeddings(rows.embeddings.vectors, "another space"))
     with pytest.raises(ModelMismatchError):
-        store.add(strange, source("a"), {1: None})
+        store.add(strange, source("a"), frames("a", 1))
     assert len(store) == 0
     assert store.sources() == ()
 
@@ -236,10 +247,10 @@ def test_source_is_known_before_its_first_rows(
     with open_chroma(tmp_path, PROVENANCE) as store:
         monkeypatch.setattr(chromadb.Collection, "upsert", fail)
         with pytest.raises(OSError, match="disk is full"):
-            store.add(rows, source("a"), dict.fromkeys([1, 2]))
+            store.add(rows, source("a"), frames("a", 1, 2))
     with open_chroma(tmp_path) as store:
         (known,) = store.sources()
-        assert (known.info, known.people, len(known.frames)) == (source("a").info, 0, 0)
+        assert (known.info, known.people, known.frames) == (source("a").info, 0, 0)
 
 
 def test_models_of_an_empty_database_can_be_changed(tmp_path: Path) -> None:
@@ -253,7 +264,7 @@ def test_models_of_an_empty_database_can_be_changed(tmp_path: Path) -> None:
 def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
     rows = records("a", range(1, 3001))
     with open_chroma(tmp_path, PROVENANCE) as store:
-        store.add(rows, source("a"), dict.fromkeys(range(1, 3001)))
+        store.add(rows, source("a"), frames("a", *range(1, 3001)))
     with open_chroma(tmp_path) as store:
         assert len(store) == 6000
         query = rows.embeddings.vectors[-1:]
@@ -261,7 +272,7 @@ def test_more_rows_than_one_batch_of_chroma(tmp_path: Path) -> None:
         found = [*store.nearest(query, Filter())]  # more than Chroma is asked for at once
         assert len({match.detection.id for match in found}) == len(found)
         assert [m.distance for m in found] == sorted(m.distance for m in found)
-        assert store.sources()[0].frames == frozenset(range(1, 3001))
+        assert store.frames(KEY).tolist() == [*range(1, 3001)]
 
 
 def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableStore) -> None:
@@ -272,6 +283,6 @@ def test_equal_distances_follow_each_other_as_the_footage_does(store: WritableSt
             records(name, range(frame, frame + 1), people=1),
             embeddings=Embeddings(vector, "space"),
         )
-        store.add(rows, source(name), {frame: None})
+        store.add(rows, source(name), frames(name, frame))
     found = [match.detection.id for match in store.nearest(vector, Filter())]
     assert found == ["cam/north:3:1", "cam/north:9:1", "cam/south:5:1"]

@@ -1,6 +1,5 @@
 """What a database that somebody else wrote may hold."""
 
-import json
 import sqlite3
 from contextlib import suppress
 
@@ -11,12 +10,21 @@ from hypothesis import strategies as st
 from reidsearch.core.errors import StoreError
 from reidsearch.core.provenance import Provenance, SourceRecord
 from reidsearch.core.types import StoredDetection
-from reidsearch.database.chroma_rows import header, read_provenance, to_metadata, to_sighting
-from reidsearch.database.journal import create_journal, open_journal, read_runs, read_state
+from reidsearch.database.checksum import checksum_rows
+from reidsearch.database.chroma_rows import (
+    collection_metadata,
+    read_provenance,
+    to_metadata,
+    to_sighting,
+)
 from reidsearch.database.layout import SCHEMA
+from reidsearch.database.ledger import open_ledger
+from reidsearch.database.ledger_schema import create_ledger, read_state
+from reidsearch.database.runs import read_runs
 from tests.fuzz.mutations import mutated, others_than
 from tests.unit.builders import (
     PROVENANCE,
+    make_frames,
     make_info,
     make_records,
     make_sighting,
@@ -25,7 +33,7 @@ from tests.unit.builders import (
 
 INFO = make_info()
 SIGHTING = make_sighting(INFO, 7)
-RECORD = make_source_record(INFO, (1, 2, 30), 4)
+RECORD = make_source_record(INFO)
 
 
 @given(row=others_than(to_metadata(SIGHTING)), id_=st.just(SIGHTING.id) | st.text(max_size=20))
@@ -36,7 +44,7 @@ def test_any_row_is_a_sighting_or_an_error(row, id_):
         assert sighting.index >= 0
 
 
-@given(metadata=others_than(header(PROVENANCE)))
+@given(metadata=others_than(collection_metadata(PROVENANCE)))
 def test_any_metadata_are_a_provenance_or_an_error(metadata):
     with suppress(StoreError):
         assert isinstance(
@@ -44,21 +52,22 @@ def test_any_metadata_are_a_provenance_or_an_error(metadata):
         )
 
 
-@given(document=others_than(json.loads(RECORD.to_json())))
-def test_any_text_is_a_source_or_an_error(document):
+@given(document=others_than(RECORD.to_fields()))
+def test_any_fields_are_a_source_or_an_error(document):
     with suppress(ValueError):
-        record = SourceRecord.from_json(json.dumps(document))
-        assert SourceRecord.from_json(record.to_json()) == record
+        record = SourceRecord.from_fields(document)
+        assert SourceRecord.from_fields(record.to_fields()) == record
         str(record.info), record.span, record.info.time_of(1)
 
 
 @pytest.fixture(scope="module")
-def journal(folder):
+def ledger(folder):
     """Bytes of a small one."""
-    create_journal(folder / "reidsearch.sqlite3", "collection")
-    with open_journal(folder) as made:
-        made.begin(RECORD, [1, 2])
-        made.confirm(INFO.key, {1: None, 2: None}, make_records([make_sighting(INFO, 1)], (0,)))
+    create_ledger(folder / "reidsearch.sqlite3", "collection", PROVENANCE)
+    with open_ledger(folder) as made:
+        made.announce(RECORD, [1, 2])
+        rows = make_records([make_sighting(INFO, 1)], (0,))
+        made.commit(INFO.key, make_frames(INFO, 1, 2), checksum_rows(INFO.key, [1, 2], rows))
     with sqlite3.connect(folder / "reidsearch.sqlite3") as connection:
         connection.execute("PRAGMA page_size = 512")
         connection.commit()
@@ -68,14 +77,17 @@ def journal(folder):
 
 
 @given(data=st.data())
-def test_any_journal_is_as_it_was_or_an_error(journal, folder, data):
+def test_any_ledger_is_as_it_was_or_an_error(ledger, folder, data):
     """Bytes that do not count may be others."""
-    (folder / "reidsearch.sqlite3").write_bytes(data.draw(mutated([journal])))
+    (folder / "reidsearch.sqlite3").write_bytes(data.draw(mutated([ledger])))
     with suppress(StoreError):
         assert read_state(folder).schema == SCHEMA
         read_runs(folder)
-        with open_journal(folder) as opened:
+        with open_ledger(folder) as opened:
+            opened.require_consistent()
             (record,) = opened.sources().values()
             assert record.info == INFO
-            assert (len(record.frames), record.people) == (2, 1)
+            assert (record.frames, record.people) == (2, 1)
+            assert opened.provenance == PROVENANCE
             opened.pending(), [*opened.stamps(INFO.key)], opened.checksums(INFO.key, 1, 9)
+            opened.entries(INFO.key, [1, 2]), opened.frames(INFO.key)

@@ -9,7 +9,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from reidsearch.core.errors import DetectionsError, ModelError, ReidsearchError, UsageError
-from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.types import Detections, Frame
 from reidsearch.footage.box_files import read_boxes
 from reidsearch.models.cards import EmbedderCard, WeightFile
@@ -142,30 +141,6 @@ def test_model_cards_that_are_no_toml(folder, text):
     path = folder / "card.toml"
     path.write_text(text, "utf-8", errors="surrogatepass")
     require_card(path)
-
-
-@given(text=mutated_text(["1-781:20,800", "5", "1-2,4-9:5,10-30", ""]))
-@example(text="1-1781:20,800")
-@example(text="9-1:-4")
-@example(text="0-9223372036854775807")
-def test_frame_sets(text):
-    try:
-        frames = FrameSet.from_text(text)
-    except ValueError:
-        return
-    assert len(frames) >= 0
-    if not len(frames):
-        return
-    assert 0 <= frames.first <= frames.last
-    assert frames.first in frames
-    assert frames.last in frames
-    assert FrameSet.from_text(str(frames)) == frames
-
-
-@given(numbers=st.sets(st.integers(0, 60) | st.integers(0, 2**53)))
-def test_frame_sets_are_read_as_they_were_written(numbers):
-    frames = FrameSet(numbers)
-    assert set(FrameSet.from_text(str(frames))) == numbers == set(frames)
 
 
 MOMENTS = ["120", "4.8s", "1:02:03.5", "0:59", "2009-05-06T14:30", "2009-05-06T14:30:00+02:00"]

@@ -16,7 +16,13 @@ from reidsearch.core.types import Embeddings, Filter, Records, StoredDetection
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.opening import open_to_read
 from reidsearch.services.erase import Erasure
-from tests.unit.builders import PROVENANCE, make_info, make_sighting, make_source_record
+from tests.unit.builders import (
+    PROVENANCE,
+    make_frames,
+    make_info,
+    make_sighting,
+    make_source_record,
+)
 
 DIMENSION = 64
 PEOPLE = 3000  # so many that the graph is written
@@ -41,7 +47,7 @@ def people(
     people = tuple(make_sighting(info, frame) for frame in range(1, count + 1))
     with open_chroma(tmp_path / "db", provenance) as store:
         records = Records(people, Embeddings(vectors[:count], provenance.fingerprint))
-        store.add(records, make_source_record(info), {person.frame: None for person in people})
+        store.add(records, make_source_record(info), make_frames(info, *range(1, count + 1)))
     return people
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from reidsearch import SourceOptions, open_database, open_source
 from reidsearch.core.types import Filter
-from reidsearch.database import index_keeper
+from reidsearch.database import index_writer
 from reidsearch.database.chroma_store import ChromaStore, open_chroma
 from reidsearch.database.index_store import IndexStore
+from reidsearch.database.ledger import Ledger
 from reidsearch.database.opening import open_to_read
 from tests.conftest import PEOPLE, Ran, run, run_apart
 
@@ -71,7 +72,7 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("name", ["manifest", "vectors", "table", "paths"])
+@pytest.mark.parametrize("name", ["vectors", "rows", "frames", "paths"])
 @pytest.mark.parametrize("damage", [cut_short, flip_a_bit, remove])
 def test_damage_is_noticed_and_mended(
     own_db: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
@@ -94,32 +95,58 @@ def test_index_of_another_database_is_not_believed(own_db: Path, sample: Path, t
     assert matches(search(own_db, tmp_path)) == before
 
 
-def test_index_that_is_behind_catches_up(own_db: Path, sample: Path, tmp_path: Path) -> None:
+def test_index_that_is_an_older_copy_is_made_anew(
+    own_db: Path, sample: Path, tmp_path: Path
+) -> None:
     old = shutil.copytree(own_db / "index", tmp_path / "old")
     more = ("ingest", sample, "--camera", "b", "--max-frames", 3, "--tiles", "off")
     assert run(*more, "--db", own_db, cwd=tmp_path).code == 0
     with open_to_read(own_db) as store:
         expected = store.scan(Filter())
     shutil.rmtree(own_db / "index")
-    shutil.copytree(old, own_db / "index")  # as after a crash between Chroma's write and ours
-    vectors = part(own_db, "vectors")
+    shutil.copytree(old, own_db / "index")
     with open_to_read(own_db) as store:
         found = store.scan(Filter())
         assert isinstance(store, IndexStore)
     assert found.detections == expected.detections
     assert (found.embeddings.vectors == expected.embeddings.vectors).all()
-    assert part(own_db, "vectors") == vectors  # appended to, not made anew
+
+
+def test_damage_is_found_where_it_is_read(own_db: Path, tmp_path: Path) -> None:
+    """The index is made anew while somebody reads it, and the answer is what it would have been."""
+    with open_to_read(own_db) as store:
+        query = store.scan(Filter(frame=1)).embeddings.vectors[:1]
+        expected = [*store.nearest(query, Filter())]
+    problems: list[str] = []
+    with open_to_read(own_db, on_problem=problems.append) as store:
+        flip_a_bit(part(own_db, "vectors"))
+        assert [*store.nearest(query, Filter())] == expected
+    with open_to_read(own_db, on_problem=problems.append) as store:
+        name = part(own_db, "rows").name
+        flip_a_bit(part(own_db, "rows"))
+        assert store.detections(Filter()) == [*store.scan(Filter()).detections]
+    assert [problem[:31] for problem in problems] == ["the exact index was made anew, "] * 2
+    assert problems[1].endswith(f"{name} is damaged")
+
+
+def test_copied_database_is_not_read_whole(own_db: Path) -> None:
+    """Times of files say nothing: only blocks that are looked at are checked."""
+    for path in (own_db / "index").iterdir():
+        os.utime(path)
+    with open_to_read(own_db) as store:
+        flip_a_bit(part(own_db, "vectors"))
+        assert len(store.detections(Filter())) == PEOPLE
 
 
 def test_what_was_being_written_does_not_count(own_db: Path, tmp_path: Path) -> None:
     before = matches(search(own_db, tmp_path))
-    for name in ("vectors", "table", "paths"):
+    for name in ("vectors", "rows", "frames", "paths"):
         with part(own_db, name).open("ab") as file:
             file.write(b"half a row")
     assert matches(search(own_db, tmp_path)) == before
 
 
-def test_journal_older_than_the_index(own_db: Path, sample: Path, tmp_path: Path) -> None:
+def test_ledger_older_than_the_index(own_db: Path, sample: Path, tmp_path: Path) -> None:
     """As when an older copy of the database was put back, but for the index's folder."""
     before = matches(search(own_db, tmp_path))
     old = shutil.copytree(own_db, tmp_path / "old")
@@ -144,14 +171,15 @@ def test_read_only_database_without_an_index(
     ran = run_apart(*SEARCH, "--db", own_db, cwd=tmp_path, prefix=as_plain_user)
     assert [m[0] for m in matches(ran)] == before  # an index that is there is used
     assert ran.json["exact"] is True
-    part(own_db, "manifest").chmod(0o777)
+    part(own_db, "vectors").chmod(0o777)
     read_only.chmod(0o777)
-    remove(part(own_db, "manifest"))
+    name = part(own_db, "vectors").name
+    remove(part(own_db, "vectors"))
     read_only.chmod(0o555)
     ran = run_apart(*SEARCH, "--db", own_db, cwd=tmp_path, prefix=as_plain_user)
     assert [m[0] for m in matches(ran)] == before
     assert ran.json["exact"] is False
-    assert "warning: the exact index cannot be used, as it is missing" in ran.err
+    assert f"warning: the exact index cannot be used, as {name} is missing" in ran.err
     read_only.chmod(0o777)
 
 
@@ -174,13 +202,13 @@ def test_readers_go_on_while_one_writes(own_db: Path, sample: Path, tmp_path: Pa
 def test_killed_between_the_database_and_its_index(
     own_db: Path, sample: Path, tmp_path: Path
 ) -> None:
-    """Chroma has the rows and the record, and the process ends before the index has them."""
+    """Chroma and the index have the rows, and the process ends before the ledger says so."""
     code = f"""
 import os
-from reidsearch.database import index_keeper
+from reidsearch.database.ledger import Ledger
 from reidsearch import open_database, open_source, SourceOptions
 from pathlib import Path
-index_keeper.append = lambda *_: os._exit(9)
+Ledger.commit = lambda *_: os._exit(9)
 open_database({str(own_db)!r}).ingest(
     open_source(Path({str(sample)!r}), SourceOptions(camera="b", max_frames=2))
 )
@@ -190,10 +218,11 @@ open_database({str(own_db)!r}).ingest(
     with open_to_read(own_db) as store:
         assert isinstance(store, IndexStore)
         assert len(store.sources()) == 2
+        assert len(store) == PEOPLE
         assert len(store.detections(Filter())) == sum(record.people for record in store.sources())
 
 
-@pytest.mark.parametrize("step", ["recover", "delete", "without", "write_manifest"])
+@pytest.mark.parametrize("step", ["recover", "delete", "purge"])
 def test_killed_while_frames_are_removed(
     own_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -206,7 +235,7 @@ def test_killed_while_frames_are_removed(
     with open_chroma(own_db) as reading:
         provenance = reading.provenance
     with open_chroma(own_db, provenance) as writer:
-        where = {"recover": ChromaStore, "delete": chromadb.Collection}.get(step, index_keeper)
+        where = {"recover": ChromaStore, "delete": chromadb.Collection, "purge": Ledger}[step]
         monkeypatch.setattr(where, step, kill)
         with pytest.raises(Killed):
             writer.remove(("pets09-s2l1", "pets09-s2l1"), [1, 21])
@@ -231,7 +260,7 @@ def test_source_without_people_is_known_to_the_index(own_db: Path, tmp_path: Pat
         with open_to_read(own_db) as store:
             assert isinstance(store, IndexStore)
             assert [record.info.name for record in store.sources()] == ["empty", "pets09-s2l1"]
-        remove(part(own_db, "manifest"))
+        shutil.rmtree(own_db / "index")
 
 
 def test_full_disk_stops_no_ingest(
@@ -242,7 +271,7 @@ def test_full_disk_stops_no_ingest(
 
     footage = open_source(sample, SourceOptions(camera="b", max_frames=2))
     with open_database(own_db).write() as ingest:
-        monkeypatch.setattr(index_keeper, "append", fail)
+        monkeypatch.setattr(index_writer, "extend", fail)
         people = ingest.run(footage).detections
         assert "No space left" in ingest.store.index_problem
         assert len(ingest.store) == PEOPLE + people

@@ -21,10 +21,10 @@ TIMEOUT_S = 120
 
 
 def has_frames(db: Path) -> bool:
-    """Whether the journal has any, read beside the process that writes it."""
+    """Whether the ledger has any, read beside the process that writes it."""
     try:
-        with closing(sqlite3.connect(f"file:{db}/reidsearch.sqlite3?mode=ro", uri=True)) as journal:
-            return bool(journal.execute("SELECT COUNT(*) FROM frames").fetchone()[0])
+        with closing(sqlite3.connect(f"file:{db}/reidsearch.sqlite3?mode=ro", uri=True)) as ledger:
+            return bool(ledger.execute("SELECT COUNT(*) FROM frames").fetchone()[0])
     except sqlite3.OperationalError:  # not there yet, or being written
         return False
 

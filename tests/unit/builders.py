@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidsearch.core.frame_set import FrameSet
 from reidsearch.core.provenance import DetectionSettings, Provenance, SourceRecord
-from reidsearch.core.types import Detections, Embeddings, Records, SourceInfo, StoredDetection
+from reidsearch.core.types import (
+    Detections,
+    Embeddings,
+    Records,
+    SourceInfo,
+    StoredDetection,
+    StoredFrame,
+)
 
 FINGERPRINT = "space-of-tests"
 PROVENANCE = Provenance(
@@ -64,4 +70,10 @@ def make_records(sightings, degrees, fingerprint=FINGERPRINT):
 
 
 def make_source_record(info, frames=(), people=0):
-    return SourceRecord(info, SETTINGS, FrameSet(frames), people)
+    span = (min(frames), max(frames)) if frames else None
+    return SourceRecord(info, SETTINGS, len(frames), people, span)
+
+
+def make_frames(info, *numbers, stamp=None):
+    """Frames as they are stored."""
+    return [StoredFrame(number, info.time_of(number), info.path, stamp) for number in numbers]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidsearch.core.errors import ModelMismatchError
-from reidsearch.core.frame_set import FrameSet
-from reidsearch.core.store import SnapshotId
+from reidsearch.core.store import LAST, SnapshotId
 from reidsearch.core.types import Embeddings, Filter, Match, Records, StoredDetection
 from reidsearch.database.layout import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.core.types import FileStamp, Fuse
+    from reidsearch.core.types import FileStamp, Fuse, StoredFrame
 
 
 class MemoryStore:
@@ -30,47 +31,64 @@ class MemoryStore:
 
     def __init__(self, provenance: Provenance) -> None:
         self.provenance = provenance
-        self._sources: dict[tuple[str, str], SourceRecord] = {}
-        self._stamps: dict[tuple[str, str], dict[int, FileStamp | None]] = {}
+        self._sources: dict[SourceKey, SourceRecord] = {}
+        self._frames: dict[SourceKey, dict[int, StoredFrame]] = {}
         self._rows: dict[str, tuple[StoredDetection, NDArray[np.float32]]] = {}
 
     def sources(self) -> tuple[SourceRecord, ...]:
-        return tuple(self._sources[key] for key in sorted(self._sources))
+        return tuple(self._count(self._sources[key]) for key in sorted(self._sources))
 
-    def add(
-        self, records: Records, source: SourceRecord, frames: Mapping[int, FileStamp | None]
-    ) -> None:
+    def _count(self, source: SourceRecord) -> SourceRecord:
+        numbers = self._frames[source.info.key]
+        people = len(self.detections(Filter(sources=(source.info.key,))))
+        span = (min(numbers), max(numbers)) if numbers else None
+        return replace(source, frames=len(numbers), people=people, span=span)
+
+    def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
+        numbers = sorted(n for n in self._frames.get(key, {}) if first <= n <= last)
+        return np.array(numbers, np.int64)
+
+    def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         if records.embeddings.fingerprint != self.provenance.fingerprint:
             raise ModelMismatchError(
                 gallery=self.provenance.embedder, query="these vectors", hint="use another store"
             )
-        key = source.info.key
-        known = self._sources.get(key, replace(source, frames=FrameSet(), people=0))
-        if not known.frames.isdisjoint(frames):
+        known = self._frames.get(source.info.key, {})
+        new = {frame.number: frame for frame in frames}
+        if known.keys() & new.keys():
             raise ValueError("stored already")
+        every = known | new
+        times = [every[number].time_s for number in sorted(every)]
+        if any(before >= after for before, after in pairwise(times)):
+            raise ValueError("times do not rise")
+        for sighting in records.detections:
+            frame = new.get(sighting.frame)
+            if frame is None or (frame.time_s, frame.path) != (sighting.time_s, sighting.path):
+                raise ValueError("not of one of these frames")
         for sighting, vector in zip(records.detections, records.embeddings.vectors, strict=True):
             self._rows[sighting.id] = sighting, np.array(vector, np.float32)
-        self._sources[key] = replace(known, info=source.info).grown(frames, len(records))
-        self._stamps.setdefault(key, {}).update(frames)
+        self._sources[source.info.key] = source
+        self._frames[source.info.key] = every
 
-    def remove(self, key: tuple[str, str], frames: Collection[int]) -> None:
-        gone = [s.id for s in self.detections(Filter(sources=(key,))) if s.frame in frames]
-        for id_ in gone:
+    def remove(self, key: SourceKey, frames: Collection[int]) -> None:
+        for id_ in [s.id for s in self.detections(Filter(sources=(key,))) if s.frame in frames]:
             del self._rows[id_]
-        known = self._sources[key]
-        left = FrameSet(known.frames - set(frames))
-        self._sources[key] = replace(known, frames=left, people=known.people - len(gone))
         for number in frames:
-            del self._stamps[key][number]
+            del self._frames[key][number]
 
-    def restamp(self, key: tuple[str, str], stamps: Mapping[int, FileStamp]) -> None:
-        self._stamps[key].update(stamps)
+    def restamp(self, key: SourceKey, stamps: Mapping[int, FileStamp]) -> None:
+        for number, stamp in stamps.items():
+            self._frames[key][number] = replace(self._frames[key][number], stamp=stamp)
 
     def written(self) -> tuple[int, int]:
         raise NotImplementedError
 
-    def stamps(self, key: tuple[str, str]) -> list[tuple[int, FileStamp]]:
-        return [(n, stamp) for n, stamp in sorted(self._stamps.get(key, {}).items()) if stamp]
+    def stamps(
+        self, key: SourceKey, first: int = 0, last: int = LAST
+    ) -> list[tuple[int, FileStamp]]:
+        known = self._frames.get(key, {})
+        stamps = ((number, known[number].stamp) for number in sorted(known))
+        return [(number, stamp) for number, stamp in stamps if stamp and first <= number <= last]
 
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"

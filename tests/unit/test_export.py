@@ -16,6 +16,7 @@ from reidsearch.services.gallery import Gallery
 from reidsearch.services.recording import Recorder
 from tests.unit.builders import (
     PROVENANCE,
+    make_frames,
     make_info,
     make_records,
     make_sighting,
@@ -35,7 +36,7 @@ def as_gallery(store, folder):
 @pytest.fixture
 def store():
     filled = MemoryStore(PROVENANCE)
-    frames = dict.fromkeys((1, 2, 30))
+    frames = make_frames(INFO, 1, 2, 30)
     filled.add(make_records(SIGHTINGS, (0, 10, 20)), make_source_record(INFO), frames)
     return filled
 

@@ -149,6 +149,7 @@ class Noise:
     """Frames of noise, the third of which is bad, and models that look at them."""
 
     info = make_info()
+    span = 1, 20
     card = PROVENANCE  # of a network, only the dimension matters here
 
     def __len__(self):

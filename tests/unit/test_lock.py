@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from reidsearch.database import lock, opening
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
 from reidsearch.database.lock import Owner, is_being_written, read_owner, reading, writing
+from reidsearch.database.snapshot import read_snapshot
 from tests.unit.builders import (
     PROVENANCE,
+    make_frames,
     make_info,
     make_records,
     make_sighting,
@@ -81,24 +84,17 @@ def test_disk_that_is_read_only(tmp_path: Path) -> None:
     assert not isinstance(explain(OSError(errno.ENOSPC, "full"), tmp_path), ReadOnlyError)
 
 
-def test_reader_who_may_not_ask_looks_again(
+def test_reader_looks_again_where_files_were_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two steps of a writer whose lock only its own user may open."""
+    """Between two looks of a reader the index is made anew, and the files that it knew are gone."""
     with open_chroma(tmp_path, PROVENANCE) as store:
         info = make_info()
         records = make_records([make_sighting(info, 1)], [30])
-        store.add(records, make_source_record(info), {1: None})
-    (tmp_path / OWNER_FILE).write_text(json.dumps(asdict(DEAD)))
-    tries = iter([opening.DamagedIndexError(opening._BEHIND), None])
-    try_to_open = opening._try_to_open
-
-    def behind_at_first(folder: Path) -> object:
-        error = next(tries)
-        if error:
-            raise error
-        return try_to_open(folder)
-
-    monkeypatch.setattr(opening, "_try_to_open", behind_at_first)
-    monkeypatch.setattr(opening, "is_being_written", lambda _folder: False)
+        store.add(records, make_source_record(info), make_frames(info, 1))
+    before = read_snapshot(tmp_path)
+    with open_chroma(tmp_path, rebuild_index=True):
+        pass
+    snapshots = chain([before], repeat(read_snapshot(tmp_path)))
+    monkeypatch.setattr(opening, "read_snapshot", lambda _folder: next(snapshots))
     assert len(opening.open_index(tmp_path)) == 1

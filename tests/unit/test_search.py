@@ -20,6 +20,7 @@ from reidsearch.search.window import Moment, Window, parse_start
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
+    make_frames,
     make_info,
     make_records,
     make_sighting,
@@ -38,7 +39,7 @@ def fill(store, info, people, frames=()):
     sightings = [make_sighting(info, *key) for key in people]
     known = {frame for frame, _ in people} | set(frames)
     record = make_source_record(info)
-    store.add(make_records(sightings, people.values()), record, dict.fromkeys(known))
+    store.add(make_records(sightings, people.values()), record, make_frames(info, *known))
     return store
 
 

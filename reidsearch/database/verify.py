@@ -12,16 +12,15 @@ from reidsearch.database.checksum import checksum_rows
 from reidsearch.database.layout import REPAIR_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
-    from reidsearch.core.provenance import Provenance, SourceRecord
-    from reidsearch.core.types import SourceInfo
-    from reidsearch.database.journal import Journal
+    from reidsearch.core.ids import SourceKey
+    from reidsearch.core.provenance import Provenance
 
 FRAMES_AT_ONCE = 1000
 
 
-class Checked(NamedTuple):
+class VerifiedRows(NamedTuple):
     """Some frames of a source.
 
     Attributes:
@@ -43,40 +42,34 @@ class Readable(Protocol):
         """See `Store.provenance`."""
         ...
 
-    def read(self, key: tuple[str, str], frames: Sequence[int]) -> Records:
+    def read(self, key: SourceKey, frames: Sequence[int]) -> Records:
         """Rows of frames of a source, which rise; what is none of ours is left out."""
         ...
 
 
-class Proven(Protocol):
-    """What has rows, and the proof of what was stored: a database that is being written."""
+class Proof(Protocol):
+    """What says which rows were stored: the ledger, or the index where the ledger is lost."""
 
-    def sources(self) -> tuple[SourceRecord, ...]:
-        """See `Store.sources`."""
-        ...
-
-    def check(self, record: SourceRecord, frames: Set[int]) -> Iterator[Checked]:
-        """See `check`."""
+    def checksums(self, key: SourceKey, first: int, last: int) -> dict[int, tuple[int, int]]:
+        """Of the rows of frames `first` to `last` of a source; see `checksum_rows`."""
         ...
 
 
-def check(
-    journal: Journal, stores: Sequence[Readable], record: SourceRecord, frames: Set[int]
-) -> Iterator[Checked]:
+def verify_rows(
+    proof: Proof, stores: Sequence[Readable], key: SourceKey, frames: Iterable[int]
+) -> Iterator[VerifiedRows]:
     """Read frames of a source, which may be many, some at a time.
 
     Args:
-        journal: what the rows' checksums have to be.
+        proof: what the rows' checksums have to be.
         stores: where they may be; what one has not, or wrong, is taken from the next. Where two
-            have the same, and as many rows as were stored, it is the journal's checksum that is
-            wrong.
-        record: the source.
-        frames: which of its frames.
+            have the same, and as many rows as were stored, it is the proof that is wrong.
+        key: of the source.
+        frames: which of its frames, ascending.
     """
-    key = record.info.key
-    for some in in_parts(sorted(frames), FRAMES_AT_ONCE):
-        stored = journal.checksums(key, some[0], some[-1])
-        left, parts = some, [_nobody(stores[0].provenance)]
+    for batch in batched([*frames], FRAMES_AT_ONCE):
+        stored = proof.checksums(key, batch[0], batch[-1])
+        left, parts = batch, [_no_rows(stores[0].provenance)]
         before: dict[int, tuple[int, int]] = {}
         for store in stores:
             if left:
@@ -90,24 +83,25 @@ def check(
                 left = [number for number in left if number not in right]
                 before = {n: found[n] for n in left if n in stored}
         wrong = {*left}
-        yield Checked([number for number in some if number not in wrong], _joined(parts), left)
+        right_ones = [number for number in batch if number not in wrong]
+        yield VerifiedRows(right_ones, _joined(parts), left)
 
 
-def require_stored(info: SourceInfo, wrong: Sequence[int]) -> None:
+def require_stored(key: SourceKey, wrong: Sequence[int]) -> None:
     """Raise StoreError if there are frames of a source whose rows are not what was stored."""
     if wrong:
         raise StoreError(
-            f"{len(wrong)} frames of {info} are not what was stored, the first is {wrong[0]}",
+            f"{len(wrong)} frames of {key} are not what was stored, the first is {wrong[0]}",
             hint=REPAIR_HINT,
         )
 
 
-def in_parts(frames: Sequence[int], size: int) -> Iterator[list[int]]:
+def batched(frames: Sequence[int], size: int) -> Iterator[list[int]]:
     """Cut a sequence into parts of a size; the last may be smaller."""
     return ([*frames[start : start + size]] for start in range(0, len(frames), size))
 
 
-def _nobody(provenance: Provenance) -> Records:
+def _no_rows(provenance: Provenance) -> Records:
     nothing = np.empty((0, provenance.dimension), np.float32)
     return Records((), Embeddings(nothing, provenance.fingerprint))
 

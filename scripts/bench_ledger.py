@@ -1,8 +1,8 @@
-"""Measure which share of an ingest the journal and the lock take.
+"""Measure which share of an ingest the ledger and the lock take.
 
 Ingest stores while it detects and embeds, so the share of the time that passes is less still.
 
-usage: python scripts/bench_journal.py VIDEO [--frames N] [--rounds R]
+usage: python scripts/bench_ledger.py VIDEO [--frames N] [--rounds R]
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from bench_tools import machine
 
 from reidsearch import SourceOptions, open_database, open_source
 from reidsearch.database import chroma_store
-from reidsearch.database.journal import Journal
+from reidsearch.database.ledger import Ledger
 from reidsearch.database.lock import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CALLS = ("begin", "confirm", "pending", "sources", "stamps", "swept", "end_run")
+CALLS = (
+    *("require_new", "announce", "commit", "pending", "numbered_sources"),
+    *("stamps", "frames", "purge", "set_index", "source_id"),
+)
 
 
 def main(
@@ -35,8 +38,8 @@ def main(
     """Print one line for each round, and their median."""
     clock = Clock()
     for name in CALLS:
-        setattr(Journal, name, clock.timed(getattr(Journal, name)))
-    chroma_store.create_journal = clock.timed(chroma_store.create_journal)
+        setattr(Ledger, name, clock.timed(getattr(Ledger, name)))
+    chroma_store.create_ledger = clock.timed(chroma_store.create_ledger)
     shares = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as db:
@@ -47,7 +50,7 @@ def main(
         shares.append((clock.seconds + lock_s) / report.seconds)
         print(
             f"{report.frames} frames, {report.detections} detections, {report.seconds:.1f} s: "
-            f"journal {clock.seconds * 1000:.0f} ms, lock {lock_s * 1000:.1f} ms, {shares[-1]:.2%}"
+            f"ledger {clock.seconds * 1000:.0f} ms, lock {lock_s * 1000:.1f} ms, {shares[-1]:.2%}"
         )
     print(f"{machine()}: {statistics.median(shares):.2%}")
 
