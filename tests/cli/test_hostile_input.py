@@ -86,7 +86,7 @@ def test_inspect_shows_names_and_obeys_none(evil_db: Path, tmp_path: Path) -> No
     assert ran.code == 0, ran.err
     lines_of(ran.out)
     ran = run("inspect", "frame", "gone:1", *where, cwd=tmp_path)
-    assert_refused(ran, "it has boxes for =cmd|")
+    assert_refused(ran, "it has =cmd|")
     lines_of(ran.err)
 
 
