@@ -181,7 +181,7 @@ def make_footage(
                 make_sighting(info, frame, row % PER_FRAME + 1) for row, frame in enumerate(frames)
             )
             records = Records(sightings, Embeddings(vectors, fingerprint))
-            stored = [StoredFrame(n, info.time_of(n), info.path) for n in frames]
+            stored = [StoredFrame(n, info.time_of(n), info.path) for n in dict.fromkeys(frames)]
             yield records, record, stored
 
 

@@ -130,7 +130,3 @@ class WritableStore(Store, Protocol):
     def restamp(self, key: SourceKey, stamps: Mapping[int, FileStamp]) -> None:
         """Remember what files of frames are, whose contents are what they were."""
         ...
-
-    def written(self) -> tuple[int, int]:
-        """How many frames and people were added since the store was opened."""
-        ...

@@ -47,7 +47,7 @@ from reidsearch.database.swap import finish_swap, finish_swap_locked
 from reidsearch.database.verify import batched, require_stored, verify_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import chromadb
@@ -147,10 +147,6 @@ class ChromaStore:
         """Note that networks of this process compute in another precision than the database's."""
         self._ledger.run.precision = precision
 
-    def written(self) -> tuple[int, int]:
-        """See `WritableStore.written`."""
-        return self._ledger.run.counts()
-
     def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         """See `WritableStore.add`."""
         if records.embeddings.fingerprint != self.provenance.fingerprint:
@@ -166,7 +162,7 @@ class ChromaStore:
         sums = checksum_rows(key, [frame.number for frame in frames], records)
         before, after = self._manifest, None
         if self._index:
-            number = self._ledger.source_id(key) or 0
+            number = self._ledger.source_id(key)
             after = self._index.append(before, number, frames, records, sums)
         self._ledger.commit(key, frames, sums, (before, after))
         self._adopt(after)
@@ -180,7 +176,7 @@ class ChromaStore:
         """See `WritableStore.remove`."""
         before, after = self._manifest, None
         if self._index:
-            after = self._index.drop(self._ledger.source_id(key) or 0, frames)
+            after = self._index.drop(self._ledger.source_id(key), frames)
         self._ledger.mark_deleted(key, frames, (before, after))
         self._adopt(after)
         self.recover(lambda _done, _total: None)
@@ -197,10 +193,9 @@ class ChromaStore:
         """See `verify.Readable`."""
         return read_frames(self._collection, key, frames, self.provenance)
 
-    def verify(self, key: SourceKey, frames: Iterable[int] | None = None) -> Iterator[VerifiedRows]:
-        """All frames of a source, or some; see `verify_rows`."""
-        chosen = self.frames(key).tolist() if frames is None else frames
-        return verify_rows(self._ledger, [self], key, chosen)
+    def verify(self, key: SourceKey) -> Iterator[VerifiedRows]:
+        """Read all frames of a source; see `verify_rows`."""
+        return verify_rows(self._ledger, [self], key, self.frames(key).tolist())
 
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"

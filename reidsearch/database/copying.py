@@ -53,9 +53,13 @@ def fill(
 
     Returns:
         How many frames no store has as they were stored; they go too.
+
+    Raises:
+        StoreError: the ledger is damaged.
     """
     lost = done = 0
     with open_client(made) as client, open_copy(made) as ledger:
+        ledger.require_consistent()
         collection = create_collection(client, ledger.provenance)
         ledger.adopt(str(collection.id))
         if outcome is not None:

@@ -211,24 +211,20 @@ class CheckedFile:
 
     def check(self, rows: slice | NDArray[np.intp] = slice(None)) -> None:
         """Check the blocks of rows; raises as `__getitem__` does."""
-        if self._checksums is None:
+        if self._checksums is None or self._is_checked.all():
             return
+        is_wanted = np.zeros(len(self._checksums), np.bool_)
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self.array))
-            self._check_blocks(start * self._row_bytes, stop * self._row_bytes)
+            first, end = start * self._row_bytes, stop * self._row_bytes
+            is_wanted[first // BLOCK_BYTES : -(-end // BLOCK_BYTES)] = True
         else:
-            first = rows * self._row_bytes
-            touched = np.concatenate([first, first + self._row_bytes - 1]) // BLOCK_BYTES
-            for block in np.unique(touched).tolist():
-                self._check_blocks(block * BLOCK_BYTES, block * BLOCK_BYTES + 1)
-
-    def _check_blocks(self, start: int, stop: int) -> None:
-        last = -(-stop // BLOCK_BYTES)
-        for block in range(start // BLOCK_BYTES, last):
-            if self._is_checked[block]:
-                continue
+            first_bytes = rows * self._row_bytes
+            is_wanted[first_bytes // BLOCK_BYTES] = True
+            is_wanted[(first_bytes + self._row_bytes - 1) // BLOCK_BYTES] = True
+        for block in np.flatnonzero(is_wanted & ~self._is_checked).tolist():
             data = self._bytes[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
-            if self._checksums is not None and checksum_block(data) != self._checksums[block]:
+            if checksum_block(data) != self._checksums[block]:
                 raise DamagedIndexError(f"{self._part.name} is damaged")
             self._is_checked[block] = True
 

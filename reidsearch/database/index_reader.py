@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class IndexReader:
         self.provenance = provenance
         self.files = files
         self._sources = sources
+        self._columns: dict[str, NDArray[Any]] = {}
         self._numbers = {source.info.key: number for number, source in sources.items()}
 
     def nearest(
@@ -62,9 +63,11 @@ class IndexReader:
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
+        starts, lengths = self._runs(wanted)
         if wanted.min_score is None:
-            return int(self._runs(wanted)[1].sum())
-        return len(self._rows(wanted))
+            return int(lengths.sum())
+        parts = (self._scores[part] >= wanted.min_score for part in _cut(starts, lengths))
+        return sum(int(np.count_nonzero(is_wanted)) for is_wanted in parts)
 
     def detections(self, wanted: Filter) -> list[StoredDetection]:
         """See `Store.detections`."""
@@ -80,7 +83,7 @@ class IndexReader:
 
     def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
         """See `Store.frames`."""
-        numbers: NDArray[np.int64] = self._table["number"][self._places(key)]
+        numbers = self._column("number")[self._places(key)]
         return numbers[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, "right")]
 
     def read(self, key: SourceKey, frames: Sequence[int]) -> Records:
@@ -109,73 +112,87 @@ class IndexReader:
         """All frames, also those that were dropped."""
         return self.files.frames[:]
 
+    def _column(self, name: str) -> NDArray[Any]:
+        """A column of that table, side by side in memory."""
+        if name not in self._columns:
+            self._columns[name] = np.ascontiguousarray(self._table[name])
+        return self._columns[name]
+
     @cached_property
-    def _first_rows(self) -> Rows:
-        """The first row of each frame."""
-        return np.ascontiguousarray(self._table["row"], np.intp)
+    def _scores(self) -> NDArray[np.float64]:
+        """Of all rows."""
+        return np.ascontiguousarray(self.files.rows[:]["score"])
+
+    @cached_property
+    def _places_of_sources(self) -> Rows:
+        """Places of sources by camera and name; -1 for numbers that none has."""
+        places = np.full(max(self._sources, default=0) + 1, -1, np.intp)
+        places[[self._numbers[key] for key in sorted(self._numbers)]] = np.arange(
+            len(self._numbers)
+        )
+        return places
 
     def _places(self, key: SourceKey) -> Rows:
         """Where in the table the frames of a source are, by number."""
         places = np.flatnonzero(self._chosen(Filter((key,))))
-        numbers = self._table["number"][places]
+        numbers = self._column("number")[places]
         return places if (np.diff(numbers) > 0).all() else places[np.argsort(numbers)]
 
     def _find(self, key: SourceKey, frames: Sequence[int] | NDArray[np.int64]) -> Rows:
         """Where in the table those frames of a source are that it has, by number."""
         places = self._places(key)
-        return places[np.isin(self._table["number"][places], frames)]
+        return places[np.isin(self._column("number")[places], frames)]
 
     def _chosen(self, wanted: Filter) -> NDArray[np.bool_]:
         """Which frames of the table are wanted."""
-        table = self._table
-        chosen = np.ones(len(table), np.bool_)
+        column = self._column
+        chosen = np.ones(len(self._table), np.bool_)
         chosen[[*self.files.manifest.dropped]] = False
         if wanted.sources is not None:
             numbers = [self._numbers[key] for key in wanted.sources if key in self._numbers]
-            chosen &= np.isin(table["source"], numbers)
+            chosen &= np.isin(column("source"), numbers)
         if wanted.frame is not None:
-            chosen &= table["number"] == wanted.frame
+            chosen &= column("number") == wanted.frame
         if wanted.after_frame is not None:
-            chosen &= table["number"] > wanted.after_frame
+            chosen &= column("number") > wanted.after_frame
         if wanted.before_frame is not None:
-            chosen &= table["number"] < wanted.before_frame
+            chosen &= column("number") < wanted.before_frame
         if wanted.after_s is not None:
-            chosen &= table["time_s"] > wanted.after_s
+            chosen &= column("time_s") > wanted.after_s
         if wanted.before_s is not None:
-            chosen &= table["time_s"] < wanted.before_s
+            chosen &= column("time_s") < wanted.before_s
         return chosen
 
     def _runs(self, wanted: Filter) -> tuple[Rows, Rows]:
         """Rows of frames that are wanted, as runs: where each starts, and how long it is."""
         edges = np.flatnonzero(np.diff(self._chosen(wanted), prepend=False, append=False))
-        ends = np.append(self._first_rows, len(self.files.rows))
-        starts, lengths = ends[edges[::2]], ends[edges[1::2]] - ends[edges[::2]]
+        firsts, lasts = edges[::2], edges[1::2] - 1
+        starts = self._column("row")[firsts]
+        lengths = self._column("row")[lasts] + self._column("people")[lasts] - starts
         return starts[lengths > 0], lengths[lengths > 0]
 
     def _parts(self, wanted: Filter) -> Iterator[Part]:
         """Rows that are wanted, whose vectors are as they were written, for `nearest_rows`."""
         for part in _cut(*self._runs(wanted)):
-            chosen = part
-            if wanted.min_score is not None:
+            self.files.vectors.check(part)
+            if wanted.min_score is None:
+                yield part
+            else:
                 rows = np.arange(part.start, part.stop) if isinstance(part, slice) else part
-                chosen = rows[self.files.rows[part]["score"] >= wanted.min_score]
-            self.files.vectors.check(chosen)
-            yield chosen
+                yield rows[self._scores[part] >= wanted.min_score]
 
     def _rows(self, wanted: Filter) -> Rows:
         """Rows that are wanted, in the order of footage."""
         places = np.flatnonzero(self._chosen(wanted))
-        table = self._table[places]
-        rows = self._rows_of(
-            places[np.lexsort((table["number"], self._order_of_sources(table["source"])))]
-        )
+        numbers, sources = self._column("number")[places], self._column("source")[places]
+        rows = self._rows_of(places[np.lexsort((numbers, self._places_of_sources[sources]))])
         if wanted.min_score is None:
             return rows
-        return rows[self.files.rows[rows]["score"] >= wanted.min_score]
+        return rows[self._scores[rows] >= wanted.min_score]
 
     def _rows_of(self, places: Rows) -> Rows:
         """Rows of frames in some places of the table, in their order."""
-        return _expand(self._first_rows[places], self._table["people"][places])
+        return _expand(self._column("row")[places], self._column("people")[places])
 
     def _records(self, rows: Rows) -> Records:
         vectors = self.files.vectors[rows].astype(np.float32)
@@ -187,17 +204,11 @@ class IndexReader:
         """Keys to sort rows by: person, frame, and before these the source."""
         frames = self._table[self._frames_of(rows)]
         person = self.files.rows[rows]["person"]
-        return person, frames["number"], self._order_of_sources(frames["source"])
-
-    def _order_of_sources(self, numbers: NDArray[np.int32]) -> Rows:
-        """Places of sources by camera and name."""
-        order = {self._numbers[key]: place for place, key in enumerate(sorted(self._numbers))}
-        known, where = np.unique(numbers, return_inverse=True)
-        return np.array([order.get(int(number), -1) for number in known], np.intp)[where]
+        return person, frames["number"], self._places_of_sources[frames["source"]]
 
     def _frames_of(self, rows: Rows) -> Rows:
         """Where in the table the frames of rows are."""
-        return np.searchsorted(self._first_rows, rows, "right") - 1
+        return np.searchsorted(self._column("row"), rows, "right") - 1
 
     def _sightings(self, rows: Rows) -> list[StoredDetection]:
         """The people of rows, in the order of these."""

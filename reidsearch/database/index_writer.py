@@ -78,7 +78,7 @@ class IndexWriter:
         Returns:
             What there is then; None where it cannot be written.
         """
-        if manifest is None:
+        if manifest is None or self.problem:
             return None
         places = [(sighting.frame, sighting.index) for sighting in records.detections]
         order = sorted(range(len(records)), key=places.__getitem__)
@@ -120,7 +120,7 @@ class IndexWriter:
 
         Their rows stay in the files until the index is made anew.
         """
-        if self.manifest is None:
+        if self.manifest is None or self.problem:
             return None
         with self._disabling_on_error():
             frames = CheckedFile(self._folder, self.manifest.frames, FRAME)[:]

@@ -85,10 +85,10 @@ class Ledger:
         """All sources; raises StoreError where what is here contradicts itself."""
         return {source.info.key: source for source in self.numbered_sources().values()}
 
-    def source_id(self, key: SourceKey) -> int | None:
-        """The number of a source; None where there is no such source."""
+    def source_id(self, key: SourceKey) -> int:
+        """The number of a source; -1, which none has, where there is no such source."""
         row = self._db.execute("SELECT id FROM sources WHERE camera = ? AND name = ?", key)
-        return next((int(source) for (source,) in row), None)
+        return next((int(source) for (source,) in row), -1)
 
     def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
         """See `Store.frames`."""
@@ -103,7 +103,9 @@ class Ledger:
         return bool(len(self.frames(key, number, number)))
 
     def entries(self, key: SourceKey, numbers: Sequence[int]) -> list[StoredFrame]:
-        """What is known of frames, of which all numbers are confirmed."""
+        """What is known of frames, ascending, which are all confirmed."""
+        if not numbers:
+            return []
         rows = self._db.execute(
             "SELECT number, time_s, path, size, mtime_ns, digest FROM frames "
             "JOIN files ON files.id = file "
@@ -293,7 +295,7 @@ class Ledger:
 
     def _insert(
         self,
-        source: int | None,
+        source: int,
         frames: Iterable[StoredFrame],
         sums: Mapping[int, tuple[int, int]],
         stored_s: float,
@@ -316,13 +318,13 @@ class Ledger:
                 (source, frame.number, frame.time_s, last[0], *sums[frame.number], stored_s),
             )
 
-    def _purge(self, source: int | None, frames: Iterable[int]) -> None:
+    def _purge(self, source: int, frames: Iterable[int]) -> None:
         self._db.executemany(
             "DELETE FROM pending WHERE source = ? AND number = ?",
             ((source, number) for number in frames),
         )
 
-    def _count(self, source: int | None, frames: int, people: int) -> None:
+    def _count(self, source: int, frames: int, people: int) -> None:
         """Add to what a source has, and seal what is said of it."""
         self._db.execute(
             "UPDATE sources SET frames = frames + ?, people = people + ? WHERE id = ?",

@@ -66,11 +66,6 @@ class CurrentRun:
             (frames, people, self._id),
         )
 
-    def counts(self) -> tuple[int, int]:
-        """How many frames and people it stored."""
-        rows = self._db.execute("SELECT frames, people FROM runs WHERE id = ?", (self._id,))
-        return next(((frames, people) for frames, people in rows), (0, 0))
-
     def end(self, outcome: str) -> None:
         """Record how it ended, if it wrote."""
         if self._id is not None:

@@ -80,9 +80,6 @@ class MemoryStore:
         for number, stamp in stamps.items():
             self._frames[key][number] = replace(self._frames[key][number], stamp=stamp)
 
-    def written(self) -> tuple[int, int]:
-        raise NotImplementedError
-
     def stamps(
         self, key: SourceKey, first: int = 0, last: int = LAST
     ) -> list[tuple[int, FileStamp]]:

@@ -150,7 +150,6 @@ def test_runs_end_as_they_ended(folder, error, outcome):
             store(ledger, make_frames(INFO, 1), people(1))
             store(ledger, make_frames(INFO, 2), people(2))
             assert read_runs(folder)[0].outcome == "killed"  # or under way, where there is a lock
-            assert ledger.run.counts() == (2, 2)
             if error:
                 raise error
     except (KeyboardInterrupt, OSError):
