@@ -343,7 +343,7 @@ def look(db: Path) -> int:
 
     with open_to_read(db) as store:
         ids = [sighting.id for sighting in store.detections(Filter())]
-        confirmed = sum(record.people for record in store.sources())
+        confirmed = sum(record.detections for record in store.sources())
     if len({*ids}) != len(ids) or len(ids) != confirmed:
         raise ReidsearchError(f"{len(ids)} people, {len({*ids})} ids, {confirmed} confirmed")
     return len(ids)

@@ -127,20 +127,20 @@ def _show(erasure: Erasure, *, dry_run: bool) -> None:
     else:
         print_table(detection_table(erasure.detections))
     with_frames = f" with {count(erasure.frame_count, 'frame')}" if erasure.frames else ""
-    people = count(len(erasure.detections), "detection")
-    say(f"{people}{with_frames} {'would' if dry_run else 'will'} be erased")
+    detections = count(len(erasure.detections), "detection")
+    say(f"{detections}{with_frames} {'would' if dry_run else 'will'} be erased")
 
 
 def _print(erasure: Erasure, *, is_erased: bool) -> None:
-    people, frames = _count_by_source(erasure)
+    detections, frames = _count_by_source(erasure)
     print_json(
         {
             "erased": is_erased,
-            "people": len(erasure.detections),
+            "detections": len(erasure.detections),
             "frames": erasure.frame_count,
             "sources": [
-                {"source": name, "people": people[name], "frames": frames.get(name, 0)}
-                for name in sorted(people | frames)
+                {"source": name, "detections": detections[name], "frames": frames.get(name, 0)}
+                for name in sorted(detections | frames)
             ],
         }
         | ({} if erasure.frames else {"ids": sorted(erasure.ids)})
@@ -148,8 +148,8 @@ def _print(erasure: Erasure, *, is_erased: bool) -> None:
 
 
 def _count_by_source(erasure: Erasure) -> tuple[Counter[str], dict[str, int]]:
-    people = Counter(f"{s.camera}/{s.source}" for s in erasure.detections)
-    return people, {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
+    detections = Counter(f"{s.camera}/{s.source}" for s in erasure.detections)
+    return detections, {"/".join(key): len(numbers) for key, numbers in erasure.frames.items()}
 
 
 def _confirm(*, yes: bool) -> None:

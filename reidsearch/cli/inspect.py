@@ -72,7 +72,7 @@ def _show_database(store: Store, size: int, *, json: bool) -> None:
 
     sources, provenance = store.sources(), store.provenance
     fields: dict[str, Any] = {
-        "people": len(store),
+        "detections": len(store),
         "frames": sum(record.frames for record in sources),
         "cameras": sorted({record.info.camera for record in sources}),
         "bytes": size,
@@ -115,13 +115,13 @@ def _show_frame(store: Store, address: str, *, json: bool) -> None:
     from reidsearch.search.query import find_frame
 
     record, frame = find_frame(store, address)
-    people = store.detections(Filter(sources=(record.info.key,), frame=frame))
+    detections = store.detections(Filter(sources=(record.info.key,), frame=frame))
     if json:
         time_s = record.info.time_of(frame)
         fields = {"camera": record.info.camera, "source": record.info.name, "frame": frame}
-        print_json({**fields, "time_s": time_s, "people": [asdict(p) for p in people]})
-    elif people:
-        print_table(detection_table(people))
+        print_json({**fields, "time_s": time_s, "detections": [asdict(one) for one in detections]})
+    elif detections:
+        print_table(detection_table(detections))
     else:
         say("no detection in this frame")
 
@@ -156,7 +156,7 @@ def _source_fields(record: SourceRecord) -> dict[str, Any]:
         "source": name,
         **info,
         "frames": record.frames,
-        "people": record.people,
+        "detections": record.detections,
         "first_frame": first,
         "last_frame": last,
         "from_s": None if first is None else record.info.time_of(first),

@@ -69,9 +69,11 @@ def video(
         footage = open_moved(record, root)
         best = gallery.find_in_footage(query, record, max_distance, files=[out])
         numbers = gallery.store.frames(record.info.key)
-        people = gallery.store.detections(Filter(sources=(record.info.key,)))
+        detections = gallery.store.detections(Filter(sources=(record.info.key,)))
         with counting("frames", record.frames) as step:
-            report = render_video(footage, record, numbers, query, people, best, out, drawn, step)
+            report = render_video(
+                footage, record, numbers, query, detections, best, out, drawn, step
+            )
     for problem in report.problems:
         warn(problem)
     if json:

@@ -62,7 +62,7 @@ def stage_table(stages: Iterable[StageTimes]) -> Table:
 
 
 def detection_table(detections: Iterable[StoredDetection]) -> Table:
-    """Stored people, row by row."""
+    """Stored detections, row by row."""
     table = _new_table(*_SIGHTING_COLUMNS)
     for sighting in detections:
         _add_row(table, *_sighting_cells(sighting))
@@ -71,11 +71,11 @@ def detection_table(detections: Iterable[StoredDetection]) -> Table:
 
 def source_table(sources: Iterable[SourceRecord]) -> Table:
     """What a database holds of each source."""
-    table = _new_table("camera", "source", "frames", "people", "from", "to", "fps", "path")
+    table = _new_table("camera", "source", "frames", "detections", "from", "to", "fps", "path")
     for record in sources:
         info = record.info
         span = [format_time(info.time_of(n)) for n in record.span] if record.span else ["", ""]
-        counts = f"{record.frames}", f"{record.people}"
+        counts = f"{record.frames}", f"{record.detections}"
         _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table
 
@@ -90,19 +90,21 @@ def reliability_table(curve: Iterable[Level]) -> Table:
     return table
 
 
-def erasure_table(people: Mapping[str, int], frames: Mapping[str, int]) -> Table:
+def erasure_table(detections: Mapping[str, int], frames: Mapping[str, int]) -> Table:
     """How much of each source is erased."""
-    table = _new_table("source", "frames", "people")
-    for name in sorted({*people, *frames}):
-        _add_row(table, name, str(frames.get(name, 0)), str(people.get(name, 0)))
+    table = _new_table("source", "frames", "detections")
+    for name in sorted({*detections, *frames}):
+        _add_row(table, name, str(frames.get(name, 0)), str(detections.get(name, 0)))
     return table
 
 
 def run_table(runs: Iterable[Run]) -> Table:
     """Who wrote a database, and how that ended."""
-    table = _new_table("started", "ended", "outcome", "frames", "people", "precision", "reidsearch")
+    table = _new_table(
+        "started", "ended", "outcome", "frames", "detections", "precision", "reidsearch"
+    )
     for run in runs:
-        counts = str(run.frames), str(run.people)
+        counts = str(run.frames), str(run.detections)
         made_with = run.precision, run.version
         _add_row(table, run.started, run.ended or "", run.outcome or "", *counts, *made_with)
     return table
@@ -130,7 +132,7 @@ def audit_table(entries: Iterable[Entry]) -> Table:
             entry.action,
             asked or _as_words(pictures),
             _describe(entry.about),
-            str(entry.about.get("people", len(entry.ids))),
+            str(entry.about.get("detections", len(entry.ids))),
         )
     return table
 
@@ -163,7 +165,18 @@ def _describe_weights(card: ModelCard) -> str:
 _SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
-    *("rank", "distance", "frame", "frames", "people", "person", "time", "score", "fps", "size"),
+    *(
+        "rank",
+        "distance",
+        "frame",
+        "frames",
+        "detections",
+        "person",
+        "time",
+        "score",
+        "fps",
+        "size",
+    ),
     *("probability", "mean", "observed", "pairs", "sightings", "from", "to"),
     *("entry", "results"),
     *_STAGE_COLUMNS,
@@ -171,7 +184,7 @@ _RIGHT = {
 # What `scope` says in words, and what has a column of its own.
 _IN_SCOPE = {"scope", "camera", "source", "after", "before", "between", "min_score"}
 _MOST_WORDS = 3
-_IN_COLUMNS = {"pictures", "people"}
+_IN_COLUMNS = {"pictures", "detections"}
 
 
 def _describe(about: Mapping[str, Any]) -> str:

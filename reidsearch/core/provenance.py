@@ -83,14 +83,14 @@ class SourceRecord:
 
     Attributes:
         frames: how many were ingested, with or without people.
-        people: how many sightings those frames gave.
+        detections: how many those frames gave.
         span: the first frame's number and the last one's, or None before there is any.
     """
 
     info: SourceInfo
     settings: DetectionSettings
     frames: int = 0
-    people: int = 0
+    detections: int = 0
     span: tuple[int, int] | None = None
 
     def to_fields(self) -> dict[str, Any]:

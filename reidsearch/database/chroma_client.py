@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reidsearch.core.provenance import Provenance
 
 # Fixed at creation. The exact index answers, so building the graph need only be cheap: with twice
-# the neighbours and efforts, 20,000 people took 1.8 times as long, with half of them as long.
+# the neighbours and efforts, 20,000 detections took 1.8 times as long, with half of them as long.
 _INDEX: CreateCollectionConfiguration = {
     "hnsw": {"space": "l2", "ef_construction": 100, "max_neighbors": 16, "ef_search": 256}
 }
@@ -76,7 +76,7 @@ def open_collection(client: Client, folder: Path, create: Provenance | None) -> 
         collection = client.get_collection(COLLECTION, embedding_function=None)
     except NotFoundError:
         if (folder / LEDGER_FILE).is_file():
-            raise StoreError(f"Chroma has lost the people of {folder}", hint=REPAIR_HINT) from None
+            raise StoreError(f"Chroma has lost the rows of {folder}", hint=REPAIR_HINT) from None
         if create is None or client.list_collections():
             raise StoreError(
                 f"the Chroma database in {folder} was created by another program",

@@ -78,7 +78,7 @@ def read_frames(
     wanted = Filter((key,), after_frame=frames[0] - 1, before_frame=frames[-1] + 1)
     chosen = set(frames)
     found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
-    people: list[tuple[StoredDetection, NDArray[np.float32]]] = []
+    detections: list[tuple[StoredDetection, NDArray[np.float32]]] = []
     vectors = np.asarray(found["embeddings"], np.float32)
     rows = zip(found["ids"], found["metadatas"] or [], vectors, strict=True)
     for id_, row, vector in rows:
@@ -86,11 +86,11 @@ def read_frames(
             sighting = to_sighting(id_, row)
             is_one = vector.shape == (provenance.dimension,) and is_unit(vector)
             if sighting.frame in chosen and is_one:
-                people.append((sighting, vector))
-    people.sort(key=lambda pair: footage_order(pair[0]))
-    kept = np.array([vector for _, vector in people], np.float32)
+                detections.append((sighting, vector))
+    detections.sort(key=lambda pair: footage_order(pair[0]))
+    kept = np.array([vector for _, vector in detections], np.float32)
     embeddings = Embeddings(kept.reshape(-1, provenance.dimension), provenance.fingerprint)
-    return Records(tuple(sighting for sighting, _ in people), embeddings)
+    return Records(tuple(sighting for sighting, _ in detections), embeddings)
 
 
 def to_metadata(sighting: StoredDetection) -> dict[str, str | int | float]:

@@ -111,7 +111,7 @@ class ChromaStore:
         """Make the exact index anew of all rows that are what was stored."""
         manifest = index.begin_anew()
         sources = self._ledger.numbered_sources()
-        done, todo = 0, sum(source.people for source in sources.values())
+        done, todo = 0, sum(source.detections for source in sources.values())
         for number, source in sources.items():
             key = source.info.key
             for verified in self.verify(key):
@@ -209,8 +209,8 @@ class ChromaStore:
         asked, is_all = _FIRST_ASKED, self.rows == 0
         stored = query.astype(np.float16).astype(np.float32)
         while not is_all:
-            people, is_all = self._ask(stored, wanted, asked, fuse)
-            for distance, sighting in people:
+            detections, is_all = self._ask(stored, wanted, asked, fuse)
+            for distance, sighting in detections:
                 if (place := (distance, footage_order(sighting))) > last:
                     last = place
                     yield Match(next(rank), distance, sighting)
@@ -227,7 +227,7 @@ class ChromaStore:
             where=to_where(wanted),
             include=["metadatas", "embeddings"],
         )
-        people: dict[str, tuple[float, StoredDetection]] = {}
+        detections: dict[str, tuple[float, StoredDetection]] = {}
         lists = zip(found["ids"], found["metadatas"] or [], found["embeddings"] or [], strict=True)
         for ids, rows, vectors in lists:
             if not ids:
@@ -237,9 +237,11 @@ class ChromaStore:
             fused = fuse_distances(np.sqrt(np.square(apart).sum(axis=2)).T, fuse)
             for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
                 if self._counts(row):
-                    people[id_] = distance, to_sighting(id_, row)
+                    detections[id_] = distance, to_sighting(id_, row)
         is_all = most == self.rows or max(map(len, found["ids"])) < most
-        return sorted(people.values(), key=lambda pair: (pair[0], footage_order(pair[1]))), is_all
+        return sorted(
+            detections.values(), key=lambda pair: (pair[0], footage_order(pair[1]))
+        ), is_all
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
@@ -258,7 +260,7 @@ class ChromaStore:
         return read_records(self._collection, wanted, self.provenance, self._counts)
 
     def __len__(self) -> int:
-        return sum(source.people for source in self._ledger.sources().values())
+        return sum(source.detections for source in self._ledger.sources().values())
 
     def _counts(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's frame is confirmed: others are of a writer that was killed."""

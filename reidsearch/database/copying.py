@@ -67,7 +67,7 @@ def fill(
         index = IndexWriter(made / FOLDER, None, ledger.provenance)
         manifest = index.begin_anew()
         sources = ledger.numbered_sources()
-        todo = sum(source.people for source in sources.values())
+        todo = sum(source.detections for source in sources.values())
         for number, source in sources.items():
             key = source.info.key
             ledger.delete(key, exclusion.frames.get(key, frozenset()))

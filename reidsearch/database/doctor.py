@@ -100,7 +100,7 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
     with reading(folder):
         findings = [_check_sqlite(folder)]
         ledger, records = _check_ledger(folder)
-        recorded = None if ledger.state == "bad" else sum(record.people for record in records)
+        recorded = None if ledger.state == "bad" else sum(record.detections for record in records)
         findings.append(ledger)
         provenance = None
         if recorded is not None:
@@ -151,8 +151,8 @@ def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
         return Finding(Part.LEDGER, "bad", str(error), Fix.REPAIR), ()
     records = tuple(sources[key] for key in sorted(sources))
     frames = count(sum(record.frames for record in records), "frame")
-    people = sum(record.people for record in records)
-    found = f"{count(len(runs), 'run')}, {frames} with {people} people"
+    detections = sum(record.detections for record in records)
+    found = f"{count(len(runs), 'run')}, {frames} with {detections} detections"
     if pending:
         left = sum(map(len, pending.values()))
         return Finding(

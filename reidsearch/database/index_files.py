@@ -33,7 +33,7 @@ _LANES = 512
 FRAME = np.dtype(
     [
         ("source", "<i4"),  # its number in the ledger
-        ("people", "<i4"),
+        ("detections", "<i4"),
         ("number", "<i8"),
         ("time_s", "<f8"),
         ("row", "<i8"),  # the first of its rows
@@ -275,9 +275,9 @@ def find_stale(files: IndexFiles) -> tuple[int, ...]:
     same = frames[["source", "number"]][newest]
     is_stale = np.zeros(len(frames), np.bool_)
     is_stale[newest[:-1]] = same[:-1] == same[1:]
-    ends = frames["row"] + frames["people"]
+    ends = frames["row"] + frames["detections"]
     rows = min(len(files.vectors), len(files.rows))
-    is_stale |= (frames["row"] < 0) | (frames["people"] < 0) | (ends > rows)
+    is_stale |= (frames["row"] < 0) | (frames["detections"] < 0) | (ends > rows)
     return tuple(np.flatnonzero(is_stale).tolist())
 
 

@@ -95,8 +95,10 @@ class IndexReader:
     def checksums(self, key: SourceKey, first: int, last: int) -> dict[int, tuple[int, int]]:
         """See `verify.Proof`."""
         table = self._table[self._find(key, self.frames(key, first, last))]
-        columns = (table[name].tolist() for name in ("number", "people", "crc32"))
-        return {number: (people, crc32) for number, people, crc32 in zip(*columns, strict=True)}
+        columns = (table[name].tolist() for name in ("number", "detections", "crc32"))
+        return {
+            number: (detections, crc32) for number, detections, crc32 in zip(*columns, strict=True)
+        }
 
     def entries(self, key: SourceKey, frames: Sequence[int]) -> list[StoredFrame]:
         """What is known of frames, but what their files were."""
@@ -168,7 +170,7 @@ class IndexReader:
         edges = np.flatnonzero(np.diff(self._chosen(wanted), prepend=False, append=False))
         firsts, lasts = edges[::2], edges[1::2] - 1
         starts = self._column("row")[firsts]
-        lengths = self._column("row")[lasts] + self._column("people")[lasts] - starts
+        lengths = self._column("row")[lasts] + self._column("detections")[lasts] - starts
         return starts[lengths > 0], lengths[lengths > 0]
 
     def _parts(self, wanted: Filter) -> Iterator[Part]:
@@ -192,7 +194,7 @@ class IndexReader:
 
     def _rows_of(self, places: Rows) -> Rows:
         """Rows of frames in some places of the table, in their order."""
-        return _expand(self._column("row")[places], self._column("people")[places])
+        return _expand(self._column("row")[places], self._column("detections")[places])
 
     def _records(self, rows: Rows) -> Records:
         vectors = self.files.vectors[rows].astype(np.float32)
@@ -211,7 +213,7 @@ class IndexReader:
         return np.searchsorted(self._column("row"), rows, "right") - 1
 
     def _sightings(self, rows: Rows) -> list[StoredDetection]:
-        """The people of rows, in the order of these."""
+        """The detections of rows, in the order of these."""
         frames = self._table[self._frames_of(rows)]
         paths = {at: self.files.paths.text(at) for at in {*frames["path"].tolist()}}
         known = zip(

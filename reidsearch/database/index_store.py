@@ -77,7 +77,7 @@ def check_index(folder: Path, snapshot: Snapshot) -> IndexFiles:
     """
     reader = read_index(folder, snapshot)
     reader.files.check()
-    if reader.count(Filter()) != sum(source.people for source in snapshot.sources.values()):
+    if reader.count(Filter()) != sum(source.detections for source in snapshot.sources.values()):
         raise DamagedIndexError("it is not in step with the ledger")
     names = tuple(part.name for part in reader.files.manifest.parts)
     known = IndexSources(names, snapshot.provenance, snapshot.sources)
@@ -159,7 +159,7 @@ class IndexStore:
         return self._ask(lambda reader: reader.scan(wanted))
 
     def __len__(self) -> int:
-        return sum(source.people for source in self._snapshot.sources.values())
+        return sum(source.detections for source in self._snapshot.sources.values())
 
     def _ask(self, question: Callable[[IndexReader], _Result]) -> _Result:
         while True:

@@ -92,15 +92,15 @@ class IndexWriter:
         known: dict[str, int] = {}
         first = manifest.rows.size // ROW.itemsize
         for row, frame in zip(table, frames, strict=True):
-            people, crc32 = sums[frame.number]
+            detections, crc32 = sums[frame.number]
             at = before.get(frame.path, known.get(frame.path))
             if at is None:
                 at = manifest.paths.size + len(paths)
                 paths += pack_path(frame.path)
             known[frame.path] = at
             row["source"], row["number"], row["time_s"] = source, frame.number, frame.time_s
-            row["people"], row["row"], row["path"], row["crc32"] = people, first, at, crc32
-            first += people
+            row["detections"], row["row"], row["path"], row["crc32"] = detections, first, at, crc32
+            first += detections
         with self._disabling_on_error():
             self._folder.mkdir(exist_ok=True)
             vectors = records.embeddings.vectors[order].astype("<f2")

@@ -143,10 +143,11 @@ class Ledger:
     def checksums(self, key: SourceKey, first: int, last: int) -> dict[int, tuple[int, int]]:
         """Of the rows of frames `first` to `last`; see `checksum_rows`."""
         rows = self._db.execute(
-            "SELECT number, people, crc32 FROM frames WHERE source = ? AND number BETWEEN ? AND ?",
+            "SELECT number, detections, crc32 FROM frames "
+            "WHERE source = ? AND number BETWEEN ? AND ?",
             (self.source_id(key), first, last),
         )
-        return {number: (people, crc32) for number, people, crc32 in rows}
+        return {number: (detections, crc32) for number, detections, crc32 in rows}
 
     def pending(self) -> dict[SourceKey, list[int]]:
         """Frames whose rows are to be swept out of Chroma."""
@@ -213,12 +214,12 @@ class Ledger:
             index: the manifest as it was, and as it is with these rows.
         """
         source = self.source_id(key)
-        people = sum(sums[frame.number][0] for frame in frames)
+        detections = sum(sums[frame.number][0] for frame in frames)
         with self._db:
-            self.run.count(len(frames), people)
+            self.run.count(len(frames), detections)
             self._insert(source, frames, sums, time.time())
             self._purge(source, (frame.number for frame in frames))
-            self._count(source, len(frames), people)
+            self._count(source, len(frames), detections)
             save_manifest(self._db, *index)
             self._next_generation()
 
@@ -233,7 +234,7 @@ class Ledger:
         with self._db:
             lost = [
                 self._db.execute(
-                    "DELETE FROM frames WHERE source = ? AND number = ? RETURNING people, file",
+                    "DELETE FROM frames WHERE source = ? AND number = ? RETURNING detections, file",
                     (source, number),
                 ).fetchall()[0]
                 for number in frames
@@ -245,7 +246,7 @@ class Ledger:
             )
             rows = ((source, number) for number in frames)
             self._db.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", rows)
-            self._count(source, -len(lost), -sum(people for people, _ in lost))
+            self._count(source, -len(lost), -sum(detections for detections, _ in lost))
             save_manifest(self._db, *index)
             self._next_generation()
 
@@ -267,9 +268,9 @@ class Ledger:
             raise sqlite3.DatabaseError(said)
         for source, record in sources_of(self._db).items():
             [counts] = self._db.execute(
-                "SELECT COUNT(*), TOTAL(people) FROM frames WHERE source = ?", (source,)
+                "SELECT COUNT(*), TOTAL(detections) FROM frames WHERE source = ?", (source,)
             )
-            if counts != (record.frames, record.people):
+            if counts != (record.frames, record.detections):
                 raise StoreError(
                     f"what the ledger says of {record.info} is damaged", hint=REPAIR_HINT
                 )
@@ -324,13 +325,13 @@ class Ledger:
             ((source, number) for number in frames),
         )
 
-    def _count(self, source: int, frames: int, people: int) -> None:
+    def _count(self, source: int, frames: int, detections: int) -> None:
         """Add to what a source has, and seal what is said of it."""
         self._db.execute(
-            "UPDATE sources SET frames = frames + ?, people = people + ? WHERE id = ?",
-            (frames, people, source),
+            "UPDATE sources SET frames = frames + ?, detections = detections + ? WHERE id = ?",
+            (frames, detections, source),
         )
-        names = ", ".join((*SOURCE_FIELDS, "frames", "people"))
+        names = ", ".join((*SOURCE_FIELDS, "frames", "detections"))
         values = self._db.execute(
             f"SELECT {names} FROM sources WHERE id = ?",  # noqa: S608
             (source,),

@@ -46,7 +46,7 @@ class LedgerCopy(Ledger):
         source = self.source_id(key)
         with self._db:
             self._db.executemany(
-                "UPDATE frames SET people = ?, crc32 = ? WHERE source = ? AND number = ?",
+                "UPDATE frames SET detections = ?, crc32 = ? WHERE source = ? AND number = ?",
                 ((*row, source, number) for number, row in sums.items()),
             )
 
@@ -63,7 +63,7 @@ class LedgerCopy(Ledger):
             self._db.execute(
                 "UPDATE sources SET "
                 "frames = (SELECT COUNT(*) FROM frames WHERE source = id), "
-                "people = (SELECT COALESCE(SUM(people), 0) FROM frames WHERE source = id)"
+                "detections = (SELECT COALESCE(SUM(detections), 0) FROM frames WHERE source = id)"
             )
             self._db.execute("DELETE FROM sources WHERE frames = 0")
             self._db.execute("DELETE FROM files WHERE id NOT IN (SELECT file FROM frames)")

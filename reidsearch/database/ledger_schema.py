@@ -32,14 +32,14 @@ _TABLES = """
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, outcome TEXT,
         version TEXT NOT NULL, precision TEXT NOT NULL, versions TEXT NOT NULL,
-        frames INTEGER NOT NULL DEFAULT 0, people INTEGER NOT NULL DEFAULT 0
+        frames INTEGER NOT NULL DEFAULT 0, detections INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE sources (
         id INTEGER PRIMARY KEY, camera TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL,
         fps REAL NOT NULL, start_s REAL, first_number INTEGER NOT NULL, digest TEXT NOT NULL,
         min_score REAL NOT NULL, min_height_px INTEGER NOT NULL, tiles TEXT NOT NULL,
         skip_unchanged INTEGER NOT NULL, boxes_sha256 TEXT NOT NULL,
-        frames INTEGER NOT NULL DEFAULT 0, people INTEGER NOT NULL DEFAULT 0,
+        frames INTEGER NOT NULL DEFAULT 0, detections INTEGER NOT NULL DEFAULT 0,
         crc32 INTEGER NOT NULL DEFAULT 0,
         UNIQUE (camera, name)
     );
@@ -49,7 +49,7 @@ _TABLES = """
     CREATE TABLE frames (
         source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE, number INTEGER NOT NULL,
         time_s REAL NOT NULL, file INTEGER NOT NULL REFERENCES files,
-        people INTEGER NOT NULL, crc32 INTEGER NOT NULL, stored_s REAL NOT NULL,
+        detections INTEGER NOT NULL, crc32 INTEGER NOT NULL, stored_s REAL NOT NULL,
         PRIMARY KEY (source, number)
     ) WITHOUT ROWID;
     CREATE INDEX frames_of_file ON frames (file);
@@ -163,7 +163,7 @@ def sources_of(connection: sqlite3.Connection) -> dict[int, SourceRecord]:
     """All sources, by their numbers; raises StoreError where one contradicts itself."""
     found = {}
     rows: list[tuple[Any, ...]] = connection.execute(
-        f"SELECT {', '.join(SOURCE_FIELDS)}, frames, people, crc32, id, "  # noqa: S608
+        f"SELECT {', '.join(SOURCE_FIELDS)}, frames, detections, crc32, id, "  # noqa: S608
         "(SELECT MIN(number) FROM frames WHERE source = id), "
         "(SELECT MAX(number) FROM frames WHERE source = id) FROM sources"
     ).fetchall()
@@ -177,9 +177,9 @@ def sources_of(connection: sqlite3.Connection) -> dict[int, SourceRecord]:
             source = None
         if source is None or checksum_fields(*values) != crc32:
             raise StoreError("what the ledger says of a source is damaged", hint=REPAIR_HINT)
-        frames, people = values[len(SOURCE_FIELDS) :]
+        frames, detections = values[len(SOURCE_FIELDS) :]
         span = None if first is None else (first, last)
-        found[number] = replace(source, frames=frames, people=people, span=span)
+        found[number] = replace(source, frames=frames, detections=detections, span=span)
     return found
 
 

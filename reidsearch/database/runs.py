@@ -25,7 +25,7 @@ class Run:
         outcome: finished, interrupted or failed; None is under way, or killed.
         version: of reidsearch.
         precision, versions: see `Provenance`; here they are those of this process.
-        frames, people: what it stored.
+        frames, detections: what it stored.
     """
 
     started: str
@@ -35,7 +35,7 @@ class Run:
     precision: str
     versions: str
     frames: int
-    people: int
+    detections: int
 
 
 class CurrentRun:
@@ -59,11 +59,11 @@ class CurrentRun:
                 (self._opened, __version__, self.precision, library_versions()),
             ).lastrowid
 
-    def count(self, frames: int, people: int) -> None:
+    def count(self, frames: int, detections: int) -> None:
         """Add to what it stored."""
         self._db.execute(
-            "UPDATE runs SET frames = frames + ?, people = people + ? WHERE id = ?",
-            (frames, people, self._id),
+            "UPDATE runs SET frames = frames + ?, detections = detections + ? WHERE id = ?",
+            (frames, detections, self._id),
         )
 
     def end(self, outcome: str) -> None:
@@ -79,7 +79,7 @@ class CurrentRun:
 def runs_of(connection: sqlite3.Connection) -> list[Run]:
     """All runs of a ledger, oldest first."""
     rows = connection.execute(
-        "SELECT started, ended, outcome, version, precision, versions, frames, people "
+        "SELECT started, ended, outcome, version, precision, versions, frames, detections "
         "FROM runs ORDER BY id"
     )
     return [Run(*row) for row in rows]

@@ -32,7 +32,7 @@ class SearchResult:
         left_out: sources whose times cannot be compared with the query's.
         calibration: what gave the matches their probabilities, if anything did.
         exact: whether no nearer person can have been missed.
-        candidates: how many people were compared, where that is known.
+        candidates: how many detections were compared, where that is known.
         ms: how long that took.
     """
 
@@ -66,7 +66,7 @@ def find_later(
         store: the gallery.
         query: who is searched for.
         window: which part of the footage is searched; all of it by default.
-        grouping: which of the people found become matches.
+        grouping: which detections become matches.
         calibration: of the store's embedder.
 
     Raises:
@@ -79,9 +79,9 @@ def find_later(
     candidates = 0 if store.is_exact else None
     if scope.wanted is not None:
         candidates = store.count(scope.wanted) if store.is_exact else None
-        people = store.nearest(query.vectors, scope.wanted, grouping.fuse)
+        nearest = store.nearest(query.vectors, scope.wanted, grouping.fuse)
         limit = None if calibration is None else calibration.likely_distance
-        matches = grouping.choose(people, len(scope.sources), limit)
+        matches = grouping.choose(nearest, len(scope.sources), limit)
     return SearchResult(
         query,
         _with_probability(matches, calibration),

@@ -1,4 +1,4 @@
-"""Which of the people found become matches."""
+"""Which detections become matches."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Grouping:
         }
 
     def choose(
-        self, people: Iterable[Match], sources: int, likely_distance: float | None = None
+        self, nearest: Iterable[Match], sources: int, likely_distance: float | None = None
     ) -> list[Match]:
-        """Make matches of people, of whom no more are taken than are needed to tell.
+        """Make matches of detections, taking no more of them than are needed.
 
         Args:
-            people: nearest first.
+            nearest: detections, nearest first.
             sources: of how many sources they can be.
             likely_distance: up to which a sighting belongs to a passage although enough passages
                 are nearer; None adds none.
@@ -73,7 +73,7 @@ class Grouping:
             Matches, ranked anew.
         """
         limit = math.inf if self.max_distance is None else self.max_distance
-        near = takewhile(lambda match: match.distance <= limit, people)
+        near = takewhile(lambda match: match.distance <= limit, nearest)
         matches = _first_of(near, self.per_frame, _frame_of)
         top = self.top if self.per_source is None else min(self.top, self.per_source * sources)
         if self.gap_s is not None:
@@ -81,7 +81,7 @@ class Grouping:
         chosen = islice(_first_of(matches, self.per_source, _source_of), top)
         return [replace(match, rank=rank) for rank, match in enumerate(chosen, start=1)]
 
-    def _join(self, people: Iterator[Match], top: int, likely_distance: float) -> list[Match]:
+    def _join(self, nearest: Iterator[Match], top: int, likely_distance: float) -> list[Match]:
         """Join sightings that follow each other closely; passages come nearest first.
 
         Once there are enough passages, what is farther than the last of them, and not likely,
@@ -89,7 +89,7 @@ class Grouping:
         """
         near: list[Match] = []
         limit = math.inf
-        for match in people:
+        for match in nearest:
             if match.distance > limit:
                 limit = self._limit(near, top, likely_distance)  # some may have grown together
                 if match.distance > limit:

@@ -127,7 +127,7 @@ def choose_frames(
         QueryError: a camera or source is not in the database.
     """
     store, frames = gallery.store, {}
-    people: list[StoredDetection] = []
+    chosen_rows: list[StoredDetection] = []
     window = gallery.window(cameras=cameras, sources=sources)
     for source in window.choose(store.sources()):
         key = source.info.key
@@ -139,9 +139,9 @@ def choose_frames(
         if chosen or older_than is None:
             frames[key] = chosen
             found = store.detections(Filter(sources=(key,)))
-            people += [detection for detection in found if detection.frame in chosen]
+            chosen_rows += [detection for detection in found if detection.frame in chosen]
     older = "" if older_than is None else f" older than {older_than.text}"
-    return Erasure(people, store.state, frames, {"scope": f"all frames{window}{older}"})
+    return Erasure(chosen_rows, store.state, frames, {"scope": f"all frames{window}{older}"})
 
 
 def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Erasure) -> Erasure:
@@ -166,8 +166,8 @@ def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Eras
     about = {**among.about, "max_distance": max_distance}
     if not among.frames:
         return Erasure([], among.seen)
-    people = gallery.store.nearest(query.vectors, Filter(sources=tuple(among.frames)))
-    near = takewhile(lambda match: match.distance <= max_distance, people)
+    nearest = gallery.store.nearest(query.vectors, Filter(sources=tuple(among.frames)))
+    near = takewhile(lambda match: match.distance <= max_distance, nearest)
     chosen = [match.detection for match in near if match.detection.id in among.ids]
     shown = {**about, "scope": f"{about['scope']}, to erase"}
     gallery.record(query, [detection.id for detection in chosen], shown)
@@ -194,7 +194,7 @@ def erase(
         DatabaseBusyError: others use it.
     """
     folder = recorder.folder
-    counts = {"people": len(erasure.detections), "frames": erasure.frame_count}
+    counts = {"detections": len(erasure.detections), "frames": erasure.frame_count}
     with ExitStack() as held:
 
         def log() -> None:

@@ -206,7 +206,7 @@ class Gallery:
         about = {
             "kind": kind,
             "source": [str(record.info) for record in chosen],
-            "people": sum(record.people for record in chosen),
+            "detections": sum(record.detections for record in chosen),
             "files": [str(file.resolve())],
         }
         self._recorder.record("export", about=about)

@@ -105,7 +105,7 @@ def test_exports_are_recorded(plain_db: Path, tmp_path: Path) -> None:
     assert [entry["about"] for entry in whole] == [
         {
             "kind": kind,
-            "people": PEOPLE,
+            "detections": PEOPLE,
             "source": ["pets09-s2l1/pets09-s2l1"],
             "files": [str(tmp_path / f"{kind}.csv")],
         }

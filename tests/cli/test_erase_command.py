@@ -116,9 +116,9 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     shown = erase(own_db, *what, "--dry-run", "--json")
     assert shown.json == {
         "erased": False,
-        "people": PEOPLE,
+        "detections": PEOPLE,
         "frames": 40,
-        "sources": [{"source": SOURCE, "people": PEOPLE, "frames": 40}],
+        "sources": [{"source": SOURCE, "detections": PEOPLE, "frames": 40}],
     }
     assert everything(own_db).detections[-1].camera == "pets09-s2l1"
     assert erase(own_db, *what, "--yes").code == 0
@@ -141,7 +141,7 @@ def test_person_and_who_is_near(own_db: Path) -> None:
     distances = np.linalg.norm(before.embeddings.vectors - before.embeddings.vectors[0], axis=1)
     near = {s.id for s, d in zip(before.detections, distances, strict=True) if d <= 0.8}
     assert FIRST in near
-    assert ran.json["people"] == len(near) >= 4
+    assert ran.json["detections"] == len(near) >= 4
     assert (ran.json["erased"], ran.json["ids"]) == (True, sorted(near))
     left = {sighting.id for sighting in everything(own_db).detections}
     assert left == {sighting.id for sighting in before.detections} - near
@@ -176,7 +176,7 @@ def test_age_of_dated_footage(sample: Path, tmp_path: Path) -> None:
 
 def test_undated_footage_is_as_old_as_its_ingest(own_db: Path) -> None:
     ran = erase(own_db, "--older-than", "1d", "--dry-run", "--json")
-    assert (ran.code, ran.json["people"], ran.json["sources"]) == (3, 0, [])
+    assert (ran.code, ran.json["detections"], ran.json["sources"]) == (3, 0, [])
 
 
 KILLED = """
@@ -422,7 +422,7 @@ def test_people_of_before_a_refresh_are_forgotten_too(sample: Path, tmp_path: Pa
     shutil.copy(sample / "frame_0041.jpg", gate / "frame_0041.jpg")
     ingest = ("ingest", "gate", "--tiles", "off")
     assert run(*ingest, cwd=tmp_path).code == 0
-    last = len(run("inspect", "frame", "gate:41", "--json", cwd=tmp_path).json["people"])
+    last = len(run("inspect", "frame", "gate:41", "--json", cwd=tmp_path).json["detections"])
     once = f"gate/gate:41:{last}"
     run("search", "--id", once, cwd=tmp_path)
     cv2.imwrite(str(gate / "frame_0041.jpg"), np.full((300, 300, 3), 200, np.uint8))

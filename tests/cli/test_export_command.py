@@ -62,7 +62,7 @@ def test_ground_truth_can_be_ingested(sample: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     lines = truth.read_text().splitlines()
     numbers = {int(path.stem.rpartition("_")[2]) for path in sample.glob("*.jpg")}
-    assert ran.json["people"] == sum(int(line.split(",")[0]) in numbers for line in lines)
+    assert ran.json["detections"] == sum(int(line.split(",")[0]) in numbers for line in lines)
 
 
 def test_boxes_that_do_not_fit(sample: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def gate(tmp_path: Path) -> Path:
 
 
 def people_of(frame: int, cwd: Path) -> Any:
-    return run("inspect", "frame", f"gate:{frame}", "--json", cwd=cwd).json["people"]
+    return run("inspect", "frame", f"gate:{frame}", "--json", cwd=cwd).json["detections"]
 
 
 def test_changed_frame_is_noticed_and_done_again_when_asked(gate: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_runs_are_on_record(gate: Path, tmp_path: Path) -> None:
     assert (only["outcome"], only["frames"]) == ("finished", 3)
     assert only["started"] <= only["ended"]
     table = run("inspect", "runs", cwd=tmp_path).out.splitlines()
-    columns = ["started", "ended", "outcome", "frames", "people", "precision", "reidsearch"]
+    columns = ["started", "ended", "outcome", "frames", "detections", "precision", "reidsearch"]
     assert table[0].split() == columns
     assert len(table) == 2
 

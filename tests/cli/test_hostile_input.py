@@ -80,7 +80,7 @@ def test_inspect_shows_names_and_obeys_none(evil_db: Path, tmp_path: Path) -> No
     assert len(lines_of(run("inspect", "sources", *where, cwd=tmp_path).out)) == 1 + 1
     people = run("inspect", "frame", f"{EVIL}:1", *where, "--json", cwd=tmp_path)
     lines_of(people.out)
-    crop_id = people.json["people"][0]["id"]
+    crop_id = people.json["detections"][0]["id"]
     assert crop_id == f"{EVIL}/{EVIL}:1:1"
     ran = run("inspect", "crop", crop_id, *where, cwd=tmp_path)
     assert ran.code == 0, ran.err

@@ -103,7 +103,7 @@ def test_skip_unchanged_finds_people_where_they_were(tmp_path: Path) -> None:
         shutil.copy(SAMPLE / f"frame_{original:04}.jpg", frames / f"{number}.jpg")
     assert run("ingest", frames, "--skip-unchanged", cwd=tmp_path).code == 0
     first, second, third, other = (
-        run("inspect", "frame", f"frames:{n}", "--json", cwd=tmp_path).json["people"]
+        run("inspect", "frame", f"frames:{n}", "--json", cwd=tmp_path).json["detections"]
         for n in range(1, 5)
     )
     boxes = [[person["box_xyxy"] for person in people] for people in (first, second, third)]

@@ -9,7 +9,7 @@ from tests.conftest import assert_refused, run
 def test_database(made_db: Path, tmp_path: Path) -> None:
     ran = run("inspect", "--db", made_db, "--json", cwd=tmp_path).json
     assert ran["frames"] == 40
-    assert ran["people"] == ran["sources"][0]["people"] > 200
+    assert ran["detections"] == ran["sources"][0]["detections"] > 200
     assert ran["cameras"] == ["pets09-s2l1"]
     assert ran["bytes"] == sum(p.stat().st_size for p in made_db.rglob("*") if p.is_file())
     assert ran["models"]["embedder"] == "osnet_ain_x1_0.third"
@@ -34,12 +34,12 @@ def test_sources_are_those_of_the_database(made_db: Path, tmp_path: Path) -> Non
 def test_frame_lists_people_by_falling_score(made_db: Path, tmp_path: Path) -> None:
     ran = run("inspect", "frame", "pets09-s2l1:21", "--db", made_db, "--json", cwd=tmp_path).json
     assert (ran["frame"], ran["time_s"]) == (21, 2.0)
-    scores = [person["score"] for person in ran["people"]]
+    scores = [person["score"] for person in ran["detections"]]
     assert scores == sorted(scores, reverse=True)
-    assert [p["id"].rpartition(":")[2] for p in ran["people"]] == [
+    assert [p["id"].rpartition(":")[2] for p in ran["detections"]] == [
         str(n) for n in range(1, len(scores) + 1)
     ]
-    for person in ran["people"]:
+    for person in ran["detections"]:
         x1, y1, x2, y2 = person["box_xyxy"]
         assert 0 <= x1 < x2 <= 768
         assert 0 <= y1 < y2 <= 576

@@ -153,7 +153,7 @@ def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: P
     for number, (frame, person) in enumerate(((1, 1), (261, 1), (541, 5))):
         address = f"pets09-s2l1:{frame}"
         people = run("inspect", "frame", address, "--db", made_db, "--json", cwd=tmp_path).json
-        x1, y1, x2, y2 = (round(edge) for edge in people["people"][person - 1]["box_xyxy"])
+        x1, y1, x2, y2 = (round(edge) for edge in people["detections"][person - 1]["box_xyxy"])
         picture = cv2.imread(str(sample / f"frame_{frame:04}.jpg"))[y1:y2, x1:x2]
         cv2.imwrite(str(folder / f"{number}.png"), picture)
     pictures = sorted(folder.iterdir())

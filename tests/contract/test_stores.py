@@ -149,9 +149,9 @@ def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
     left = {*range(1, 21)} - {2, 3}
     assert {s.frame for s in store.detections(Filter(sources=(KEY,)))} == left
     (record, other) = store.sources()
-    assert (record.frames, record.people, record.span) == (18, 36, (1, 20))
+    assert (record.frames, record.detections, record.span) == (18, 36, (1, 20))
     assert {*store.frames(KEY).tolist()} == left
-    assert (other.people, len(store)) == (3, 39)
+    assert (other.detections, len(store)) == (3, 39)
     found = [*store.nearest(rows.embeddings.vectors[2:3], Filter())]
     assert len(found) == 39
     assert rows.detections[2] not in [match.detection for match in found]
@@ -250,7 +250,7 @@ def test_source_is_known_before_its_first_rows(
             store.add(rows, source("a"), frames("a", 1, 2))
     with open_chroma(tmp_path) as store:
         (known,) = store.sources()
-        assert (known.info, known.people, known.frames) == (source("a").info, 0, 0)
+        assert (known.info, known.detections, known.frames) == (source("a").info, 0, 0)
 
 
 def test_models_of_an_empty_database_can_be_changed(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_any_ledger_is_as_it_was_or_an_error(ledger, folder, data):
             opened.require_consistent()
             (record,) = opened.sources().values()
             assert record.info == INFO
-            assert (record.frames, record.people) == (2, 1)
+            assert (record.frames, record.detections) == (2, 1)
             assert opened.provenance == PROVENANCE
             opened.pending(), [*opened.stamps(INFO.key)], opened.checksums(INFO.key, 1, 9)
             opened.entries(INFO.key, [1, 2]), opened.frames(INFO.key)

@@ -219,7 +219,9 @@ open_database({str(own_db)!r}).ingest(
         assert isinstance(store, IndexStore)
         assert len(store.sources()) == 2
         assert len(store) == PEOPLE
-        assert len(store.detections(Filter())) == sum(record.people for record in store.sources())
+        assert len(store.detections(Filter())) == sum(
+            record.detections for record in store.sources()
+        )
 
 
 @pytest.mark.parametrize("step", ["recover", "delete", "purge"])

@@ -92,7 +92,7 @@ def test_ctrl_c_keeps_what_is_stored(sample: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
     kept = run("inspect", "--json", cwd=tmp_path).json
     assert 0 < kept["frames"] < 400
-    assert kept["people"] == kept["sources"][0]["people"]
+    assert kept["detections"] == kept["sources"][0]["detections"]
     assert run("search", "--frame", "long:1", cwd=tmp_path).code == 0
 
 

@@ -56,11 +56,11 @@ def test_video_is_read_like_its_frames(made_db: Path, pets: Path, tmp_path: Path
     assert (source["source"], source["fps"], source["to_s"]) == ("vtest", 10.0, 4.0)
     # The sample frames are these, through JPEG: the same people are there.
     for number in (1, 21, 41):
-        mine = run("inspect", "frame", f"vtest:{number}", "--json", cwd=tmp_path).json["people"]
+        mine = run("inspect", "frame", f"vtest:{number}", "--json", cwd=tmp_path).json["detections"]
         address = f"pets09-s2l1:{number}"
         theirs = run("inspect", "frame", address, "--db", made_db, "--json", cwd=tmp_path).json
-        assert abs(len(mine) - len(theirs["people"])) <= 1
-        assert np.allclose(mine[0]["box_xyxy"], theirs["people"][0]["box_xyxy"], atol=4)
+        assert abs(len(mine) - len(theirs["detections"])) <= 1
+        assert np.allclose(mine[0]["box_xyxy"], theirs["detections"][0]["box_xyxy"], atol=4)
 
 
 @pytest.mark.slow

@@ -69,9 +69,9 @@ def make_records(sightings, degrees, fingerprint=FINGERPRINT):
     return Records(tuple(sightings), Embeddings(make_vectors(*degrees), fingerprint))
 
 
-def make_source_record(info, frames=(), people=0):
+def make_source_record(info, frames=(), detections=0):
     span = (min(frames), max(frames)) if frames else None
-    return SourceRecord(info, SETTINGS, len(frames), people, span)
+    return SourceRecord(info, SETTINGS, len(frames), detections, span)
 
 
 def make_frames(info, *numbers, stamp=None):

@@ -42,7 +42,7 @@ class MemoryStore:
         numbers = self._frames[source.info.key]
         people = len(self.detections(Filter(sources=(source.info.key,))))
         span = (min(numbers), max(numbers)) if numbers else None
-        return replace(source, frames=len(numbers), people=people, span=span)
+        return replace(source, frames=len(numbers), detections=people, span=span)
 
     def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
         numbers = sorted(n for n in self._frames.get(key, {}) if first <= n <= last)

@@ -389,7 +389,7 @@ def test_refresh_does_again_what_changed():
     assert [len(store.detections(Filter(frame=n))) for n in (1, 2, 3, 4)] == [1, 0, 4, 2]
     assert store.scan(Filter(frame=1)).detections == before.detections
     (record,) = store.sources()
-    assert (record.people, record.info.digest) == (7, "of another first frame")
+    assert (record.detections, record.info.digest) == (7, "of another first frame")
     require_vectors_of_their_frames(store)
     report = run(again, store, no_networks, refresh=True)
     assert (counts(report), report.frames_changed) == ((0, 0, 4, 0), 0)
@@ -427,7 +427,7 @@ def test_same_name_of_another_camera_is_another_source():
     report = run(Footage([2], make_info("yard", "monday")), store)
     assert counts(report) == (1, 0, 0, 2)
     assert [str(record.info) for record in store.sources()] == ["gate/monday", "yard/monday"]
-    assert [record.people for record in store.sources()] == [2, 2]
+    assert [record.detections for record in store.sources()] == [2, 2]
 
 
 def test_other_settings_for_the_same_source_are_refused():

@@ -157,7 +157,7 @@ def test_runs_end_as_they_ended(folder, error, outcome):
     with open_ledger(folder):
         pass  # which wrote nothing
     (run,) = read_runs(folder)
-    assert (run.outcome, run.frames, run.people) == (outcome, 2, 2)
+    assert (run.outcome, run.frames, run.detections) == (outcome, 2, 2)
     assert run.ended >= run.started
 
 
@@ -210,13 +210,13 @@ def test_checksums_are_the_same_in_every_version_of_python():
     "statement",
     [
         "UPDATE about SET generation = 9",
-        "UPDATE sources SET people = 9",
+        "UPDATE sources SET detections = 9",
         "UPDATE sources SET fps = 11.0",
         "UPDATE sources SET fps = 'fast'",
         "UPDATE sources SET name = 'tuesday'",
         "UPDATE provenance SET dimension = 3",
         "DELETE FROM frames WHERE number = 1",
-        "UPDATE frames SET people = 2 WHERE number = 1",
+        "UPDATE frames SET detections = 2 WHERE number = 1",
     ],
 )
 def test_values_that_were_changed_are_not_believed(folder, statement):

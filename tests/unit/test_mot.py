@@ -54,7 +54,7 @@ def test_person_map_names_tracks_and_leaves_the_others(write):
 )
 def test_other_rows_are_refused(write, text):
     path = write(text)
-    with pytest.raises(ReidsearchError, match="no MOT ground truth") as caught:
+    with pytest.raises(ReidsearchError, match="not valid MOT ground truth") as caught:
         read_mot(path)
     assert str(path) in str(caught.value)
     assert "frame,id,left,top" in caught.value.hint
@@ -71,7 +71,7 @@ def test_other_rows_are_refused(write, text):
 )
 def test_other_person_map_is_refused(write, text):
     person_map = write(text, "map.json")
-    with pytest.raises(ReidsearchError, match="no person map") as caught:
+    with pytest.raises(ReidsearchError, match="not a valid person map") as caught:
         read_mot(write("1,7,0,0,5,5,1\n"), person_map)
     assert str(person_map) in str(caught.value)
     assert "track_to_person" in caught.value.hint

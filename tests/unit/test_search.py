@@ -120,9 +120,9 @@ def test_start_refuses_what_is_no_time(text):
     ["", "gate", "12:3", "gate/monday:12", "gate/monday:-1:1", f"gate/monday:1:{'9' * 5000}"],
 )
 def test_other_text_is_no_crop_id(text):
-    with pytest.raises(UsageError, match="no crop id") as caught:
+    with pytest.raises(UsageError, match="not a valid crop id") as caught:
         query_crop(make_store(GATE), text)
-    assert "CAMERA/]SOURCE:FRAME:PERSON" in caught.value.hint
+    assert "CAMERA/]SOURCE:FRAME:N" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["tuesday", "roof/tuesday", "gate/monday", "yard/monday"])
@@ -182,7 +182,7 @@ def test_stored_person_is_the_nth_of_the_frame(person, degrees):
 @pytest.mark.parametrize(
     ("frame", "person", "has"),
     [
-        pytest.param(4, 1, "nobody", id="nobody-there"),
+        pytest.param(4, 1, "none", id="nobody-there"),
         pytest.param(1, 3, "1, 2", id="one-too-many"),
         pytest.param(1, 0, "1, 2", id="zero"),
     ],
