@@ -177,15 +177,15 @@ def make_footage(
             vectors += 0.3 * rng.standard_normal(vectors.shape, np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             frames = [1 + (start + row) // PER_FRAME for row in range(count)]
-            sightings = tuple(
-                make_sighting(info, frame, row % PER_FRAME + 1) for row, frame in enumerate(frames)
+            detections = tuple(
+                make_detection(info, frame, row % PER_FRAME + 1) for row, frame in enumerate(frames)
             )
-            records = Records(sightings, Embeddings(vectors, fingerprint))
+            records = Records(detections, Embeddings(vectors, fingerprint))
             stored = [StoredFrame(n, info.time_of(n), info.path) for n in dict.fromkeys(frames)]
             yield records, record, stored
 
 
-def make_sighting(info: SourceInfo, frame: int, person: int) -> StoredDetection:
+def make_detection(info: SourceInfo, frame: int, person: int) -> StoredDetection:
     """Somebody, somewhere."""
     return StoredDetection(
         id=f"{info}:{frame}:{person}",

@@ -75,7 +75,7 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     vectors = people[rng.integers(0, 50, crops)] + rng.standard_normal((crops, card.dimension)) / 2
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     numbers = [1 + row // PER_FRAME for row in range(crops)]
-    sightings = tuple(
+    detections = tuple(
         StoredDetection(
             id=f"{info}:{number}:{row % PER_FRAME + 1}",
             camera=info.camera,
@@ -92,7 +92,7 @@ def fill(db: Path, crops: int, vector: Path, frame: int) -> None:
     np.save(vector, vectors[numbers.index(frame)][np.newaxis])
     settings = DetectionSettings(0.25, MIN_HEIGHT_PX, "auto")
     with open_database(db).write() as ingest:
-        records = Records(sightings, Embeddings(vectors, card.fingerprint))
+        records = Records(detections, Embeddings(vectors, card.fingerprint))
         frames = [StoredFrame(n, info.time_of(n), info.path) for n in sorted({*numbers})]
         ingest.store.add(records, SourceRecord(info, settings), frames)
 

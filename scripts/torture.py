@@ -342,7 +342,7 @@ def look(db: Path) -> int:
     from reidsearch.database.opening import open_to_read
 
     with open_to_read(db) as store:
-        ids = [sighting.id for sighting in store.detections(Filter())]
+        ids = [detection.id for detection in store.detections(Filter())]
         confirmed = sum(record.detections for record in store.sources())
     if len({*ids}) != len(ids) or len(ids) != confirmed:
         raise ReidsearchError(f"{len(ids)} people, {len({*ids})} ids, {confirmed} confirmed")

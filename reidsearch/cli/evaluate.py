@@ -104,7 +104,7 @@ def footage(
     """Detect and search people in footage with ground truth.
 
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
-    on. Search: each person's first sighting is searched for in all later frames; a match is right
+    on. Search: each person's first detection is searched for in all later frames; a match is right
     when its box overlaps that person by IoU 0.5; mAP, and how often rank 1 is right.
     """
     from reidsearch.core.provenance import DetectionSettings

@@ -131,11 +131,11 @@ def _show_crop(store: Store, crop_id: str, *, json: bool) -> None:
     from reidsearch.search.query import query_crop
 
     query = query_crop(store, crop_id)
-    sighting = query.detection
+    detection = query.detection
     if json:
-        print_json({**asdict(sighting), "embedding": query.vectors[0].tolist()})
+        print_json({**asdict(detection), "embedding": query.vectors[0].tolist()})
     else:
-        print_fields({**asdict(sighting), "box_xyxy": format_box(sighting)})
+        print_fields({**asdict(detection), "box_xyxy": format_box(detection)})
 
 
 def _show_runs(runs: list[Run], *, json: bool) -> None:

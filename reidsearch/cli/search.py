@@ -128,7 +128,7 @@ def _passage_fields(match: Match) -> dict[str, Any]:
             "first_s": first.time_s,
             "last_frame": last.frame,
             "last_s": last.time_s,
-            "sightings": match.passage.count,
+            "detections": match.passage.count,
         }
     }
 

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from reidsearch.research.calibrate import Level
 
 
-def format_box(sighting: StoredDetection) -> str:
+def format_box(detection: StoredDetection) -> str:
     """Write a box as `--box` takes it, in whole pixels."""
-    return ",".join(f"{edge:.0f}" for edge in sighting.box_xyxy)
+    return ",".join(f"{edge:.0f}" for edge in detection.box_xyxy)
 
 
 def match_table(
     matches: Sequence[Match], pictures: Mapping[str, RenderableType] | None = None
 ) -> Table:
-    """Ranked matches, nearest first; with pictures, by sighting's id, beside them."""
+    """Ranked matches, nearest first; with pictures, by detection's id, beside them."""
     calibrated = any(match.probability is not None for match in matches)
     joined = any(match.passage is not None for match in matches)
-    columns = ("rank", "distance", *(("probability",) if calibrated else ()), *_SIGHTING_COLUMNS)
+    columns = ("rank", "distance", *(("probability",) if calibrated else ()), *_DETECTION_COLUMNS)
     if joined:
-        columns = (*columns, "sightings", "from", "to")
+        columns = (*columns, "detections", "from", "to")
     table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
         picture = () if pictures is None else (pictures[match.detection.id],)
         probability = () if match.probability is None else (format_probability(match.probability),)
         cells = str(match.rank), f"{match.distance:.4f}", *probability
-        cells = (*cells, *_sighting_cells(match.detection))
+        cells = (*cells, *_detection_cells(match.detection))
         if match.passage is not None:
             times = (match.passage.first.time_s, match.passage.last.time_s)
             cells = (*cells, str(match.passage.count), *map(format_time, times))
@@ -63,9 +63,9 @@ def stage_table(stages: Iterable[StageTimes]) -> Table:
 
 def detection_table(detections: Iterable[StoredDetection]) -> Table:
     """Stored detections, row by row."""
-    table = _new_table(*_SIGHTING_COLUMNS)
-    for sighting in detections:
-        _add_row(table, *_sighting_cells(sighting))
+    table = _new_table(*_DETECTION_COLUMNS)
+    for detection in detections:
+        _add_row(table, *_detection_cells(detection))
     return table
 
 
@@ -162,7 +162,7 @@ def _describe_weights(card: ModelCard) -> str:
     return "to download" if missing_files(card) else "downloaded"
 
 
-_SIGHTING_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
+_DETECTION_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *(
@@ -177,7 +177,7 @@ _RIGHT = {
         "fps",
         "size",
     ),
-    *("probability", "mean", "observed", "pairs", "sightings", "from", "to"),
+    *("probability", "mean", "observed", "pairs", "detections", "from", "to"),
     *("entry", "results"),
     *_STAGE_COLUMNS,
 }
@@ -205,15 +205,15 @@ def _as_words(value: object) -> str:
     return ", ".join([*map(str, value[:_MOST_WORDS]), *more])
 
 
-def _sighting_cells(sighting: StoredDetection) -> tuple[str, ...]:
+def _detection_cells(detection: StoredDetection) -> tuple[str, ...]:
     return (
-        sighting.camera,
-        sighting.source,
-        str(sighting.frame),
-        str(sighting.index),
-        format_time(sighting.time_s),
-        format_box(sighting),
-        f"{sighting.score:.2f}",
+        detection.camera,
+        detection.source,
+        str(detection.frame),
+        str(detection.index),
+        format_time(detection.time_s),
+        format_box(detection),
+        f"{detection.score:.2f}",
     )
 
 

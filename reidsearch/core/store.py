@@ -1,4 +1,4 @@
-"""What a database of sightings can be asked: the protocols that readers and writers implement."""
+"""What a database of detections can be asked: the protocols that readers and writers implement."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SnapshotId:
 
 
 class Store(Protocol):
-    """Sightings, their vectors, and what is known of their sources and models."""
+    """Detections, their vectors, and what is known of their sources and models."""
 
     @property
     def provenance(self) -> Provenance:

@@ -30,8 +30,8 @@ def checksum_rows(
         records: rows of these frames, and of no others.
     """
     rows: dict[int, list[int]] = {number: [] for number in frames}
-    for row, sighting in enumerate(records.detections):
-        rows[sighting.frame].append(row)
+    for row, detection in enumerate(records.detections):
+        rows[detection.frame].append(row)
     halves = records.embeddings.vectors.astype("<f2")
     found = {}
     for number, own in rows.items():
@@ -42,14 +42,20 @@ def checksum_rows(
     return found
 
 
-def _pack(sighting: StoredDetection) -> bytes:
+def _pack(detection: StoredDetection) -> bytes:
     """All fields as bytes: numbers little-endian, texts as UTF-8 behind their length.
 
     Part of the format of a database: fields that come later go to the end, with another schema.
     """
-    numbers = (sighting.frame, sighting.time_s, *sighting.box_xyxy, sighting.score)
+    numbers = (detection.frame, detection.time_s, *detection.box_xyxy, detection.score)
     packed = struct.pack("<q6d", *numbers)
-    for text in (sighting.id, sighting.camera, sighting.source, sighting.path, sighting.crop_hash):
+    for text in (
+        detection.id,
+        detection.camera,
+        detection.source,
+        detection.path,
+        detection.crop_hash,
+    ):
         data = text.encode("utf-8", "surrogatepass")
         packed += struct.pack("<I", len(data)) + data
     return packed

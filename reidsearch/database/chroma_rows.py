@@ -1,4 +1,4 @@
-"""How sightings, vectors and filters are written in Chroma, and read."""
+"""How detections, vectors and filters are written in Chroma, and read."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def read_records(
     """
     found = collection.get(where=to_where(wanted), include=["metadatas", "embeddings"])
     rows = zip(found["ids"], found["metadatas"] or [], range(len(found["ids"])), strict=True)
-    sightings = [(to_sighting(id_, row), at) for id_, row, at in rows if counts(row)]
-    sightings.sort(key=lambda pair: footage_order(pair[0]))
+    detections = [(to_detection(id_, row), at) for id_, row, at in rows if counts(row)]
+    detections.sort(key=lambda pair: footage_order(pair[0]))
     vectors = np.asarray(found["embeddings"], np.float32)
     try:
         vectors = vectors.reshape(-1, provenance.dimension)
-        embeddings = Embeddings(vectors[[at for _, at in sightings]], provenance.fingerprint)
+        embeddings = Embeddings(vectors[[at for _, at in detections]], provenance.fingerprint)
     except ValueError as error:
         raise StoreError(f"Chroma holds other vectors: {error}", hint=REPAIR_HINT) from error
-    return Records(tuple(sighting for sighting, _ in sightings), embeddings)
+    return Records(tuple(detection for detection, _ in detections), embeddings)
 
 
 def read_frames(
@@ -83,38 +83,38 @@ def read_frames(
     rows = zip(found["ids"], found["metadatas"] or [], vectors, strict=True)
     for id_, row, vector in rows:
         with suppress(StoreError):
-            sighting = to_sighting(id_, row)
+            detection = to_detection(id_, row)
             is_one = vector.shape == (provenance.dimension,) and is_unit(vector)
-            if sighting.frame in chosen and is_one:
-                detections.append((sighting, vector))
+            if detection.frame in chosen and is_one:
+                detections.append((detection, vector))
     detections.sort(key=lambda pair: footage_order(pair[0]))
     kept = np.array([vector for _, vector in detections], np.float32)
     embeddings = Embeddings(kept.reshape(-1, provenance.dimension), provenance.fingerprint)
-    return Records(tuple(sighting for sighting, _ in detections), embeddings)
+    return Records(tuple(detection for detection, _ in detections), embeddings)
 
 
-def to_metadata(sighting: StoredDetection) -> dict[str, str | int | float]:
+def to_metadata(detection: StoredDetection) -> dict[str, str | int | float]:
     """A row's metadata; its id stands beside them."""
-    x1, y1, x2, y2 = sighting.box_xyxy
+    x1, y1, x2, y2 = detection.box_xyxy
     return {
-        "camera": sighting.camera,
-        "source": sighting.source,
-        "frame": sighting.frame,
-        "time_s": sighting.time_s,
+        "camera": detection.camera,
+        "source": detection.source,
+        "frame": detection.frame,
+        "time_s": detection.time_s,
         "x1": x1,
         "y1": y1,
         "x2": x2,
         "y2": y2,
-        "score": sighting.score,
-        "path": sighting.path,
-        "crop_hash": sighting.crop_hash,
+        "score": detection.score,
+        "path": detection.path,
+        "crop_hash": detection.crop_hash,
     }
 
 
-def to_sighting(id_: str, row: Mapping[str, Any]) -> StoredDetection:
+def to_detection(id_: str, row: Mapping[str, Any]) -> StoredDetection:
     """Read what `to_metadata` wrote; raises StoreError where something else did."""
     try:
-        sighting = StoredDetection(
+        detection = StoredDetection(
             id=id_,
             camera=row["camera"],
             source=row["source"],
@@ -127,28 +127,28 @@ def to_sighting(id_: str, row: Mapping[str, Any]) -> StoredDetection:
         )
     except KeyError as error:
         raise StoreError(f"the row {id_} has no {error}", hint=REPAIR_HINT) from error
-    texts = (sighting.camera, sighting.source, sighting.path, sighting.crop_hash)
-    numbers = (sighting.frame, sighting.time_s, sighting.score, *sighting.box_xyxy)
+    texts = (detection.camera, detection.source, detection.path, detection.crop_hash)
+    numbers = (detection.frame, detection.time_s, detection.score, *detection.box_xyxy)
     if not (
         all(isinstance(text, str) for text in texts)
         and all(map(is_number, numbers))
-        and _is_id_of(id_, sighting)
+        and _is_id_of(id_, detection)
     ):
         raise StoreError(f"the row {id_} is not as reidsearch writes it", hint=REPAIR_HINT)
-    return sighting
+    return detection
 
 
-def _is_id_of(id_: str, sighting: StoredDetection) -> bool:
+def _is_id_of(id_: str, detection: StoredDetection) -> bool:
     try:
         person = CropId.parse(id_).index
     except ValueError:
         return False
-    return id_ == str(CropId(sighting.camera, sighting.source, sighting.frame, person))
+    return id_ == str(CropId(detection.camera, detection.source, detection.frame, person))
 
 
-def footage_order(sighting: StoredDetection) -> tuple[str, str, int, int]:
+def footage_order(detection: StoredDetection) -> tuple[str, str, int, int]:
     """Sort by camera, source, frame and falling score."""
-    return sighting.camera, sighting.source, sighting.frame, sighting.index
+    return detection.camera, detection.source, detection.frame, detection.index
 
 
 def to_where(wanted: Filter) -> dict[str, Any] | None:

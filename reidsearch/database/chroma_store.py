@@ -27,8 +27,8 @@ from reidsearch.database.chroma_rows import (
     read_frames,
     read_provenance,
     read_records,
+    to_detection,
     to_metadata,
-    to_sighting,
     to_where,
 )
 from reidsearch.database.index_files import FOLDER, DamagedIndexError
@@ -210,10 +210,10 @@ class ChromaStore:
         stored = query.astype(np.float16).astype(np.float32)
         while not is_all:
             detections, is_all = self._ask(stored, wanted, asked, fuse)
-            for distance, sighting in detections:
-                if (place := (distance, footage_order(sighting))) > last:
+            for distance, detection in detections:
+                if (place := (distance, footage_order(detection))) > last:
                     last = place
-                    yield Match(next(rank), distance, sighting)
+                    yield Match(next(rank), distance, detection)
             asked *= 4
 
     def _ask(
@@ -237,7 +237,7 @@ class ChromaStore:
             fused = fuse_distances(np.sqrt(np.square(apart).sum(axis=2)).T, fuse)
             for id_, row, distance in zip(ids, rows, fused.tolist(), strict=True):
                 if self._counts(row):
-                    detections[id_] = distance, to_sighting(id_, row)
+                    detections[id_] = distance, to_detection(id_, row)
         is_all = most == self.rows or max(map(len, found["ids"])) < most
         return sorted(
             detections.values(), key=lambda pair: (pair[0], footage_order(pair[1]))
@@ -252,7 +252,7 @@ class ChromaStore:
         found = self._collection.get(where=to_where(wanted), include=["metadatas"])
         rows = zip(found["ids"], found["metadatas"] or [], strict=True)
         return sorted(
-            (to_sighting(id_, row) for id_, row in rows if self._counts(row)), key=footage_order
+            (to_detection(id_, row) for id_, row in rows if self._counts(row)), key=footage_order
         )
 
     def scan(self, wanted: Filter) -> Records:
@@ -275,18 +275,18 @@ def upsert(client: Client, collection: chromadb.Collection, records: Records) ->
     for start in range(0, len(records), most):
         rows = slice(start, start + most)
         collection.upsert(
-            ids=[sighting.id for sighting in records.detections[rows]],
+            ids=[detection.id for detection in records.detections[rows]],
             embeddings=vectors[rows],
-            metadatas=[to_metadata(sighting) for sighting in records.detections[rows]],
+            metadatas=[to_metadata(detection) for detection in records.detections[rows]],
         )
 
 
 def _require_of_frames(records: Records, frames: Sequence[StoredFrame]) -> None:
     """Raise ValueError unless rows are of these frames, and have their times and paths."""
     places = {frame.number: (frame.time_s, frame.path) for frame in frames}
-    for sighting in records.detections:
-        if places.get(sighting.frame) != (sighting.time_s, sighting.path):
-            raise ValueError(f"{sighting.id} is not of one of these frames, or of another time")
+    for detection in records.detections:
+        if places.get(detection.frame) != (detection.time_s, detection.path):
+            raise ValueError(f"{detection.id} is not of one of these frames, or of another time")
 
 
 @contextmanager

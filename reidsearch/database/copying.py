@@ -88,7 +88,7 @@ def fill(
 
 
 def _without(records: Records, ids: Set[str]) -> Records:
-    kept = [row for row, sighting in enumerate(records.detections) if sighting.id not in ids]
+    kept = [row for row, detection in enumerate(records.detections) if detection.id not in ids]
     vectors = records.embeddings.vectors[kept]
-    sightings = tuple(records.detections[row] for row in kept)
-    return Records(sightings, replace(records.embeddings, vectors=vectors))
+    detections = tuple(records.detections[row] for row in kept)
+    return Records(detections, replace(records.embeddings, vectors=vectors))

@@ -58,8 +58,8 @@ class IndexReader:
         )
         rank = count(1)
         for rows, distances in blocks:
-            for distance, sighting in zip(distances.tolist(), self._sightings(rows), strict=True):
-                yield Match(next(rank), distance, sighting)
+            for distance, detection in zip(distances.tolist(), self._detections(rows), strict=True):
+                yield Match(next(rank), distance, detection)
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""
@@ -71,7 +71,7 @@ class IndexReader:
 
     def detections(self, wanted: Filter) -> list[StoredDetection]:
         """See `Store.detections`."""
-        return self._sightings(self._rows(wanted))
+        return self._detections(self._rows(wanted))
 
     def scan(self, wanted: Filter) -> Records:
         """See `Store.scan`."""
@@ -199,7 +199,7 @@ class IndexReader:
     def _records(self, rows: Rows) -> Records:
         vectors = self.files.vectors[rows].astype(np.float32)
         return Records(
-            tuple(self._sightings(rows)), Embeddings(vectors, self.provenance.fingerprint)
+            tuple(self._detections(rows)), Embeddings(vectors, self.provenance.fingerprint)
         )
 
     def _footage_order(self, rows: Rows) -> tuple[Rows, ...]:
@@ -212,7 +212,7 @@ class IndexReader:
         """Where in the table the frames of rows are."""
         return np.searchsorted(self._column("row"), rows, "right") - 1
 
-    def _sightings(self, rows: Rows) -> list[StoredDetection]:
+    def _detections(self, rows: Rows) -> list[StoredDetection]:
         """The detections of rows, in the order of these."""
         frames = self._table[self._frames_of(rows)]
         paths = {at: self.files.paths.text(at) for at in {*frames["path"].tolist()}}

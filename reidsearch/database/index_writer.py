@@ -80,13 +80,13 @@ class IndexWriter:
         """
         if manifest is None or self.problem:
             return None
-        places = [(sighting.frame, sighting.index) for sighting in records.detections]
+        places = [(detection.frame, detection.index) for detection in records.detections]
         order = sorted(range(len(records)), key=places.__getitem__)
         rows = np.empty(len(order), ROW)
         for row, place in zip(rows, order, strict=True):
-            sighting = records.detections[place]
-            row["box_xyxy"], row["score"] = sighting.box_xyxy, sighting.score
-            row["person"], row["crop_hash"] = sighting.index, sighting.crop_hash.encode()
+            detection = records.detections[place]
+            row["box_xyxy"], row["score"] = detection.box_xyxy, detection.score
+            row["person"], row["crop_hash"] = detection.index, detection.crop_hash.encode()
         table, paths = np.empty(len(frames), FRAME), bytearray()
         before = self._last[1] if manifest is self._last[0] else {}
         known: dict[str, int] = {}

@@ -107,7 +107,7 @@ def _no_rows(provenance: Provenance) -> Records:
 
 
 def _only(records: Records, frames: Set[int]) -> Records:
-    rows = [row for row, sighting in enumerate(records.detections) if sighting.frame in frames]
+    rows = [row for row, detection in enumerate(records.detections) if detection.frame in frames]
     if len(rows) == len(records):
         return records
     embeddings = Embeddings(records.embeddings.vectors[rows], records.embeddings.fingerprint)
@@ -119,5 +119,5 @@ def _joined(parts: Sequence[Records]) -> Records:
     if len(full) == 1:
         return full[0]
     vectors = np.concatenate([part.embeddings.vectors for part in full])
-    sightings = tuple(sighting for part in full for sighting in part.detections)
-    return Records(sightings, Embeddings(vectors, full[0].embeddings.fingerprint))
+    detections = tuple(detection for part in full for detection in part.detections)
+    return Records(detections, Embeddings(vectors, full[0].embeddings.fingerprint))

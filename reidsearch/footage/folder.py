@@ -43,7 +43,7 @@ class FolderSource:
         if options.growing:
             paths = [path for path in paths if _is_settled(path)]
         if not paths:
-            found = "holds no picture" if any(path.iterdir()) else "is empty"
+            found = "contains no picture" if any(path.iterdir()) else "is empty"
             raise EmptyFolderError(
                 f"folder {path} {found}", hint=f"frames end in {', '.join(IMAGE_SUFFIXES)}"
             )

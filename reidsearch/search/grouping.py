@@ -27,7 +27,7 @@ class Grouping:
         max_distance: none is farther away.
         per_frame: how many of one frame: nobody is there twice. None is any number.
         per_source: how many of one source; None is any number.
-        gap_s: sightings in one source with no more seconds between them are one match, shown by the
+        gap_s: detections of one source at most so many seconds apart are one match, shown by the
             nearest of them; None leaves each a match of its own.
         fuse: how distances to several pictures of a person become one.
 
@@ -66,7 +66,7 @@ class Grouping:
         Args:
             nearest: detections, nearest first.
             sources: of how many sources they can be.
-            likely_distance: up to which a sighting belongs to a passage although enough passages
+            likely_distance: up to which a detection belongs to a passage although enough passages
                 are nearer; None adds none.
 
         Returns:
@@ -82,7 +82,7 @@ class Grouping:
         return [replace(match, rank=rank) for rank, match in enumerate(chosen, start=1)]
 
     def _join(self, nearest: Iterator[Match], top: int, likely_distance: float) -> list[Match]:
-        """Join sightings that follow each other closely; passages come nearest first.
+        """Join detections that follow each other closely; passages come nearest first.
 
         Once there are enough passages, what is farther than the last of them, and not likely,
         belongs to none.
@@ -101,7 +101,7 @@ class Grouping:
         return self._passages([match for match in near if match.distance <= limit])
 
     def _limit(self, near: list[Match], top: int, likely_distance: float) -> float:
-        """Up to which distance sightings count; infinite while there may be more passages."""
+        """Up to which distance detections count; infinite while there may be more passages."""
         passages = [*_first_of(self._passages(near), self.per_source, _source_of)]
         if len(passages) < top:
             return math.inf

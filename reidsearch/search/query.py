@@ -29,7 +29,7 @@ class Query:
 
     Attributes:
         vectors: `(Q, D)` float32, of length 1: one, or those of several pictures of one person.
-        sighting: the stored person, or None for pictures from outside.
+        detection: the stored person, or None for pictures from outside.
         crops: those pictures' `(h, w, 3)` uint8 RGB pixels of the person.
         paths: of those pictures.
         box_xyxy: where in its picture the person is, if that is a scene.
@@ -111,9 +111,9 @@ def query_stored(store: Store, address: str, person: int = 1) -> StoredQuery:
     source, frame = find_frame(store, address)
     records = store.scan(Filter(sources=(source.info.key,), frame=frame))
     wanted = str(CropId(*source.info.key, frame, person))
-    for row, sighting in enumerate(records.detections):
-        if sighting.id == wanted:
-            return StoredQuery(records.embeddings.vectors[row : row + 1], sighting)
+    for row, detection in enumerate(records.detections):
+        if detection.id == wanted:
+            return StoredQuery(records.embeddings.vectors[row : row + 1], detection)
     raise QueryError(
         f"{source.info}:{frame} has no detection {person}",
         hint=f"it has {', '.join(str(s.index) for s in records.detections) or 'none'}",

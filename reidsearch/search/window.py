@@ -62,7 +62,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which sightings are searched, beside the later-frames rule; all that is given must hold.
+    """Which detections are searched, beside the later-frames rule; all that is given must hold.
 
     Attributes:
         cameras: of any of these, or of all when there is none.

@@ -17,10 +17,10 @@ from reidsearch.database.runs import read_runs
 from tests.conftest import INGEST, PEOPLE, assert_refused, run
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 
@@ -285,7 +285,7 @@ def test_repair_is_advised_where_it_helps(own_db: Path) -> None:
 def test_repair_computes_nothing(tmp_path: Path) -> None:
     made = replace(PROVENANCE, precision="bf16")
     with open_chroma(tmp_path / "db", made) as store:
-        rows = make_records([make_sighting(make_info(), 1)], (30,))
+        rows = make_records([make_detection(make_info(), 1)], (30,))
         store.add(rows, make_source_record(make_info()), make_frames(make_info(), 1))
     (tmp_path / "db" / "reidsearch.sqlite3").unlink()
     assert run("doctor", "--repair", cwd=tmp_path).code == 0
@@ -302,7 +302,7 @@ def test_nothing_is_left_whole(own_db: Path) -> None:
 def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     """Its graph is in files of its own once it has some thousand rows."""
     info = make_info()
-    people = [make_sighting(info, frame) for frame in range(1, 3001)]
+    people = [make_detection(info, frame) for frame in range(1, 3001)]
     with open_chroma(tmp_path / "db", PROVENANCE) as store:
         rows = make_records(people, np.linspace(0, 90, len(people)))
         store.add(rows, make_source_record(info), make_frames(info, *range(1, 3001)))

@@ -54,7 +54,7 @@ def traces(db: Path, records: Records, ids: Iterable[str]) -> list[tuple[str, st
     """Files that have the bytes of an id or of a vector, in either precision."""
     contents = [(path, path.read_bytes()) for path in db.rglob("*") if path.is_file()]
     needles = {}
-    rows = {sighting.id: row for row, sighting in enumerate(records.detections)}
+    rows = {detection.id: row for row, detection in enumerate(records.detections)}
     for id_ in ids:
         vector = records.embeddings.vectors[rows[id_]]
         forms = {"half": vector.astype("<f2"), "single": vector.astype("<f4")}
@@ -111,7 +111,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     more = ("ingest", sample, "--camera", "b", "--max-frames", 2, "--tiles", "off")
     if what[0] != "--older-than":
         assert run(*more, "--db", own_db, cwd=own_db.parent).code == 0
-    ids = [sighting.id for sighting in before.detections]
+    ids = [detection.id for detection in before.detections]
     assert traces(own_db, before, ids[:3])
     shown = erase(own_db, *what, "--dry-run", "--json")
     assert shown.json == {
@@ -137,14 +137,14 @@ def test_person_and_who_is_near(own_db: Path) -> None:
         own_db, "--id", FIRST, "--max-distance", 0.8, "--camera", "pets09-s2l1", "--yes", "--json"
     )
     # Looked for before this process, which knows everyone, has Chroma write memory of its own.
-    found = traces(own_db, before, [sighting.id for sighting in before.detections])
+    found = traces(own_db, before, [detection.id for detection in before.detections])
     distances = np.linalg.norm(before.embeddings.vectors - before.embeddings.vectors[0], axis=1)
     near = {s.id for s, d in zip(before.detections, distances, strict=True) if d <= 0.8}
     assert FIRST in near
     assert ran.json["detections"] == len(near) >= 4
     assert (ran.json["erased"], ran.json["ids"]) == (True, sorted(near))
-    left = {sighting.id for sighting in everything(own_db).detections}
-    assert left == {sighting.id for sighting in before.detections} - near
+    left = {detection.id for detection in everything(own_db).detections}
+    assert left == {detection.id for detection in before.detections} - near
     assert not {where for name, where in found if name.split(" ")[0] in near}
     asked, erased = [
         json.loads(line) for line in (own_db / "audit.jsonl").read_text().splitlines()[-2:]
@@ -437,7 +437,7 @@ def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
     with open_to_read(own_db) as before:
         found = before.detections(Filter(frame=1))
         assert erase(own_db, "--crop", FIRST, "--yes").code == 0
-        ids = [sighting.id for sighting in found]
+        ids = [detection.id for detection in found]
         record(own_db, Event("search", asked=FIRST, ids=ids, collection=before.state.collection))
     last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
     assert (last["asked"], last["ids"]) == (None, [])

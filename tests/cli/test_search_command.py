@@ -134,17 +134,17 @@ def test_sightings_of_one_passage_are_one_match(made_db: Path, tmp_path: Path) -
     base = ("--frame", FRAME_1)
     single = found(made_db, tmp_path, *base, "--top", 1000, "--max-distance", 0.95)
     joined = found(made_db, tmp_path, *base, "--gap", 4, "--max-distance", 0.95)
-    assert sum(match["passage"]["sightings"] for match in joined) == len(single)
+    assert sum(match["passage"]["detections"] for match in joined) == len(single)
     assert len(joined) < len(single)
     best = [match for match in single if match["id"] in {one["id"] for one in joined}]
     assert [match["id"] for match in best] == [match["id"] for match in joined]
     for match in joined:
         passage = match["passage"]
         inside = [one for one in single if passage["first_s"] <= one["time_s"] <= passage["last_s"]]
-        assert len(inside) == passage["sightings"]
+        assert len(inside) == passage["detections"]
         assert min(one["distance"] for one in inside) == match["distance"]
     table = run("search", *base, "--gap", 4, "--db", made_db, cwd=tmp_path)
-    assert "sightings" in table.out.splitlines()[0]
+    assert "detections" in table.out.splitlines()[0]
 
 
 def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def source(name: str) -> SourceRecord:
 def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records:
     vectors = np.random.default_rng(seed).normal(size=(len(frames) * people, DIMENSION))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    sightings = tuple(
+    detections = tuple(
         StoredDetection(
             f"cam/{name}:{frame}:{person}",
             *("cam", name, frame, (frame - 1) / 10),
@@ -52,7 +52,7 @@ def records(name: str, frames: range, people: int = 2, seed: int = 0) -> Records
         for frame in frames
         for person in range(1, people + 1)
     )
-    return Records(sightings, Embeddings(vectors.astype(np.float32), "space"))
+    return Records(detections, Embeddings(vectors.astype(np.float32), "space"))
 
 
 def frames(name: str, *numbers: int, stamp: FileStamp | None = None) -> list[StoredFrame]:
@@ -210,8 +210,8 @@ def test_query_is_exact_l2_in_rising_order(store: WritableStore) -> None:
 )
 def test_filters(store: WritableStore, wanted: Filter, numbers: set[int]) -> None:
     rows = filled(store)
-    assert {sighting.frame for sighting in store.detections(wanted)} == numbers
-    assert {sighting.frame for sighting in store.scan(wanted).detections} == numbers
+    assert {detection.frame for detection in store.detections(wanted)} == numbers
+    assert {detection.frame for detection in store.scan(wanted).detections} == numbers
     found = [*store.nearest(rows.embeddings.vectors[:1], wanted)]
     assert {match.detection.frame for match in found} == numbers
     assert store.count(wanted) == len(store.detections(wanted)) == len(found)

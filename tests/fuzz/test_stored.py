@@ -14,8 +14,8 @@ from reidsearch.database.checksum import checksum_rows
 from reidsearch.database.chroma_rows import (
     collection_metadata,
     read_provenance,
+    to_detection,
     to_metadata,
-    to_sighting,
 )
 from reidsearch.database.layout import SCHEMA
 from reidsearch.database.ledger import open_ledger
@@ -24,24 +24,24 @@ from reidsearch.database.runs import read_runs
 from tests.fuzz.mutations import mutated, others_than
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 
 INFO = make_info()
-SIGHTING = make_sighting(INFO, 7)
+SIGHTING = make_detection(INFO, 7)
 RECORD = make_source_record(INFO)
 
 
 @given(row=others_than(to_metadata(SIGHTING)), id_=st.just(SIGHTING.id) | st.text(max_size=20))
 def test_any_row_is_a_sighting_or_an_error(row, id_):
     with suppress(StoreError):
-        sighting = to_sighting(id_, row if isinstance(row, dict) else {})
-        assert isinstance(sighting, StoredDetection)
-        assert sighting.index >= 0
+        detection = to_detection(id_, row if isinstance(row, dict) else {})
+        assert isinstance(detection, StoredDetection)
+        assert detection.index >= 0
 
 
 @given(metadata=others_than(collection_metadata(PROVENANCE)))
@@ -66,7 +66,7 @@ def ledger(folder):
     create_ledger(folder / "reidsearch.sqlite3", "collection", PROVENANCE)
     with open_ledger(folder) as made:
         made.announce(RECORD, [1, 2])
-        rows = make_records([make_sighting(INFO, 1)], (0,))
+        rows = make_records([make_detection(INFO, 1)], (0,))
         made.commit(INFO.key, make_frames(INFO, 1, 2), checksum_rows(INFO.key, [1, 2], rows))
     with sqlite3.connect(folder / "reidsearch.sqlite3") as connection:
         connection.execute("PRAGMA page_size = 512")

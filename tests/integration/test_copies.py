@@ -16,10 +16,10 @@ from reidsearch.database.opening import open_to_read
 from reidsearch.services.erase import Erasure
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 
@@ -32,7 +32,7 @@ def db(tmp_path: Path) -> Path:
     """Two sources of three frames, with two detections each, and a table of verdicts on frames."""
     with open_chroma(tmp_path / "db", PROVENANCE) as store:
         for info in (GATE, YARD):
-            rows = [make_sighting(info, frame, person) for frame in (1, 2, 3) for person in (1, 2)]
+            rows = [make_detection(info, frame, person) for frame in (1, 2, 3) for person in (1, 2)]
             frames = make_frames(info, 1, 2, 3, stamp=FileStamp(1, 2, "digest"))
             store.add(make_records(rows, range(6)), make_source_record(info), frames)
     with closing(sqlite3.connect(tmp_path / "db" / "reidsearch.sqlite3")) as ledger, ledger:

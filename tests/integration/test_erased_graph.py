@@ -18,9 +18,9 @@ from reidsearch.database.opening import open_to_read
 from reidsearch.services.erase import Erasure
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
-    make_sighting,
     make_source_record,
 )
 
@@ -44,7 +44,7 @@ def people(
     """Those of a database, one in each frame."""
     count = getattr(request, "param", PEOPLE)
     info, provenance = make_info(), replace(PROVENANCE, dimension=DIMENSION)
-    people = tuple(make_sighting(info, frame) for frame in range(1, count + 1))
+    people = tuple(make_detection(info, frame) for frame in range(1, count + 1))
     with open_chroma(tmp_path / "db", provenance) as store:
         records = Records(people, Embeddings(vectors[:count], provenance.fingerprint))
         store.add(records, make_source_record(info), make_frames(info, *range(1, count + 1)))

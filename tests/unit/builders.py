@@ -45,7 +45,7 @@ def make_info(camera="gate", name="monday", **changes):
     return SourceInfo(camera=camera, name=name, **fields | changes)
 
 
-def make_sighting(info, frame, person=1, score=None):
+def make_detection(info, frame, person=1, score=None):
     return StoredDetection(
         id=f"{info}:{frame}:{person}",
         camera=info.camera,
@@ -65,8 +65,8 @@ def make_vectors(*degrees):
     return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
-def make_records(sightings, degrees, fingerprint=FINGERPRINT):
-    return Records(tuple(sightings), Embeddings(make_vectors(*degrees), fingerprint))
+def make_records(detections, degrees, fingerprint=FINGERPRINT):
+    return Records(tuple(detections), Embeddings(make_vectors(*degrees), fingerprint))
 
 
 def make_source_record(info, frames=(), detections=0):

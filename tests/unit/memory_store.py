@@ -61,12 +61,12 @@ class MemoryStore:
         times = [every[number].time_s for number in sorted(every)]
         if any(before >= after for before, after in pairwise(times)):
             raise ValueError("times do not rise")
-        for sighting in records.detections:
-            frame = new.get(sighting.frame)
-            if frame is None or (frame.time_s, frame.path) != (sighting.time_s, sighting.path):
+        for detection in records.detections:
+            frame = new.get(detection.frame)
+            if frame is None or (frame.time_s, frame.path) != (detection.time_s, detection.path):
                 raise ValueError("not of one of these frames")
-        for sighting, vector in zip(records.detections, records.embeddings.vectors, strict=True):
-            self._rows[sighting.id] = sighting, np.array(vector, np.float32)
+        for detection, vector in zip(records.detections, records.embeddings.vectors, strict=True):
+            self._rows[detection.id] = detection, np.array(vector, np.float32)
         self._sources[source.info.key] = source
         self._frames[source.info.key] = every
 
@@ -101,33 +101,33 @@ class MemoryStore:
         return len(self.detections(wanted))
 
     def detections(self, wanted: Filter) -> list[StoredDetection]:
-        rows = [sighting for sighting, _ in self._rows.values() if _is_wanted(sighting, wanted)]
+        rows = [detection for detection, _ in self._rows.values() if _is_wanted(detection, wanted)]
         return sorted(rows, key=_footage_order)
 
     def scan(self, wanted: Filter) -> Records:
-        sightings = tuple(self.detections(wanted))
-        vectors = np.empty((len(sightings), self.provenance.dimension), np.float32)
-        for row, sighting in enumerate(sightings):
-            vectors[row] = self._rows[sighting.id][1]
-        return Records(sightings, Embeddings(vectors, self.provenance.fingerprint))
+        detections = tuple(self.detections(wanted))
+        vectors = np.empty((len(detections), self.provenance.dimension), np.float32)
+        for row, detection in enumerate(detections):
+            vectors[row] = self._rows[detection.id][1]
+        return Records(detections, Embeddings(vectors, self.provenance.fingerprint))
 
     def __len__(self) -> int:
         return len(self._rows)
 
 
-def _is_wanted(sighting: StoredDetection, wanted: Filter) -> bool:
-    key = sighting.camera, sighting.source
+def _is_wanted(detection: StoredDetection, wanted: Filter) -> bool:
+    key = detection.camera, detection.source
     return (
         (wanted.sources is None or key in wanted.sources)
-        and (wanted.frame is None or sighting.frame == wanted.frame)
-        and (wanted.after_frame is None or sighting.frame > wanted.after_frame)
-        and (wanted.before_frame is None or sighting.frame < wanted.before_frame)
-        and (wanted.before_s is None or sighting.time_s < wanted.before_s)
-        and (wanted.min_score is None or sighting.score >= wanted.min_score)
-        and (wanted.after_s is None or sighting.time_s > wanted.after_s)
+        and (wanted.frame is None or detection.frame == wanted.frame)
+        and (wanted.after_frame is None or detection.frame > wanted.after_frame)
+        and (wanted.before_frame is None or detection.frame < wanted.before_frame)
+        and (wanted.before_s is None or detection.time_s < wanted.before_s)
+        and (wanted.min_score is None or detection.score >= wanted.min_score)
+        and (wanted.after_s is None or detection.time_s > wanted.after_s)
     )
 
 
-def _footage_order(sighting: StoredDetection) -> tuple[str, str, int, int]:
-    person = int(sighting.id.rpartition(":")[2])
-    return sighting.camera, sighting.source, sighting.frame, person
+def _footage_order(detection: StoredDetection) -> tuple[str, str, int, int]:
+    person = int(detection.id.rpartition(":")[2])
+    return detection.camera, detection.source, detection.frame, person

@@ -16,16 +16,16 @@ from reidsearch.services.gallery import Gallery
 from reidsearch.services.recording import Recorder
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 from tests.unit.memory_store import MemoryStore
 
 INFO = make_info(name='=cmd, and "quotes"\nmore')
-SIGHTINGS = [make_sighting(INFO, 1), make_sighting(INFO, 1, person=2), make_sighting(INFO, 30)]
+DETECTIONS = [make_detection(INFO, 1), make_detection(INFO, 1, person=2), make_detection(INFO, 30)]
 
 
 def as_gallery(store, folder):
@@ -37,7 +37,7 @@ def as_gallery(store, folder):
 def store():
     filled = MemoryStore(PROVENANCE)
     frames = make_frames(INFO, 1, 2, 30)
-    filled.add(make_records(SIGHTINGS, (0, 10, 20)), make_source_record(INFO), frames)
+    filled.add(make_records(DETECTIONS, (0, 10, 20)), make_source_record(INFO), frames)
     return filled
 
 
@@ -62,13 +62,13 @@ def test_tables_hold_everything(store, tmp_path, ending):
     path = tmp_path / f"people{ending}"
     assert export_embeddings(as_gallery(store, tmp_path), store.sources(), path) == 3
     rows = read_rows(path)
-    for row, sighting in zip(rows, SIGHTINGS, strict=True):
-        crop_id, name = sighting.id, sighting.source
+    for row, detection in zip(rows, DETECTIONS, strict=True):
+        crop_id, name = detection.id, detection.source
         if ending == ".csv":  # a formula, and a second line
             crop_id, name = printable(crop_id), f"'{printable(name)}"
         assert (row["id"], row["source"]) == (crop_id, name)
-        assert (row["frame"], row["time_s"]) == (sighting.frame, sighting.time_s)
-        assert row["box_xyxy"] == list(sighting.box_xyxy)
+        assert (row["frame"], row["time_s"]) == (detection.frame, detection.time_s)
+        assert row["box_xyxy"] == list(detection.box_xyxy)
     vectors = np.array([row["embedding"] for row in rows])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
     assert {entry.name for entry in tmp_path.iterdir()} == {path.name, "db"}
@@ -76,7 +76,7 @@ def test_tables_hold_everything(store, tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
 def test_matches_with_and_without_probability(tmp_path, ending):
-    matches = [Match(1, 0.5, SIGHTINGS[0]), Match(2, 0.75, SIGHTINGS[1], probability=0.25)]
+    matches = [Match(1, 0.5, DETECTIONS[0]), Match(2, 0.75, DETECTIONS[1], probability=0.25)]
     path = tmp_path / f"matches{ending}"
     assert export_matches(matches, path) == 2
     text = [str(row["probability"] or "") for row in read_rows(path)]
@@ -109,7 +109,7 @@ def test_folder_that_cannot_be_written(store, tmp_path):
 
 
 def test_nothing_is_left_of_an_export_that_fails(store, tmp_path):
-    broken = [Match(1, 0.5, SIGHTINGS[0]), Match(2, 0.5, replace(SIGHTINGS[1], frame="x"))]
+    broken = [Match(1, 0.5, DETECTIONS[0]), Match(2, 0.5, replace(DETECTIONS[1], frame="x"))]
     with pytest.raises(Exception, match="x"):
         export_matches(broken, tmp_path / "matches.parquet")
     assert list(tmp_path.iterdir()) == []

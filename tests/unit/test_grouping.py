@@ -5,7 +5,7 @@ import pytest
 from reidsearch.core.errors import UsageError
 from reidsearch.core.types import Match
 from reidsearch.search.grouping import Grouping
-from tests.unit.builders import make_info, make_sighting
+from tests.unit.builders import make_detection, make_info
 
 GATE, YARD = make_info("gate"), make_info("yard")  # 10 frames a second
 
@@ -13,7 +13,7 @@ GATE, YARD = make_info("gate"), make_info("yard")  # 10 frames a second
 def ranked(*people):
     """Matches from (source, frame, person), nearest first, 0.1 apart."""
     return [
-        Match(rank, rank / 10, make_sighting(*person))
+        Match(rank, rank / 10, make_detection(*person))
         for rank, person in enumerate(people, start=1)
     ]
 

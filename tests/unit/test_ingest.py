@@ -171,7 +171,7 @@ def require_same_rows(store, expected):
 
 def require_vectors_of_their_frames(store):
     records = store.scan(Filter())
-    frames = [sighting.frame for sighting in records.detections]
+    frames = [detection.frame for detection in records.detections]
     np.testing.assert_allclose(records.embeddings.vectors, make_vectors(*frames), atol=1e-3)
 
 
@@ -213,8 +213,8 @@ def test_everyone_is_stored_with_their_frame():
 def test_person_without_a_pixel_takes_no_number():
     store = RecordingStore()
     assert run(Footage([1]), store).detections == 1
-    (sighting,) = store.detections(Filter())
-    assert (sighting.id, sighting.score) == ("gate/monday:1:1", 0.9)
+    (detection,) = store.detections(Filter())
+    assert (detection.id, detection.score) == ("gate/monday:1:1", 0.9)
 
 
 def test_boxes_are_stored_to_hundredths_of_a_pixel():
@@ -222,9 +222,9 @@ def test_boxes_are_stored_to_hundredths_of_a_pixel():
     found = make_detections((1.126, 2.374, 20.008, 30.992, 0.123456))
     models.detector.detect = lambda images: [found for _ in images]
     run(Footage([1]), store, models)
-    (sighting,) = store.detections(Filter())
-    assert sighting.box_xyxy == (1.13, 2.37, 20.01, 30.99)
-    assert sighting.score == 0.1235
+    (detection,) = store.detections(Filter())
+    assert detection.box_xyxy == (1.13, 2.37, 20.01, 30.99)
+    assert detection.score == 0.1235
 
 
 @pytest.mark.parametrize("digit", [-1e-6, 0, 1e-6])
@@ -237,8 +237,8 @@ def test_numbers_of_people_do_not_hang_on_digits_that_are_not_stored(digit):
     models.detector.detect = lambda images: [found for _ in images]
     run(Footage([1]), store, models)
     people = store.detections(Filter())
-    assert [sighting.id[-2:] for sighting in people] == [":1", ":2", ":3", ":4"]
-    assert [sighting.box_xyxy[:2] for sighting in people] == [(50, 5), (10, 9), (30, 9), (70, 9)]
+    assert [detection.id[-2:] for detection in people] == [":1", ":2", ":3", ":4"]
+    assert [detection.box_xyxy[:2] for detection in people] == [(50, 5), (10, 9), (30, 9), (70, 9)]
 
 
 def test_rows_stay_aligned_around_bad_frames_and_across_groups():
@@ -337,7 +337,7 @@ def test_each_group_has_everyone_of_its_frames_and_nobody_else():
     run(Footage([n % 4 for n in range(150)]), store)
     for records, frames in store.adds:
         numbers = {frame.number for frame in frames}
-        assert {sighting.frame for sighting in records.detections} <= numbers
+        assert {detection.frame for detection in records.detections} <= numbers
         assert len(records) == sum((n - 1) % 4 for n in numbers)
 
 

@@ -15,10 +15,10 @@ from reidsearch.database.runs import read_runs
 from reidsearch.database.snapshot import read_old_frames, read_snapshot
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def people(*frames):
-    return make_records([make_sighting(INFO, frame) for frame in frames], frames)
+    return make_records([make_detection(INFO, frame) for frame in frames], frames)
 
 
 def store(ledger, frames, records, index=(None, None), source=None):
@@ -199,7 +199,7 @@ def test_checksums_tell_every_change():
 
 def test_checksums_are_the_same_in_every_version_of_python():
     """Part of the format: a database must stay whole when Python learns more of Unicode."""
-    row = replace(make_sighting(make_info("tor \U0001fae8"), 7), path="\udce9/ü.jpg")
+    row = replace(make_detection(make_info("tor \U0001fae8"), 7), path="\udce9/ü.jpg")
     key = SourceKey("tor \U0001fae8", "monday")
     found = checksum_rows(key, [7, 8], make_records([row], (0,)))
     assert found == {7: (1, 600828121), 8: (0, 3989945903)}

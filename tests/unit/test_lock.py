@@ -19,10 +19,10 @@ from reidsearch.database.lock import Owner, is_being_written, read_owner, readin
 from reidsearch.database.snapshot import read_snapshot
 from tests.unit.builders import (
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
 )
 
@@ -90,7 +90,7 @@ def test_reader_looks_again_where_files_were_replaced(
     """Between two looks of a reader the index is made anew, and the files that it knew are gone."""
     with open_chroma(tmp_path, PROVENANCE) as store:
         info = make_info()
-        records = make_records([make_sighting(info, 1)], [30])
+        records = make_records([make_detection(info, 1)], [30])
         store.add(records, make_source_record(info), make_frames(info, 1))
     before = read_snapshot(tmp_path)
     with open_chroma(tmp_path, rebuild_index=True):

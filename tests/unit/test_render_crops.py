@@ -5,7 +5,7 @@ import pytest
 
 from reidsearch.footage.reread import FoundFrame
 from reidsearch.render.crops import GREEN, draw_text, fit, render_crop
-from tests.unit.builders import make_info, make_sighting
+from tests.unit.builders import make_detection, make_info
 
 SIZE = 160, 240
 PERSON = (200, 40, 40)
@@ -16,8 +16,8 @@ def found(box, shape=(576, 768)):
     image = np.full((*shape, 3), 90, np.uint8)
     x1, y1, x2, y2 = (round(max(edge, 0)) for edge in box)
     image[y1:y2, x1:x2] = PERSON
-    sighting = replace(make_sighting(make_info(), 1), box_xyxy=box)
-    return FoundFrame(sighting, image)
+    detection = replace(make_detection(make_info(), 1), box_xyxy=box)
+    return FoundFrame(detection, image)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_whole_person_is_in_the_picture_and_framed(box):
 
 @pytest.mark.parametrize("at", [0.0, 27.07, 766.9])
 def test_box_of_less_than_a_pixel(at):
-    sighting = replace(make_sighting(make_info(), 1), box_xyxy=(at, 9.49, at + 0.2, 9.58))
+    detection = replace(make_detection(make_info(), 1), box_xyxy=(at, 9.49, at + 0.2, 9.58))
     frame = np.full((576, 768, 3), 90, np.uint8)
-    assert render_crop(FoundFrame(sighting, frame), SIZE, GREEN).picture.shape == (240, 160, 3)
+    assert render_crop(FoundFrame(detection, frame), SIZE, GREEN).picture.shape == (240, 160, 3)
 
 
 def test_picture_smaller_than_the_portrait():
@@ -59,7 +59,7 @@ def test_picture_smaller_than_the_portrait():
 
 
 def test_no_frame_no_picture():
-    gone = FoundFrame(make_sighting(make_info(), 1), None, "it is gone")
+    gone = FoundFrame(make_detection(make_info(), 1), None, "it is gone")
     portrait = render_crop(gone, SIZE, GREEN)
     assert (portrait.picture, portrait.problem) == (None, "it is gone")
 

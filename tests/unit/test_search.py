@@ -20,10 +20,10 @@ from reidsearch.search.window import Moment, Window, parse_start
 from tests.unit.builders import (
     FINGERPRINT,
     PROVENANCE,
+    make_detection,
     make_frames,
     make_info,
     make_records,
-    make_sighting,
     make_source_record,
     make_vectors,
 )
@@ -36,10 +36,10 @@ DATED = make_info("roof", "tuesday", start_s=1.5e9)
 
 def fill(store, info, people, frames=()):
     """Add people as `{(frame, person): degrees}`; the given frames hold nobody."""
-    sightings = [make_sighting(info, *key) for key in people]
+    detections = [make_detection(info, *key) for key in people]
     known = {frame for frame, _ in people} | set(frames)
     record = make_source_record(info)
-    store.add(make_records(sightings, people.values()), record, make_frames(info, *known))
+    store.add(make_records(detections, people.values()), record, make_frames(info, *known))
     return store
 
 
@@ -175,7 +175,7 @@ def test_frame_without_people_is_found(address):
 @pytest.mark.parametrize(("person", "degrees"), [(1, 0), (2, 90)])
 def test_stored_person_is_the_nth_of_the_frame(person, degrees):
     query = query_stored(make_store(GATE, YARD), "gate/monday:1", person)
-    assert query.detection == make_sighting(GATE, 1, person)
+    assert query.detection == make_detection(GATE, 1, person)
     np.testing.assert_array_equal(query.vectors, make_vectors(degrees))
 
 
@@ -198,7 +198,7 @@ def test_every_stored_person_is_found_by_id():
     store = make_store(GATE, YARD, DATED)
     stored = store.detections(Filter())
     assert len(stored) == 15
-    assert [query_crop(store, sighting.id).detection for sighting in stored] == stored
+    assert [query_crop(store, detection.id).detection for detection in stored] == stored
 
 
 @pytest.mark.parametrize("info", [make_info("gate:a", "mon:day"), make_info("a b", "été 1")])
@@ -288,7 +288,7 @@ def test_other_cameras_are_compared_by_time():
     slow, fast = {(1, 1): 0, (2, 1): 10}, {(10, 1): 1, (11, 1): 2, (12, 1): 3, (99, 1): 4}
     store = fill(fill(make_store(), GATE, slow), YARD, fast)
     result = find_later(store, query_stored(store, "gate/monday:2"))
-    assert make_sighting(YARD, 11).time_s == make_sighting(GATE, 2).time_s
+    assert make_detection(YARD, 11).time_s == make_detection(GATE, 2).time_s
     assert ids(result) == ["yard/monday:99:1", "yard/monday:12:1"]
 
 
@@ -367,7 +367,7 @@ def test_matches_lie_after_the_given_moment_too(query_frame, after, frames):
 def test_outside_picture_is_sought_everywhere():
     store = make_store(GATE, YARD, DATED)
     result = find_later(store, outsider(), top=99)
-    assert set(ids(result)) == {sighting.id for sighting in store.detections(Filter())}
+    assert set(ids(result)) == {detection.id for detection in store.detections(Filter())}
     assert result.left_out == ()
     assert result.scope == "all frames"
 

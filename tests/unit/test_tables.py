@@ -7,7 +7,7 @@ from rich.console import Console
 from reidsearch.cli.tables import detection_table, format_box, match_table, source_table
 from reidsearch.core.text import format_bytes, format_time
 from reidsearch.core.types import Match, StoredDetection
-from tests.unit.builders import make_info, make_sighting, make_source_record
+from tests.unit.builders import make_detection, make_info, make_source_record
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_bytes_are_written_in_the_unit_that_suits(count, expected):
 
 
 def test_box_is_written_as_the_option_takes_it():
-    sighting = StoredDetection(
+    detection = StoredDetection(
         "c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f", "0"
     )
-    assert format_box(sighting) == "11,20,40,100"
+    assert format_box(detection) == "11,20,40,100"
 
 
 def test_empty_tables_have_their_heads_only():
@@ -77,7 +77,7 @@ def test_empty_tables_have_their_heads_only():
 def test_detection_table_has_a_line_for_each_person():
     info = make_info("gate", "monday")
     head, *lines = print_lines(
-        detection_table([make_sighting(info, 12, 3), make_sighting(info, 5)])
+        detection_table([make_detection(info, 12, 3), make_detection(info, 5)])
     )
     assert head == ["camera", "source", "frame", "person", "time", "box", "score"]
     assert lines[0] == ["gate", "monday", "12", "3", "0:00:01.1", "30,5,38,30", "0.70"]
@@ -85,8 +85,8 @@ def test_detection_table_has_a_line_for_each_person():
 
 
 def test_match_table_begins_with_rank_and_distance():
-    sighting = make_sighting(make_info("gate", "monday"), 12)
-    head, line = print_lines(match_table([Match(1, 0.123456, sighting)]))
+    detection = make_detection(make_info("gate", "monday"), 12)
+    head, line = print_lines(match_table([Match(1, 0.123456, detection)]))
     assert head[:3] == ["rank", "distance", "camera"]
     assert line[:4] == ["1", "0.1235", "gate", "monday"]
 
@@ -100,13 +100,13 @@ def test_source_table_says_from_when_to_when():
 
 @pytest.mark.parametrize("name", ["cut[final]", "cut[/final]"])
 def test_brackets_in_names_are_shown(name):
-    lines = print_lines(detection_table([make_sighting(make_info(name, "monday"), 1)]))
+    lines = print_lines(detection_table([make_detection(make_info(name, "monday"), 1)]))
     assert lines[1][0] == name
 
 
 def test_no_terminal_obeys_a_name():
     info = make_info(camera="\x1b]0;owned\x07[bold]", name="a\nb\x9b31m")
-    table = detection_table([make_sighting(info, 1)])
+    table = detection_table([make_detection(info, 1)])
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
     console.print(table)
     text = console.file.getvalue()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reidsearch.core.types import Crops, Detections, Embeddings, Filter, Frame, Records, require_rgb
-from tests.unit.builders import make_detections, make_info, make_sighting, make_vectors
+from tests.unit.builders import make_detection, make_detections, make_info, make_vectors
 
 
 def black(*shape):
@@ -93,11 +93,11 @@ def test_embeddings_refuse_vectors_that_are_not_of_length_one(vectors, says):
 
 
 def test_records_refuse_a_sighting_without_vector():
-    sighting = make_sighting(make_info(), 1)
+    detection = make_detection(make_info(), 1)
     one = Embeddings(make_vectors(0), "space")
-    assert len(Records((sighting,), one)) == 1
+    assert len(Records((detection,), one)) == 1
     with pytest.raises(ValueError, match="rows differ"):
-        Records((sighting, sighting), one)
+        Records((detection, detection), one)
 
 
 def test_filter_allows_all_sources_or_some_but_not_none():
