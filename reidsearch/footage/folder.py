@@ -45,7 +45,7 @@ class FolderSource:
         if not paths:
             found = "contains no picture" if any(path.iterdir()) else "is empty"
             raise EmptyFolderError(
-                f"folder {path} {found}", hint=f"frames end in {', '.join(IMAGE_SUFFIXES)}"
+                f"folder {path} {found}", hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}"
             )
         numbered, self._without_number = _number_files(path, paths)
         if not numbered and options.growing:
