@@ -75,14 +75,6 @@ class Bar:
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar, and give a function to call after each step."""
-    with make_bar() as bar:
-        task = bar.add_task(what, total=total, note="")
-        yield lambda: bar.advance(task)
-
-
-@contextmanager
 def receiving(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of bytes, and give a function to call with those received and those to come."""
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()

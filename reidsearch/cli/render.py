@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from reidsearch.cli.options import Json, Root
 from reidsearch.cli.output import print_json, say, warn
-from reidsearch.cli.progress import counting
+from reidsearch.cli.progress import Bar
 from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
 
@@ -57,7 +57,6 @@ def video(
 ) -> None:
     """Draw all detections in green and, in later frames, the best match in orange."""
     from reidsearch.core.files import VIDEOS, require_writable
-    from reidsearch.core.types import Filter
     from reidsearch.footage.reread import open_moved
     from reidsearch.render.video import VideoOptions, render_video
 
@@ -67,13 +66,9 @@ def video(
         record = _find_footage(gallery, query, source)
         drawn = VideoOptions(only_matches, fps, root)
         footage = open_moved(record, root)
-        best = gallery.find_in_footage(query, record, max_distance, files=[out])
-        numbers = gallery.store.frames(record.info.key)
-        detections = gallery.store.detections(Filter(sources=(record.info.key,)))
-        with counting("frames", record.frames) as step:
-            report = render_video(
-                footage, record, numbers, query, detections, best, out, drawn, step
-            )
+        found = gallery.find_in_footage(query, record, max_distance, files=[out])
+        with Bar() as progress:
+            report = render_video(footage, found, out, drawn, progress)
     for problem in report.problems:
         warn(problem)
     if json:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.native import cv2
+from reidsearch.core.progress import SILENT
 from reidsearch.core.text import format_time
 from reidsearch.core.types import BadFrame
 from reidsearch.footage.reread import is_same
@@ -18,16 +20,16 @@ from reidsearch.render.crops import GREEN, ORANGE, draw_text, render_query
 from reidsearch.render.video_file import open_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Frame, Match, StoredDetection
+    from reidsearch.core.progress import Progress
+    from reidsearch.core.types import Frame, StoredDetection
     from reidsearch.footage import FrameSource
     from reidsearch.render.crops import Colour
-    from reidsearch.search.query import Query
+    from reidsearch.search.find import FootageMatches
 
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
@@ -65,94 +67,80 @@ class VideoOptions:
 
 def render_video(
     source: FrameSource,
-    record: SourceRecord,
-    numbers: NDArray[np.int64],
-    query: Query,
-    detections: Iterable[StoredDetection],
-    best: Mapping[int, Match],
+    found: FootageMatches,
     out: Path,
     options: VideoOptions,
-    on_frame: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> VideoReport:
-    """Write the ingested frames of a source with all detections and the query's best matches.
+    """Write the stored frames of a source with all detections and the query's best matches.
 
     Args:
         source: the footage; see `footage.open_moved`.
-        record: what the store knows of it.
-        numbers: of its frames that the store has.
-        query: a stored detection of any source, or a picture.
-        detections: all of the source.
-        best: the match of each frame that has one.
+        found: what is drawn.
         out: the video to write, `.mp4`.
-        options: what to draw.
-        on_frame: called after each frame read.
+        options: how it is drawn.
+        progress: advanced by each frame read.
 
     Raises:
         ReidsearchError: the video cannot be written, or no frame could be read.
     """
-    by_frame: dict[int, list[StoredDetection]] = defaultdict(list)
-    for detection in detections:
-        by_frame[detection.frame].append(detection)
-    painter = _Painter(record, query, by_frame, best, options.root)
-    shown = {*best, painter.query_frame}
+    info = found.record.info
+    painter = _Painter(found, options.root)
+    shown = {*found.matches, painter.query_frame}
     frames = matched = 0
 
-    def paint() -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        for frame in source.frames({*numbers.tolist()}.__contains__):
-            on_frame()
+    def paint() -> Iterator[tuple[int, NDArray[np.uint8]] | None]:
+        for frame in source.frames(found.detections.__contains__):
+            drawn = None
             if isinstance(frame, BadFrame):
                 painter.problems.add(frame.reason)
             elif not options.only_matches or frame.number in shown:
-                yield frame.number, painter.paint(frame)
+                drawn = frame.number, painter.paint(frame)
+            yield drawn
 
     with (
-        open_video(out, options.fps or _real_fps(record, numbers)) as video,
+        open_video(out, options.fps or _real_fps(found)) as video,
         prefetch(paint(), "paint") as painted,
     ):
-        for number, picture in painted:
-            video.write(picture)
-            frames += 1
-            matched += number in best
+        progress.phase("frames", len(found.detections))
+        for drawn in painted:
+            progress.advance()
+            if drawn is not None:
+                number, picture = drawn
+                video.write(picture)
+                frames += 1
+                matched += number in found.matches
         if not frames:
             problem = "shows a match" if options.only_matches else "could be read"
-            raise ReidsearchError(f"no frame of {record.info} {problem}: {source.info.path}")
+            raise ReidsearchError(f"no frame of {info} {problem}: {source.info.path}")
     return VideoReport(frames, matched, tuple(sorted(painter.problems)))
 
 
 class _Painter:
     """Draws detections and matches on frames."""
 
-    def __init__(
-        self,
-        record: SourceRecord,
-        query: Query,
-        by_frame: Mapping[int, list[StoredDetection]],
-        best: Mapping[int, Match],
-        root: Path | None,
-    ) -> None:
-        self._record, self._query = record, query
-        self._by_frame, self._best = by_frame, best
-        self._root = root
+    def __init__(self, found: FootageMatches, root: Path | None) -> None:
+        self._found, self._root = found, root
         self.problems: set[str] = set()
         self._inset: NDArray[np.uint8] | None = None
-        own = query.detection
-        is_own = own is not None and (own.camera, own.source) == record.info.key
+        own = found.query.detection
+        is_own = own is not None and own.key == found.record.info.key
         self.query_frame = own.frame if own is not None and is_own else None
 
     def paint(self, frame: Frame) -> NDArray[np.uint8]:
         number, picture = frame.number, frame.image.copy()
-        detections = self._by_frame.get(number, ())
+        detections, query = self._found.detections[number], self._found.query.detection
         has_changed = not all(is_same(frame.image, detection) for detection in detections)
         if has_changed:
             self.problems.add(f"frame {number} of {frame.path} has changed since it was ingested")
         for detection in detections:
             _draw_box(picture, detection, GREEN)
-        if number in self._best:
-            match = self._best[number]
+        if number in self._found.matches:
+            match = self._found.matches[number]
             _draw_box(picture, match.detection, ORANGE, f"{match.distance:.3f}")
-        elif number == self.query_frame and self._query.detection is not None:
-            _draw_box(picture, self._query.detection, ORANGE, "query")
-        info = self._record.info
+        elif number == self.query_frame and query is not None:
+            _draw_box(picture, query, ORANGE, "query")
+        info = self._found.record.info
         stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
         stamp += "   changed since it was ingested" if has_changed else ""
         _paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
@@ -164,7 +152,7 @@ class _Painter:
         """The query, a quarter as high as the frames, rendered once."""
         if self._inset is None:
             inner_wh = max(height // 8, 8), max(height // 4, 16)
-            crop_image = render_query(self._query, inner_wh, self._root)
+            crop_image = render_query(self._found.query, inner_wh, self._root)
             self.problems |= {crop_image.problem} - {""}
             self._inset = np.zeros((0, 0, 3), np.uint8)
             if crop_image.picture is not None:
@@ -197,5 +185,6 @@ def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top:
     room[:] = patch[: room.shape[0], : room.shape[1]]
 
 
-def _real_fps(record: SourceRecord, numbers: NDArray[np.int64]) -> float:
-    return record.info.fps / float(np.median(np.diff(numbers) if len(numbers) > 1 else 1))
+def _real_fps(found: FootageMatches) -> float:
+    steps = [after - before for before, after in pairwise(sorted(found.detections))]
+    return found.record.info.fps / median(steps or [1])

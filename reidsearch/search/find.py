@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidsearch.core.errors import QueryError
+from reidsearch.core.types import Filter
 from reidsearch.search.grouping import Grouping
 from reidsearch.search.later import find_scope
 from reidsearch.search.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from reidsearch.core.calibration import Calibration
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
-    from reidsearch.core.types import Match
+    from reidsearch.core.types import Match, StoredDetection
     from reidsearch.search.query import Query
 
 
@@ -51,6 +54,23 @@ class SearchResult:
         if self.calibration is None:
             return None
         return sum(match.is_likely for match in self.matches)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FootageMatches:
+    """Where a search found its query in the frames of one source.
+
+    Attributes:
+        query: who was searched for.
+        record: of the source.
+        detections: of each frame stored, by its number.
+        matches: the nearest detection of each frame that has a match, by its number.
+    """
+
+    query: Query
+    record: SourceRecord
+    detections: Mapping[int, Sequence[StoredDetection]]
+    matches: Mapping[int, Match]
 
 
 def find_later(
@@ -96,11 +116,14 @@ def find_later(
 
 def find_in_each_frame(
     store: Store, query: Query, record: SourceRecord, max_distance: float | None = None
-) -> dict[int, Match]:
-    """Find the nearest person of each later frame of a source.
+) -> FootageMatches:
+    """Find the nearest detection of each later frame of a source.
 
-    Returns:
-        Matches by frame number; frames without anyone within `max_distance` are not among them.
+    Args:
+        store: the gallery.
+        query: who is searched for.
+        record: of the source.
+        max_distance: frames without a detection this near have no match; None is any distance.
 
     Raises:
         QueryError: the source's times cannot be compared with the query's.
@@ -111,12 +134,17 @@ def find_in_each_frame(
             f"the times of {record.info} cannot be compared with the person's",
             hint="only one of the two sources was ingested with --start",
         )
-    best: dict[int, Match] = {}
+    detections: dict[int, list[StoredDetection]] = {
+        number: [] for number in store.frames(record.info.key).tolist()
+    }
+    for detection in store.detections(Filter(sources=(record.info.key,))):
+        detections[detection.frame].append(detection)
+    matches: dict[int, Match] = {}
     for match in store.nearest(query.vectors, scope.wanted):
         if max_distance is not None and match.distance > max_distance:
             break
-        best.setdefault(match.detection.frame, match)
-    return best
+        matches.setdefault(match.detection.frame, match)
+    return FootageMatches(query, record, detections, matches)
 
 
 def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
-    from reidsearch.core.types import Fuse, Match
+    from reidsearch.core.types import Fuse
     from reidsearch.database.audit_entry import Action
     from reidsearch.models.pair import Models
-    from reidsearch.search.find import SearchResult
+    from reidsearch.search.find import FootageMatches, SearchResult
     from reidsearch.search.query import Query
     from reidsearch.services.recording import Recorder
 
@@ -171,7 +171,7 @@ class Gallery:
         max_distance: float | None = None,
         *,
         files: Iterable[Path] = (),
-    ) -> dict[int, Match]:
+    ) -> FootageMatches:
         """Find the nearest detection of each later frame of a source.
 
         Args:
@@ -181,19 +181,16 @@ class Gallery:
                 distance up to which a match is likelier right than wrong, where that is known.
             files: what the matches will be written to, for the audit log.
 
-        Returns:
-            Matches by frame number.
-
         Raises:
             QueryError: the source's times cannot be compared with the query's.
         """
         if max_distance is None and self.models.calibration is not None:
             max_distance = self.models.calibration.likely_distance
-        nearest = find_in_each_frame(self.store, query, record, max_distance)
+        found = find_in_each_frame(self.store, query, record, max_distance)
         about = {"scope": str(record.info), "max_distance": max_distance}
-        found = [match.detection.id for match in nearest.values()]
-        self.record(query, found, about, files=files)
-        return nearest
+        ids = [match.detection.id for match in found.matches.values()]
+        self.record(query, ids, about, files=files)
+        return found
 
     def nearest_distances(self, query: Query, window: Window, fuse: Fuse) -> list[float]:
         """How far the 1,000 nearest detections are, to draw; names nobody, so is not recorded."""
