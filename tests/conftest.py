@@ -17,6 +17,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from reidsearch.cli.app import app
+from reidsearch.core.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,16 @@ def unchanged_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Warnings(type(SILENT)):
+    """A `Progress` that keeps what it is warned of."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def assert_refused(ran: Ran, *words: str, code: int = 1) -> None:

@@ -23,6 +23,7 @@ from reidsearch.core.files import (
     resolve,
     working_folder,
 )
+from reidsearch.core.progress import SILENT
 from reidsearch.database.audit_log import locked
 from reidsearch.database.index_files import DamagedIndexError
 from reidsearch.database.layout import (
@@ -46,8 +47,9 @@ from reidsearch.database.rebuild import copy_live
 from reidsearch.database.swap import finish_swap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from reidsearch.core.progress import Progress
 
 _LIST = "backup.json"
 _FORMAT = "reidsearch backup 1"
@@ -65,8 +67,7 @@ _NO_BACKUP = (
 def write_backup(
     folder: Path,
     out: Path,
-    on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    on_problem: Callable[[str], None] = lambda _problem: None,
+    progress: Progress = SILENT,
 ) -> int:
     """Copy a database, which others may read or write meanwhile; return how many bytes it has.
 
@@ -76,8 +77,8 @@ def write_backup(
     Args:
         folder: the database.
         out: the file to write.
-        on_step: called with rows done and to do while a database is written anew.
-        on_problem: called with a sentence when what was copied is damaged, or not all there is.
+        progress: told of a database that is written anew, and warned when what was copied is
+            damaged, or not all there is.
 
     Raises:
         StoreError: there is no database, it is damaged, or the file cannot be written.
@@ -99,15 +100,15 @@ def write_backup(
                 held.enter_context(reading(folder))
             except (DatabaseBusyError, ReadOnlyError) as error:
                 try:
-                    size = _pack_live(folder, partial, work, on_step)
+                    size = _pack_live(folder, partial, work, progress)
                 except DamagedIndexError:
                     raise error from None
                 if others := foreign_collections(folder):
-                    on_problem(f"the backup is without {', '.join(others)} of other programs")
+                    progress.warn(f"the backup is without {', '.join(others)} of other programs")
                 return size
             size = _pack(folder, partial, work)
             if problem := _find_damage(folder):
-                on_problem(problem)
+                progress.warn(problem)
             return size
     except sqlite3.Error as error:
         raise explain(error, folder) from error
@@ -163,11 +164,11 @@ def _is_in_use(folder: Path) -> bool:
     return any(path.name not in {*_LEFT_OUT, _README} for path in folder.iterdir())
 
 
-def _pack_live(folder: Path, out: Path, work: Path, on_step: Callable[[int, int], None]) -> int:
+def _pack_live(folder: Path, out: Path, work: Path, progress: Progress) -> int:
     """Pack what a writer has confirmed, as long as nobody of it is erased meanwhile."""
     made = work / "database"
     made.mkdir()
-    state = copy_live(folder, made, on_step)
+    state = copy_live(folder, made, progress)
     _copy_audit_log(folder, made)
     size = _pack(made, out, work)
     if read_state(folder).collection != state.collection:

@@ -17,6 +17,7 @@ from reidsearch.core.errors import ModelMismatchError, StoreError
 from reidsearch.core.exact_search import fuse_distances
 from reidsearch.core.files import atomic_write
 from reidsearch.core.ids import SourceKey
+from reidsearch.core.progress import SILENT
 from reidsearch.core.store import LAST
 from reidsearch.core.types import Match
 from reidsearch.database.checksum import checksum_rows
@@ -47,13 +48,14 @@ from reidsearch.database.swap import finish_swap, finish_swap_locked
 from reidsearch.database.verify import batched, require_stored, verify_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import chromadb
     from chromadb.api.client import Client
     from numpy.typing import NDArray
 
+    from reidsearch.core.progress import Progress
     from reidsearch.core.provenance import Provenance, SourceRecord
     from reidsearch.core.store import SnapshotId
     from reidsearch.core.types import FileStamp, Filter, Fuse, Records, StoredDetection, StoredFrame
@@ -94,7 +96,7 @@ class ChromaStore:
         """Why the exact index is not kept, or nothing."""
         return self._index.problem if self._index else ""
 
-    def recover(self, on_step: Callable[[int, int], None], *, rebuild_index: bool = False) -> None:
+    def recover(self, progress: Progress = SILENT, *, rebuild_index: bool = False) -> None:
         """Finish what a killed writer left, and make the exact index where there is none."""
         for key, frames in self._ledger.pending().items():
             for batch in batched(frames, _FRAMES_TO_DELETE):
@@ -104,14 +106,14 @@ class ChromaStore:
         if self._index is None:
             return
         if rebuild_index or self._index.manifest is None:
-            self._rebuild(self._index, on_step)
+            self._rebuild(self._index, progress)
         self._index.describe(self._ledger.numbered_sources(), self._index.manifest)
 
-    def _rebuild(self, index: IndexWriter, on_step: Callable[[int, int], None]) -> None:
+    def _rebuild(self, index: IndexWriter, progress: Progress) -> None:
         """Make the exact index anew of all rows that are what was stored."""
         manifest = index.begin_anew()
         sources = self._ledger.numbered_sources()
-        done, todo = 0, sum(source.detections for source in sources.values())
+        progress.phase("indexing", sum(source.detections for source in sources.values()))
         for number, source in sources.items():
             key = source.info.key
             for verified in self.verify(key):
@@ -119,8 +121,7 @@ class ChromaStore:
                 frames = self._ledger.entries(key, verified.frames)
                 sums = self._ledger.checksums(key, frames[0].number, frames[-1].number)
                 manifest = index.append(manifest, number, frames, verified.rows, sums)
-                done += len(verified.rows)
-                on_step(min(done, todo), todo)
+                progress.advance(len(verified.rows))
         self._ledger.set_index(manifest)
         index.adopt(manifest)
 
@@ -179,7 +180,7 @@ class ChromaStore:
             after = self._index.drop(self._ledger.source_id(key), frames)
         self._ledger.mark_deleted(key, frames, (before, after))
         self._adopt(after)
-        self.recover(lambda _done, _total: None)
+        self.recover()
 
     @property
     def _manifest(self) -> Manifest | None:
@@ -296,8 +297,7 @@ def open_chroma(
     *,
     rebuild_index: bool = False,
     wait_s: float = WAIT_S,
-    on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    on_note: Callable[[str], None] = lambda _note: None,
+    progress: Progress = SILENT,
 ) -> Iterator[ChromaStore]:
     """Open the database in `folder` and hold it until the context ends.
 
@@ -310,8 +310,8 @@ def open_chroma(
             made with these models.
         rebuild_index: write too, and make the exact index anew, though it seems to be there.
         wait_s: how long to wait for other processes, to write; see `lock.writing`.
-        on_step: called with rows done and to do when the index takes a while.
-        on_note: called with a sentence when the last writer died at its work.
+        progress: told of an index that is made, and warned when it waits, or when the last writer
+            died at its work.
 
     Raises:
         StoreError: the folder holds no database of ours (and may not get one), or is read-only.
@@ -326,13 +326,13 @@ def open_chroma(
         prepare(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(writing(folder, wait_s, on_note) if writes else reading(folder))
+            held.enter_context(writing(folder, wait_s, progress) if writes else reading(folder))
             if writes:
                 finish_swap_locked(folder)
         except OSError as error:
             raise explain(error, folder) from error
         store = open_locked(
-            folder, create, writes=writes, rebuild_index=rebuild_index, on_step=on_step
+            folder, create, writes=writes, rebuild_index=rebuild_index, progress=progress
         )
         yield held.enter_context(store)
 
@@ -344,7 +344,7 @@ def open_locked(
     *,
     writes: bool = True,
     rebuild_index: bool = False,
-    on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = SILENT,
 ) -> Iterator[ChromaStore]:
     """Open a database whose lock this process holds already; see `open_chroma`."""
     with ExitStack() as held:
@@ -360,7 +360,7 @@ def open_locked(
             index = _open_index(ledger, folder) if writes else None
             store = ChromaStore(client, collection, ledger, index)
             if writes:
-                store.recover(on_step, rebuild_index=rebuild_index)
+                store.recover(progress, rebuild_index=rebuild_index)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, folder) from error
         yield store

@@ -15,10 +15,11 @@ from reidsearch.database.ledger_copy import open_copy
 from reidsearch.database.verify import verify_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Set
+    from collections.abc import Mapping, Sequence, Set
     from pathlib import Path
 
     from reidsearch.core.ids import SourceKey
+    from reidsearch.core.progress import Progress
     from reidsearch.database.verify import Readable
 
 
@@ -39,7 +40,7 @@ def fill(
     made: Path,
     stores: Sequence[Readable],
     exclusion: Exclusion,
-    on_step: Callable[[int, int], None],
+    progress: Progress,
     outcome: str | None = None,
 ) -> int:
     """Write Chroma and the index beside a ledger's copy, and leave there what is to stay.
@@ -48,7 +49,7 @@ def fill(
         made: the folder, with the copy.
         stores: where rows are taken from; see `verify_rows`.
         exclusion: what goes.
-        on_step: called with rows done and to do.
+        progress: told of each row.
         outcome: of a run that was under way when the ledger was copied.
 
     Returns:
@@ -57,7 +58,7 @@ def fill(
     Raises:
         StoreError: the ledger is damaged.
     """
-    lost = done = 0
+    lost = 0
     with open_client(made) as client, open_copy(made) as ledger:
         ledger.require_consistent()
         collection = create_collection(client, ledger.provenance)
@@ -67,7 +68,7 @@ def fill(
         index = IndexWriter(made / FOLDER, None, ledger.provenance)
         manifest = index.begin_anew()
         sources = ledger.numbered_sources()
-        todo = sum(source.detections for source in sources.values())
+        progress.phase("rewriting", sum(source.detections for source in sources.values()))
         for number, source in sources.items():
             key = source.info.key
             ledger.delete(key, exclusion.frames.get(key, frozenset()))
@@ -80,8 +81,7 @@ def fill(
                 frames = ledger.entries(key, verified.frames)
                 manifest = index.append(manifest, number, frames, rows, sums)
                 lost += len(verified.wrong)
-                done += len(verified.rows)
-                on_step(min(done, todo), todo)
+                progress.advance(len(verified.rows))
         ledger.finish(manifest)
         index.describe(ledger.numbered_sources(), manifest)
     return lost

@@ -22,11 +22,14 @@ from filelock import ReadWriteLock, Timeout
 
 from reidsearch.core.errors import DatabaseBusyError, StoreError
 from reidsearch.core.files import atomic_write
+from reidsearch.core.progress import SILENT
 from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from reidsearch.core.progress import Progress
 
 WAIT_S = 1.0
 FOREVER = math.inf
@@ -59,25 +62,23 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(
-    folder: Path, wait_s: float = WAIT_S, on_note: Callable[[str], None] = lambda _note: None
-) -> Iterator[None]:
+def writing(folder: Path, wait_s: float = WAIT_S, progress: Progress = SILENT) -> Iterator[None]:
     """Keep all others out.
 
     Args:
         folder: the database.
         wait_s: how long to wait for those who are in; `FOREVER` waits until they have gone.
-        on_note: called with a sentence when it waits, or when the last writer died at its work.
+        progress: warned when it waits, or when the last writer died at its work.
 
     Raises:
         DatabaseBusyError: others are in.
         ReadOnlyError: this user may not write to the folder.
         StoreError: the lock's file is none.
     """
-    with _held(folder, "write", wait_s, on_note):
+    with _held(folder, "write", wait_s, progress):
         last = read_owner(folder)
         if last is not None:
-            on_note(f"{last} did not finish its work on {folder}; what it had stored is kept")
+            progress.warn(f"{last} did not finish its work on {folder}; what it had stored is kept")
         note = folder / OWNER_FILE
         try:
             with atomic_write(note) as partial:
@@ -113,11 +114,11 @@ def _held(
     folder: Path,
     mode: Literal["read", "write"],
     wait_s: float,
-    on_note: Callable[[str], None] = lambda _note: None,
+    progress: Progress = SILENT,
 ) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            _acquire(held, folder, mode, wait_s, on_note)
+            _acquire(held, folder, mode, wait_s, progress)
         except (OSError, sqlite3.OperationalError) as error:
             raise explain(error, folder) from error
         except sqlite3.Error as error:
@@ -133,7 +134,7 @@ def _acquire(
     folder: Path,
     mode: Literal["read", "write"],
     wait_s: float,
-    on_note: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Wait for moments only, between which Ctrl-C is heard: SQLite waits deaf to it."""
     lock = _lock_of(folder)
@@ -146,7 +147,7 @@ def _acquire(
         if time.monotonic() - began >= wait_s:
             raise _busy(folder)
         if wait_s == FOREVER and not is_said:
-            on_note(f"waiting for {_read_writer(folder) or 'those who read'}")
+            progress.warn(f"waiting for {_read_writer(folder) or 'those who read'}")
             is_said = True
 
 

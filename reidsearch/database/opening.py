@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reidsearch.core.errors import StoreError
+from reidsearch.core.progress import SILENT
 from reidsearch.database.index_files import FOLDER, DamagedIndexError, MissingIndexError
 from reidsearch.database.index_store import IndexStore
 from reidsearch.database.layout import LEDGER_FILE, require_database
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from reidsearch.core.progress import Progress
     from reidsearch.core.store import Store
     from reidsearch.database.snapshot import Snapshot
 
@@ -26,9 +28,7 @@ _TRIES = 10
 @contextmanager
 def open_to_read(
     folder: Path,
-    *,
-    on_step: Callable[[int, int], None] = lambda _done, _total: None,
-    on_problem: Callable[[str], None] = lambda _problem: None,
+    progress: Progress = SILENT,
 ) -> Iterator[Store]:
     """Open a database to read it, without Chroma where there is an exact index.
 
@@ -37,9 +37,8 @@ def open_to_read(
 
     Args:
         folder: the database.
-        on_step: called with rows done and to do while an index is made.
-        on_problem: called with a sentence when the index was damaged, or there can be none and
-            Chroma answers instead.
+        progress: told of an index that is made, and warned when it was damaged, or there can be
+            none and Chroma answers instead.
 
     Raises:
         StoreError: the folder holds no database of ours, or a broken one.
@@ -50,13 +49,13 @@ def open_to_read(
     def rebuild(seen: Snapshot | None, damage: DamagedIndexError) -> Snapshot:
         """Make the index anew, unless another process has done so meanwhile."""
         if seen is None or read_snapshot(folder).manifest == seen.manifest:
-            problem = _rebuild_index(folder, on_step, on_problem)
+            problem = _rebuild_index(folder, progress)
             if problem:
                 raise _NoIndexError(
                     f"the exact index cannot be used, as {damage}, nor made: {problem}"
                 )
             if not isinstance(damage, MissingIndexError):
-                on_problem(f"the exact index was made anew, as {damage}")
+                progress.warn(f"the exact index was made anew, as {damage}")
         return read_snapshot(folder)
 
     finish_swap(folder)
@@ -68,7 +67,7 @@ def open_to_read(
             rebuild(None, damage)
             store = _reopen(folder, rebuild)
     except _NoIndexError as error:
-        on_problem(str(error))
+        progress.warn(str(error))
         from reidsearch.database.chroma_store import open_chroma
 
         with open_chroma(folder) as chroma:
@@ -81,15 +80,13 @@ class _NoIndexError(StoreError):
     """There is no exact index that can be used, and none can be made."""
 
 
-def _rebuild_index(
-    folder: Path, on_step: Callable[[int, int], None], on_note: Callable[[str], None]
-) -> str:
+def _rebuild_index(folder: Path, progress: Progress) -> str:
     """Make it anew, as a writer does; say why that cannot be, or nothing."""
     if not os.access(folder, os.W_OK):
         return f"the folder {folder} is read-only"
     from reidsearch.database.chroma_store import open_chroma
 
-    with open_chroma(folder, rebuild_index=True, on_step=on_step, on_note=on_note) as store:
+    with open_chroma(folder, rebuild_index=True, progress=progress) as store:
         return store.index_problem
 
 

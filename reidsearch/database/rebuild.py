@@ -31,22 +31,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reidsearch.core.progress import Progress
     from reidsearch.core.store import SnapshotId
     from reidsearch.database.index_reader import IndexReader
     from reidsearch.database.verify import Readable
-
-    OnStep = Callable[[int, int], None]
 
 
 def erase_rows(
     folder: Path,
     seen: SnapshotId,
     exclusion: Exclusion,
-    on_step: OnStep,
     on_made: Callable[[], None],
+    progress: Progress,
     *,
     wait_s: float,
-    on_note: Callable[[str], None],
 ) -> None:
     """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
 
@@ -56,10 +54,9 @@ def erase_rows(
         folder: the database.
         seen: the state of the database for which `exclusion` was chosen.
         exclusion: what is left out.
-        on_step: called with rows done and to do.
         on_made: called when nothing but the swap is left to do.
+        progress: told of each row, and warned when it waits.
         wait_s: how long to wait for others; see `lock.writing`.
-        on_note: called with a sentence when it waits.
 
     Raises:
         StoreError: there is no database, it was changed since, it is damaged, or there is no room
@@ -67,7 +64,7 @@ def erase_rows(
         DatabaseBusyError: others use it.
     """
     require_database(folder)
-    with writing(folder, wait_s, on_note):
+    with writing(folder, wait_s, progress):
         finish_swap_locked(folder)
         _require_no_foreign_collections(folder)
         if read_state(folder) != seen:
@@ -79,20 +76,20 @@ def erase_rows(
             with swapping(folder, on_made) as made:
                 copy_ledger(folder, made)
                 with open_locked(folder, writes=False) as store:
-                    lost = fill(made, [store], exclusion, on_step)
+                    lost = fill(made, [store], exclusion, progress)
                 if lost:
                     raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, folder) from error
 
 
-def copy_live(folder: Path, made: Path, on_step: OnStep) -> SnapshotId:
+def copy_live(folder: Path, made: Path, progress: Progress) -> SnapshotId:
     """Write to a new database what is confirmed of one that another process writes meanwhile.
 
     Args:
         folder: the database, of which the exact index is read.
         made: an empty folder.
-        on_step: called with rows done and to do.
+        progress: told of each row.
 
     Returns:
         The state of the database that was copied.
@@ -104,7 +101,7 @@ def copy_live(folder: Path, made: Path, on_step: OnStep) -> SnapshotId:
     copy_ledger(folder, made)
     snapshot = read_snapshot(made)
     index = read_index(folder / FOLDER, snapshot)
-    lost = fill(made, [index], Exclusion(), on_step, outcome="under way when it was copied")
+    lost = fill(made, [index], Exclusion(), progress, outcome="under way when it was copied")
     if lost:
         raise StoreError(
             f"{lost} frames are not what was stored",
@@ -113,7 +110,7 @@ def copy_live(folder: Path, made: Path, on_step: OnStep) -> SnapshotId:
     return snapshot.state
 
 
-def repair(folder: Path, on_step: OnStep) -> str:
+def repair(folder: Path, progress: Progress) -> str:
     """Make good what can be made good, and say in a sentence what was done.
 
     Every frame that the ledger confirms is taken from Chroma or from the exact index, whichever
@@ -129,7 +126,7 @@ def repair(folder: Path, on_step: OnStep) -> str:
     with writing(folder):
         finish_swap_locked(folder)
         if not _has_whole_ledger(folder):
-            return _remake_ledger(folder, on_step)
+            return _remake_ledger(folder, progress)
         index = _open_index(folder)
         try:
             seen = probe(folder)
@@ -138,11 +135,11 @@ def repair(folder: Path, on_step: OnStep) -> str:
         if seen is None and index is None:
             raise _nothing_is_whole(folder, "Chroma")
         if seen is None or seen.damaged or integrity_error(folder / DATABASE_FILE):
-            return _salvage(folder, index, on_step, with_chroma=seen is not None)
-        return _renew_index(folder, index, on_step)
+            return _salvage(folder, index, progress, with_chroma=seen is not None)
+        return _renew_index(folder, index, progress)
 
 
-def _remake_ledger(folder: Path, on_step: OnStep) -> str:
+def _remake_ledger(folder: Path, progress: Progress) -> str:
     try:
         index = read_index_alone(folder / FOLDER)
     except DamagedIndexError:
@@ -150,11 +147,13 @@ def _remake_ledger(folder: Path, on_step: OnStep) -> str:
     _require_no_foreign_collections(folder)
     with swapping(folder) as made:
         recreate_ledger(index, made)
-        lost = fill(made, [index], Exclusion(), on_step)
+        lost = fill(made, [index], Exclusion(), progress)
     return _lost(lost) or "everything was made anew from the exact index"
 
 
-def _salvage(folder: Path, index: IndexReader | None, on_step: OnStep, *, with_chroma: bool) -> str:
+def _salvage(
+    folder: Path, index: IndexReader | None, progress: Progress, *, with_chroma: bool
+) -> str:
     _require_no_foreign_collections(folder)
     with swapping(folder) as made, ExitStack() as held:
         stores: list[Readable] = []
@@ -163,7 +162,7 @@ def _salvage(folder: Path, index: IndexReader | None, on_step: OnStep, *, with_c
         if index is not None:
             stores.append(index)
         copy_ledger(folder, made)
-        lost = fill(made, stores, Exclusion(), on_step)
+        lost = fill(made, stores, Exclusion(), progress)
     what = "everything was made anew from what is whole of Chroma and the exact index"
     return _lost(lost) or what
 
@@ -183,12 +182,12 @@ def _require_no_foreign_collections(folder: Path) -> None:
         )
 
 
-def _renew_index(folder: Path, index: IndexReader | None, on_step: OnStep) -> str:
+def _renew_index(folder: Path, index: IndexReader | None, progress: Progress) -> str:
     if index is not None:
         with suppress(DamagedIndexError):
             check_index(folder / FOLDER, read_snapshot(folder))
             return "nothing was broken"
-    with open_locked(folder, rebuild_index=True, on_step=on_step) as store:
+    with open_locked(folder, rebuild_index=True, progress=progress) as store:
         if store.index_problem:
             raise StoreError(f"the exact index cannot be made: {store.index_problem}")
     return "the exact index was made anew"

@@ -15,7 +15,7 @@ from reidsearch.services.gallery import Gallery
 from reidsearch.services.recording import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from reidsearch.core.progress import Progress
     from reidsearch.core.store import Store
@@ -64,8 +64,7 @@ class Database:
             else:
                 from reidsearch.database.opening import open_to_read
 
-                step, warn = self._steps("indexing"), self._progress.warn
-                store = held.enter_context(open_to_read(self.folder, on_step=step, on_problem=warn))
+                store = held.enter_context(open_to_read(self.folder, self._progress))
             models = Models(store.provenance, self._choice, self._progress)
             yield Gallery(store, models, self._recorder)
 
@@ -91,8 +90,7 @@ class Database:
             self.folder,
             self._choice.new_provenance(),
             wait_s=FOREVER if wait else WAIT_S,
-            on_step=self._steps("indexing"),
-            on_note=self._progress.warn,
+            progress=self._progress,
         ) as store:
             models = Models(store.provenance, self._choice, self._progress)
             models.require_matching()
@@ -145,7 +143,7 @@ class Database:
         """
         from reidsearch.services.erase import erase
 
-        erase(self._recorder, erasure, self._steps("erasing"), wait=wait)
+        erase(self._recorder, erasure, wait=wait)
 
     def check(self, *, footage: bool = False) -> list[Finding]:
         """Check everything about the database that can go wrong; changes nothing.
@@ -170,7 +168,7 @@ class Database:
         """
         from reidsearch.database.rebuild import repair
 
-        return repair(self.folder, self._steps("repairing"))
+        return repair(self.folder, self._progress)
 
     def backup(self, file: Path) -> int:
         """Copy the database into one file with checksums, and return its size in bytes.
@@ -182,7 +180,7 @@ class Database:
         """
         from reidsearch.database.backup import write_backup
 
-        return write_backup(self.folder, file, self._steps("copying"), self._progress.warn)
+        return write_backup(self.folder, file, self._progress)
 
     def restore(self, file: Path) -> int:
         """Make this database, which must not exist yet, of a backup; return its size in bytes.
@@ -225,21 +223,8 @@ class Database:
     def wait_until_free(self) -> None:
         """Wait until no other process uses the database, warning if one does."""
         require_database(self.folder)
-        with writing(self.folder, FOREVER, self._progress.warn):
+        with writing(self.folder, FOREVER, self._progress):
             pass
-
-    def _steps(self, phase: str) -> Callable[[int, int], None]:
-        """Report rows done and to do as a phase, which begins with the first report."""
-        before: int | None = None
-
-        def step(done: int, total: int) -> None:
-            nonlocal before
-            if before is None:
-                self._progress.phase(phase, total)
-            self._progress.advance(done - (before or 0))
-            before = done
-
-        return step
 
 
 def open_database(

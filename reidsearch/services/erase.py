@@ -21,7 +21,7 @@ from reidsearch.database.snapshot import read_old_frames
 from reidsearch.search.query import query_crop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reidsearch.core.ids import SourceKey
     from reidsearch.core.store import SnapshotId
@@ -174,9 +174,7 @@ def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Eras
     return Erasure(chosen, among.seen, about=about)
 
 
-def erase(
-    recorder: Recorder, erasure: Erasure, on_step: Callable[[int, int], None], *, wait: bool
-) -> None:
+def erase(recorder: Recorder, erasure: Erasure, *, wait: bool) -> None:
     """Write the database anew without what is to be erased, and say so in its audit log.
 
     Ids in older lines of the log are erased too. Killed before its end, all is as it was, but for
@@ -185,7 +183,6 @@ def erase(
     Args:
         recorder: of the database.
         erasure: what is to go.
-        on_step: called with rows done and to do.
         wait: until others have gone.
 
     Raises:
@@ -214,8 +211,7 @@ def erase(
             folder,
             erasure.seen,
             Exclusion(erasure.frames, erasure.ids),
-            on_step,
             log,
+            recorder.progress,
             wait_s=FOREVER if wait else WAIT_S,
-            on_note=recorder.progress.warn,
         )

@@ -18,7 +18,6 @@ from filelock import FileLock
 
 from reidsearch import open_database
 from reidsearch.core.errors import StoreError
-from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Filter, Records, StoredFrame
 from reidsearch.database import swap
 from reidsearch.database.audit_log import Event, record
@@ -27,7 +26,7 @@ from reidsearch.database.lock import reading, writing
 from reidsearch.database.opening import open_to_read
 from reidsearch.database.swap import swapping
 from reidsearch.services.erase import Erasure
-from tests.conftest import INGEST, PEOPLE, Ran, assert_refused, run, run_apart
+from tests.conftest import INGEST, PEOPLE, Ran, Warnings, assert_refused, run, run_apart
 
 SOURCE = "pets09-s2l1/pets09-s2l1"
 KEY = ("pets09-s2l1", "pets09-s2l1")
@@ -335,15 +334,15 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
         seen, people = store.state, store.detections(Filter(frame=1))
     looking = reading(own_db)
     looking.__enter__()
-    notes: list[str] = []
 
-    class Leaving(type(SILENT)):
+    class Leaving(Warnings):
         def warn(self, text: str) -> None:
-            notes.append(text)
+            super().warn(text)
             looking.__exit__(None, None, None)
 
-    open_database(own_db, progress=Leaving()).erase(Erasure(people, seen), wait=True)
-    assert notes == ["waiting for those who read"]
+    leaving = Leaving()
+    open_database(own_db, progress=leaving).erase(Erasure(people, seen), wait=True)
+    assert leaving.texts == ["waiting for those who read"]
     assert len(everything(own_db)) == PEOPLE - len(people)
 
 

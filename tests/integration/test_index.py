@@ -19,7 +19,7 @@ from reidsearch.database.chroma_store import ChromaStore, open_chroma
 from reidsearch.database.index_store import IndexStore
 from reidsearch.database.ledger import Ledger
 from reidsearch.database.opening import open_to_read
-from tests.conftest import PEOPLE, Ran, run, run_apart
+from tests.conftest import PEOPLE, Ran, Warnings, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1/pets09-s2l1:1", "--top", "30", "--json")
 
@@ -117,16 +117,16 @@ def test_damage_is_found_where_it_is_read(own_db: Path, tmp_path: Path) -> None:
     with open_to_read(own_db) as store:
         query = store.scan(Filter(frame=1)).embeddings.vectors[:1]
         expected = [*store.nearest(query, Filter())]
-    problems: list[str] = []
-    with open_to_read(own_db, on_problem=problems.append) as store:
+    warnings = Warnings()
+    with open_to_read(own_db, progress=warnings) as store:
         flip_a_bit(part(own_db, "vectors"))
         assert [*store.nearest(query, Filter())] == expected
-    with open_to_read(own_db, on_problem=problems.append) as store:
+    with open_to_read(own_db, progress=warnings) as store:
         name = part(own_db, "rows").name
         flip_a_bit(part(own_db, "rows"))
         assert store.detections(Filter()) == [*store.scan(Filter()).detections]
-    assert [problem[:31] for problem in problems] == ["the exact index was made anew, "] * 2
-    assert problems[1].endswith(f"{name} is damaged")
+    assert [text[:31] for text in warnings.texts] == ["the exact index was made anew, "] * 2
+    assert warnings.texts[1].endswith(f"{name} is damaged")
 
 
 def test_copied_database_is_not_read_whole(own_db: Path) -> None:

@@ -17,6 +17,7 @@ from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
 from reidsearch.database.lock import Owner, is_being_written, read_owner, reading, writing
 from reidsearch.database.snapshot import read_snapshot
+from tests.conftest import Warnings
 from tests.unit.builders import (
     PROVENANCE,
     make_detection,
@@ -50,14 +51,14 @@ def test_dead_writer_is_not_named_for_those_who_read(tmp_path: Path) -> None:
     with reading(tmp_path), pytest.raises(DatabaseBusyError) as refused, writing(tmp_path):
         pass
     assert "4242" not in str(refused.value)
-    notes: list[str] = []
-    with writing(tmp_path, on_note=notes.append):
+    warnings = Warnings()
+    with writing(tmp_path, progress=warnings):
         own = read_owner(tmp_path)
         assert own is not None
         with pytest.raises(DatabaseBusyError, match=f"process {own.pid}"), reading(tmp_path):
             pass
-    assert "4242" in notes[0]
-    assert "did not finish" in notes[0]
+    assert "4242" in warnings.texts[0]
+    assert "did not finish" in warnings.texts[0]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"pid": 1}', "\ud800", ""])
