@@ -64,9 +64,9 @@ def nearest_rows(
     """
     n = vectors.shape[1] + 4
     g = n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
-    seen: list[Part] = []
-    near = _distances(vectors, query, _remember(parts, seen), fuse, _by_numkong)
-    ends = np.cumsum([_size(part) for part in seen], dtype=np.intp)
+    parts = [part for part in parts if _size(part)]
+    ends = np.cumsum([_size(part) for part in parts], dtype=np.intp)
+    near = _distances(vectors, query, parts, fuse, _by_numkong)
     is_given = np.zeros(len(near), np.bool_)
     is_by_numkong = True
     size = _FIRST_BLOCK
@@ -74,10 +74,10 @@ def nearest_rows(
         farthest = _smallest(near, min(size, left))
         within = np.nextafter(np.float32(farthest * (1 + g) / (1 - g)), np.float32(np.inf))
         places = np.flatnonzero(near <= within)
-        rows = _rows_at(places, seen, ends)
+        rows = _rows_at(places, parts, ends)
         exact = _rank_again(vectors, query, rows, fuse)
         if is_by_numkong and not (np.abs(near[places] - exact) <= g * exact).all():
-            near = _distances(vectors, query, seen, fuse, _by_numpy)
+            near = _distances(vectors, query, parts, fuse, _by_numpy)
             near[is_given] = np.inf
             is_by_numkong = False
             continue
@@ -111,27 +111,21 @@ def fuse_distances(distances: NDArray[np.float64], fuse: Fuse) -> NDArray[np.flo
 def _distances(
     vectors: NDArray[np.float16],
     query: NDArray[np.float16],
-    parts: Iterable[Part],
+    parts: list[Part],
     fuse: Fuse,
     kernel: Kernel,
 ) -> NDArray[np.float32]:
     """Distances of all rows of the parts, one after another."""
-    near = [np.empty(0, np.float32)]
+    near = np.empty(sum(map(_size, parts)), np.float32)
+    start = 0
     for part in parts:
         rows, chosen = part, slice(None)
         if not isinstance(part, slice) and part[-1] - part[0] < _SPARSE * len(part):
             rows, chosen = slice(part[0], part[-1] + 1), part - part[0]
         distances = fuse_distances(np.sqrt(kernel(query, vectors[rows])), fuse)
-        near.append(distances[chosen].astype(np.float32))
-    return np.concatenate(near)
-
-
-def _remember(parts: Iterable[Part], seen: list[Part]) -> Iterator[Part]:
-    """Hand parts on that have rows, and keep them."""
-    for part in parts:
-        if _size(part):
-            seen.append(part)
-            yield part
+        near[start : start + _size(part)] = distances[chosen]
+        start += _size(part)
+    return near
 
 
 def _size(part: Part) -> int:

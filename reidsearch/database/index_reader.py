@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.intp]
 
-_LONG_RUN = 1 << 12  # rows; what is shorter is looked at together with what comes next
+_LONG_RUN = 1 << 9  # rows; what is shorter is looked at together with what comes next
 
 
 class IndexReader:
@@ -46,6 +46,8 @@ class IndexReader:
         self.files = files
         self._sources = sources
         self._columns: dict[str, NDArray[Any]] = {}
+        nothing = np.empty(0, np.intp)
+        self._last_runs: tuple[Filter | None, tuple[Rows, Rows]] = None, (nothing, nothing)
         self._numbers = {source.info.key: number for number, source in sources.items()}
 
     def nearest(
@@ -167,11 +169,15 @@ class IndexReader:
 
     def _runs(self, wanted: Filter) -> tuple[Rows, Rows]:
         """Rows of frames that are wanted, as runs: where each starts, and how long it is."""
-        edges = np.flatnonzero(np.diff(self._chosen(wanted), prepend=False, append=False))
-        firsts, lasts = edges[::2], edges[1::2] - 1
-        starts = self._column("row")[firsts]
-        lengths = self._column("row")[lasts] + self._column("detections")[lasts] - starts
-        return starts[lengths > 0], lengths[lengths > 0]
+        known, runs = self._last_runs
+        if known != wanted:  # what is ranked was counted just before
+            edges = np.flatnonzero(np.diff(self._chosen(wanted), prepend=False, append=False))
+            firsts, lasts = edges[::2], edges[1::2] - 1
+            starts = self._column("row")[firsts]
+            lengths = self._column("row")[lasts] + self._column("detections")[lasts] - starts
+            runs = starts[lengths > 0], lengths[lengths > 0]
+            self._last_runs = wanted, runs
+        return runs
 
     def _parts(self, wanted: Filter) -> Iterator[Part]:
         """Rows that are wanted, whose vectors are as they were written, for `nearest_rows`."""

@@ -1,13 +1,14 @@
 """The Python API, where the commands do not reach."""
 
-import shutil
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reidsearch import DetectionOptions, open_database
 from reidsearch.core.errors import ModelError, StoreError, UsageError
+from reidsearch.database.ledger_schema import connected, provenance_of, write_provenance
+from reidsearch.models.catalog import find_embedder
 from reidsearch.services.erase import choose_crops
 from tests.conftest import PEOPLE
 
@@ -35,13 +36,10 @@ def test_errors_of_the_callers_own_are_left_alone(made_db: Path) -> None:
 
 
 def test_weights_that_were_never_fetched_are_not_other_weights(own_db: Path, sample: Path) -> None:
-    with sqlite3.connect(own_db / "chroma.sqlite3") as database:
-        database.execute(
-            "UPDATE collection_metadata SET str_value = ? WHERE key = 'embedder'",
-            ("osnet_ain_x1_0.ms_d_c",),
-        )
-    database.close()
-    shutil.rmtree(own_db / "index")  # it remembers the models too
+    with connected(own_db) as ledger, ledger:
+        card = find_embedder("osnet_ain_x1_0.ms_d_c")
+        models = {"embedder": card.name, "fingerprint": card.fingerprint}
+        write_provenance(ledger, replace(provenance_of(ledger), **models))
     with (
         pytest.raises(ModelError, match="not on this machine") as caught,
         open_database(own_db).read() as gallery,
