@@ -67,7 +67,7 @@ def require_own_files(folder: Path) -> None:
                 mode = path.lstat().st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                     raise StoreError(
-                        f"{path} is no regular file: the database is not as reidsearch made it",
+                        f"{path} is not a regular file: the database is not as reidsearch made it",
                         hint="copy what is behind it to its place, if you trust it",
                     )
 

@@ -17,7 +17,7 @@ def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path)
     assert ran.code == 0, ran.err
     fitted = ran.json
     assert (fitted["data"], fitted["prior"]) == ("pets09-s2l1", 0.1)
-    assert fitted["detections"] == 10
+    assert fitted["people"] == 10
     assert 0.5 < fitted["likely_distance"] < 1.2
     assert sum(level["pairs"] for level in fitted["curve"]) == pytest.approx(1)
     card = tomllib.loads((tmp_path / "card.toml").read_text())["embedder"]

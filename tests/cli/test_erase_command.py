@@ -274,7 +274,7 @@ def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> No
         assert (ran.code, "Traceback" in ran.err) == (2, False), ran.err
         assert words in ran.err
     for arguments, words in (
-        (("--crop", f"{SOURCE}:1:99"), "no person 99"),
+        (("--crop", f"{SOURCE}:1:99"), "no detection 99"),
         (("--source", "nowhere"), "no source nowhere"),
         (("--camera", "nobody"), "no camera nobody"),
         (("--db", tmp_path / "none", "--crop", FIRST), "no database"),

@@ -214,9 +214,9 @@ def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> No
         pytest.param(("--max-frames", "0"), "--max-frames", id="max-frames-zero"),
         pytest.param(("--fps", "0"), "frame rate", id="fps-zero"),
         pytest.param(("--fps", "nan"), "frame rate", id="fps-nan"),
-        pytest.param(("--camera", "a/b"), "no camera's name", id="camera-with-slash"),
+        pytest.param(("--camera", "a/b"), "is not a valid camera name", id="camera-with-slash"),
         pytest.param(("--min-score", "2"), "--min-score", id="score-above-one"),
-        pytest.param(("--tiles", "0x3"), "says no tiles", id="no-columns"),
+        pytest.param(("--tiles", "0x3"), "is not a valid tile grid", id="no-columns"),
         pytest.param(("--start", "yesterday"), "is not a valid time", id="start-is-no-time"),
         pytest.param(("--precision", "fp8"), "--precision", id="unknown-precision"),
         pytest.param(
@@ -271,7 +271,7 @@ def test_database_of_another_precision_opens_and_says_so(
     with connected(own_db) as ledger, ledger:
         write_provenance(ledger, replace(provenance_of(ledger), precision="f16"))
     shutil.rmtree(own_db / "index")
-    said = "was made in f16, and 'f16' is not a precision: new vectors are computed in f32"
+    said = "was made in f16, and 'f16' is not a valid precision: new vectors are computed in f32"
     stored = run("search", "--frame", "pets09-s2l1:1", cwd=tmp_path)
     assert (stored.code, stored.err.count(said)) == (0, 0)  # nothing is computed
     picture = ("search", sample / "frame_0001.jpg", "--box", "250,218,283,309")

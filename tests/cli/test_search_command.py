@@ -203,7 +203,7 @@ def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Pa
         pytest.param(("--frame", "pets09-s2l1:2"), ("frame 2", "nearest is 1"), id="no-such-frame"),
         pytest.param(("--frame", "elsewhere:1"), ("elsewhere", "pets09-s2l1"), id="no-such-source"),
         pytest.param(
-            ("--frame", FRAME_1, "--person", "99"), ("no person 99",), id="no-such-person"
+            ("--frame", FRAME_1, "--person", "99"), ("no detection 99",), id="no-such-person"
         ),
         pytest.param(("--id", "pets09-s2l1/pets09-s2l1:1:99"), ("99",), id="no-such-crop"),
         pytest.param(("--frame", FRAME_1, "--camera", "x"), ("no camera x",), id="no-such-camera"),

@@ -82,7 +82,7 @@ def test_graph_forgets_too(
 @pytest.mark.parametrize(
     ("people", "written"),
     [(30, "data_level0.bin"), (PEOPLE, "length.bin")],
-    indirect=["detections"],
+    indirect=["people"],
 )
 @pytest.mark.usefixtures("people")
 def test_memory_is_not_written(tmp_path: Path, written: str) -> None:
