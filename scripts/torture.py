@@ -325,7 +325,7 @@ def contents(db: Path) -> Any:
     with open_chroma(db, rebuild_index=True) as store:
         found = store.scan(Filter())
         sources = [
-            (*r.info.key, store.frames(r.info.key).tolist(), r.people) for r in store.sources()
+            (*r.info.key, store.frames(r.info.key).tolist(), r.detections) for r in store.sources()
         ]
         rows = store.rows
     if rows != len(found):

@@ -183,7 +183,9 @@ def _ingest_rounds(
         failures |= set(report.failures)
         changed += report.frames_changed
         if report.frames:
-            found = f"{count(report.detections, 'detection')} in {report.frames} new frames"
+            found = (
+                f"{count(report.detections, 'detection')} in {count(report.frames, 'new frame')}"
+            )
             say(f"{escape(str(source.info))}: {found}")
     return IngestReport(
         frames=frames,
@@ -236,7 +238,7 @@ def _finish(
 
         print_table(stage_table(stages))
         say(f"{cores:.2f} of {os.cpu_count()} cores were busy")
-    parts = [f"{count(detections, 'detection')} in {frames} frames"]
+    parts = [f"{count(detections, 'detection')} in {count(frames, 'frame')}"]
     if skipped:
         parts.append(f"{skipped} stored already")
     if failed:

@@ -13,6 +13,7 @@ from reidsearch.cli.output import print_json, say, warn
 from reidsearch.cli.progress import Bar
 from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
+from reidsearch.core.text import count
 
 if TYPE_CHECKING:
     from reidsearch.core.provenance import SourceRecord
@@ -74,7 +75,7 @@ def video(
     if json:
         print_json({"out": str(out), "frames": report.frames, "matched": report.matched})
     else:
-        say(f"{report.frames} frames, {report.matched} with a match: {escape(str(out))}")
+        say(f"{count(report.frames, 'frame')}, {report.matched} with a match: {escape(str(out))}")
 
 
 def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceRecord:

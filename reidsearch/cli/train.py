@@ -60,8 +60,8 @@ def train(
         raise typer.BadParameter("must be softmax or triplet", param_hint="--loss")
     if not 0 < lr < float("inf"):
         raise typer.BadParameter("must be a number above 0", param_hint="--lr")
-    input_hw = _parse_pair(size, "--size")
-    identities, crops = _parse_pair(batch, "--batch")
+    input_hw = _parse_pair(size, "--size", "256x128")
+    identities, crops = _parse_pair(batch, "--batch", "16x4")
     if min(identities, crops) < 2:
         raise typer.BadParameter("needs two people and two crops of each", param_hint="--batch")
 
@@ -87,8 +87,8 @@ def train(
     say(f"trained: reidsearch ingest SOURCE --embedder {escape(str(card))} --db NEW")
 
 
-def _parse_pair(text: str, option: str) -> tuple[int, int]:
+def _parse_pair(text: str, option: str, example: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
     if not found:
-        raise typer.BadParameter("must be two numbers such as 256x128", param_hint=option)
+        raise typer.BadParameter(f"must be two numbers, for example {example}", param_hint=option)
     return int(found[1]), int(found[2])

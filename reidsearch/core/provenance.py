@@ -157,16 +157,22 @@ def require_same_options(
     ):
         if ours != theirs:
             raise SourceError(
-                f"{info} was ingested with {option} {ours}, and now it is {theirs}",
+                f"{info} was ingested {_with(option, ours)}, and now {_with(option, theirs)}",
                 hint=f"use the same {option} again, or ingest everything into another --db",
             )
 
 
+def _with(option: str, value: object) -> str:
+    if value in ("", False):
+        return f"without {option}"
+    return f"with {option}" if value is True else f"with {option} {value}"
+
+
 def _name_boxes(settings: DetectionSettings) -> str:
-    return f"a file of sha256 {settings.boxes_sha256[:16]}" if settings.boxes_sha256 else "no file"
+    return f"(sha256 {settings.boxes_sha256[:16]})" if settings.boxes_sha256 else ""
 
 
 def _format_start(info: SourceInfo) -> str:
     if info.start_s is None:
-        return "not given"
+        return ""
     return datetime.fromtimestamp(info.start_s, UTC).isoformat()

@@ -77,7 +77,7 @@ def record(folder: Path, event: Event) -> None:
             known = event.collection
             if known is not None and read_state(folder).collection != known:
                 asked, ids = None, ()
-                about["ids"] = "left out: some were erased meanwhile"
+                about["ids"] = "omitted: some were erased in the meantime"
             entry = Entry(
                 number=head.number + 1,
                 time=datetime.now().astimezone().isoformat(timespec="milliseconds"),

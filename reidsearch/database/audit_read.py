@@ -66,16 +66,16 @@ def verify(folder: Path, noted: str = "") -> Verdict:
         erased += entry.erased
         is_noted = is_noted or entry.hash == noted
     if head is None and (tail or last != START):
-        problem = f"{AUDIT_HEAD_FILE} is missing, or was changed"
+        problem = f"{AUDIT_HEAD_FILE} is missing or damaged"
         return Verdict(last.number, last.hash, erased, None, problem)
     if head is not None and head.number > last.number:
-        problem = f"it is missing: {AUDIT_HEAD_FILE} knows {head.number} entries"
+        problem = f"it is missing: {AUDIT_HEAD_FILE} counts {head.number} entries"
         return Verdict(last.number, last.hash, erased, last.number + 1, problem)
     problem = ""
     if head not in (None, last, before):
-        problem = f"{AUDIT_HEAD_FILE} was changed: it names none of the last lines"
+        problem = f"{AUDIT_HEAD_FILE} does not match any of the last lines"
     elif not is_noted:
-        problem = f"no line has the hash {noted}: lines are missing, or all were made again"
+        problem = f"no line has the hash {noted}: lines were removed, or the log was rewritten"
     notes = _notes(tail, is_behind=head == before != last)
     return Verdict(last.number, last.hash, erased, None, problem, notes)
 
@@ -99,13 +99,13 @@ def _check(line: bytes, last: Head) -> tuple[str, Entry | None]:
     try:
         entry = Entry.parse(line)
     except ValueError:
-        return "it was changed: it is no entry", None
+        return "it is not a valid entry", None
     if entry.digest() != entry.hash:
-        return "it was changed: its hash is another", None
+        return "its hash does not match", None
     if entry.number != last.number + 1:
         return f"it is entry {entry.number}: lines were removed, added or moved", None
     if entry.previous != last.hash:
-        return "it does not follow the line before: that was changed, or this one added", None
+        return "it does not follow the previous line: that one was changed, or this one added", None
     return "", entry
 
 
@@ -113,12 +113,12 @@ def _notes(tail: bytes, *, is_behind: bool) -> tuple[str, ...]:
     notes = []
     if tail:
         notes.append(
-            f"the last {len(tail)} bytes are a line that was never finished, as a power cut "
-            "leaves it; the next event takes their place"
+            f"the last {len(tail)} bytes are an unfinished line, as a power cut leaves "
+            "it; the next event replaces them"
         )
     if is_behind:
         notes.append(
-            f"{AUDIT_HEAD_FILE} is one line behind, as a kill leaves it; the next event mends it"
+            f"{AUDIT_HEAD_FILE} is one line behind, as a kill leaves it; the next event corrects it"
         )
     return tuple(notes)
 

@@ -89,7 +89,10 @@ def write_backup(
     read_state(folder)
     path = out.resolve()
     if path.is_relative_to(folder.resolve()):
-        raise StoreError(f"{out} is in the database", hint="`erase` would not reach it there")
+        raise StoreError(
+            f"{out} is inside the database",
+            hint="name a file outside it",
+        )
     try:
         with (
             working_folder(path.with_name(f".backing-up-{path.name}")) as work,
@@ -104,7 +107,9 @@ def write_backup(
                 except DamagedIndexError:
                     raise error from None
                 if others := foreign_collections(folder):
-                    progress.warn(f"the backup is without {', '.join(others)} of other programs")
+                    progress.warn(
+                        f"the backup omits {', '.join(others)}, which other programs created"
+                    )
                 return size
             size = _pack(folder, partial, work)
             if problem := _find_damage(folder):
@@ -144,7 +149,7 @@ def restore_backup(backup: Path, folder: Path) -> int:
             made.rename(target)
             return size
     except _NO_BACKUP as error:
-        raise StoreError(f"{backup} is no backup, or is damaged: {error}") from error
+        raise StoreError(f"{backup} is not a backup, or it is damaged: {error}") from error
     except OSError as error:
         raise StoreError(f"cannot restore {backup}: {error.strerror or error}") from error
 
@@ -172,7 +177,7 @@ def _pack_live(folder: Path, out: Path, work: Path, progress: Progress) -> int:
     _copy_audit_log(folder, made)
     size = _pack(made, out, work)
     if read_state(folder).collection != state.collection:
-        raise StoreError(f"{folder} was written anew meanwhile", hint="try again")
+        raise StoreError(f"{folder} was rewritten in the meantime", hint="try again")
     return size
 
 
@@ -232,7 +237,7 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> int:
         with archive.open(f"database/{file['name']}") as entry, path.open("wb") as out:
             size, sha256 = _copy(entry, out, int(file["size"]))
         if (size, sha256) != (file["size"], file["sha256"]):
-            raise ValueError(f"{file['name']} is other than it was")
+            raise ValueError(f"{file['name']} does not match its checksum")
         total += size
     return total
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from reidsearch.models.cards import DetectorCard, EmbedderCard
 
 _CHUNK_ROWS = 50_000
-_MOVED = "put it back; `search` and `render` find it elsewhere by --root"
+_MOVED = "put it back, or tell `search` and `render` where it is with --root"
 _LENGTH_TOLERANCE = 2e-3  # float16 rounds unit vectors by less
 
 State = Literal["good", "warning", "bad"]
@@ -138,7 +138,7 @@ def _without_repair(finding: Finding) -> Finding:
 def _check_sqlite(folder: Path) -> Finding:
     if error := integrity_error(folder / DATABASE_FILE):
         return Finding("database file", "bad", f"SQLite: {error}", Fix.REPAIR)
-    return Finding("database file", "good", "SQLite finds it whole")
+    return Finding("database file", "good", "intact")
 
 
 def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
@@ -158,21 +158,21 @@ def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
         return Finding(
             Part.LEDGER,
             "warning",
-            f"{found}; {left} frames were under way when a writer was killed",
-            "ingest the same footage again: it goes on where it was stopped",
+            f"{found}; {left} frames were being written when a process was killed",
+            "ingest the same footage again: it continues where it stopped",
         ), records
     return Finding(Part.LEDGER, "good", found), records
 
 
 def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
     for camera, name, frames in seen.damaged:
-        found = f"{len(frames)} frames are not what was stored, the first is {frames[0]}"
+        found = f"{len(frames)} frames differ from what was stored; the first is {frames[0]}"
         yield Finding(f"rows of {camera}/{name}", "bad", found, Fix.REPAIR)
     if seen.rows > recorded:
-        found = f"{seen.rows} rows, {seen.rows - recorded} of frames that are not confirmed"
+        found = f"{seen.rows} rows, {seen.rows - recorded} of unconfirmed frames"
         yield Finding(Part.CHROMA, "warning", found, "the next ingest removes them")
     elif not seen.damaged:
-        yield Finding(Part.CHROMA, "good", f"{seen.rows} rows, every one as it was stored")
+        yield Finding(Part.CHROMA, "good", f"{seen.rows} rows, all as stored")
 
 
 def _check_index(folder: Path) -> Iterator[Finding]:
@@ -181,7 +181,7 @@ def _check_index(folder: Path) -> Iterator[Finding]:
     except DamagedIndexError as error:
         yield Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
         return
-    yield Finding(Part.INDEX, "good", f"{len(files.rows)} rows, checksums are right")
+    yield Finding(Part.INDEX, "good", f"{len(files.rows)} rows, all checksums match")
     yield _check_vectors(files.vectors)
 
 
@@ -191,7 +191,7 @@ def _look_at_index(folder: Path) -> Finding:
         rows = len(read_index_alone(folder / FOLDER).files.rows)
     except DamagedIndexError as error:
         return Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
-    return Finding(Part.INDEX, "warning", f"{rows} rows, which the ledger cannot vouch for")
+    return Finding(Part.INDEX, "warning", f"{rows} rows, not verified: the ledger is damaged")
 
 
 def _check_vectors(vectors: CheckedFile) -> Finding:
@@ -200,8 +200,8 @@ def _check_vectors(vectors: CheckedFile) -> Finding:
         lengths = np.linalg.norm(vectors[start : start + _CHUNK_ROWS].astype(np.float32), axis=1)
         wrong += int((~(np.abs(lengths - 1) < _LENGTH_TOLERANCE)).sum())
     if wrong:
-        return Finding("vectors", "bad", f"{wrong} are not of length 1", "ingest into a new --db")
-    return Finding("vectors", "good", "all of length 1")
+        return Finding("vectors", "bad", f"{wrong} do not have length 1", "ingest into a new --db")
+    return Finding("vectors", "good", "all have length 1")
 
 
 def _check_models(provenance: Provenance) -> Iterator[Finding]:
@@ -221,13 +221,13 @@ def _check_models(provenance: Provenance) -> Iterator[Finding]:
             found = f"{name} needs {', '.join(missing)}"
             yield Finding(kind, "warning", found, extras.install_hint("reference"))
         elif is_same:
-            yield Finding(kind, "good", f"{name}, the same weights")
+            yield Finding(kind, "good", f"{name}, unchanged")
         else:
             yield Finding(
                 kind,
                 "warning",
-                f"{name} has other weights now, or none",
-                "pictures cannot be searched for, nor footage added, before the old ones are back",
+                f"the weights of {name} changed or are missing",
+                "put the old weights back, to search for pictures and to ingest",
             )
 
 
@@ -242,16 +242,16 @@ def _check_audit(folder: Path) -> Finding:
             "audit log",
             "bad",
             f"{where}{verdict.problem}",
-            "`reidsearch audit verify`; moving audit.jsonl and audit.head away begins a new log",
+            "`reidsearch audit verify`; to begin a new log, move audit.jsonl and audit.head away",
         )
-    return Finding("audit log", "good", f"{verdict.entries} entries, none was changed")
+    return Finding("audit log", "good", f"{verdict.entries} entries, intact")
 
 
 def _check_disk(folder: Path) -> Finding:
     size, free = size_on_disk(folder), shutil.disk_usage(folder).free
     found = f"{size / 1e6:.0f} MB used, {free / 1e6:.0f} MB free"
     if free < max(size // 10, 100_000_000):
-        return Finding("disk", "warning", found, "make room before the next ingest")
+        return Finding("disk", "warning", found, "free some space before the next ingest")
     return Finding("disk", "good", found)
 
 
@@ -259,8 +259,8 @@ def _check_precision(provenance: Provenance, folder: Path) -> Finding:
     made = provenance.precision
     others = [run.precision for run in read_runs(folder) if run.precision != made]
     if made == "f32" and not others:
-        return Finding("precision", "good", "f32, the same on every processor")
-    found = f"made in {made}, which not every processor can compute in"
+        return Finding("precision", "good", "f32, the same answers on every processor")
+    found = f"made in {made}, which not every processor supports"
     if others:
         found = (
             f"made in {made}, but {count(len(others), 'run')} in {' or '.join(sorted({*others}))}"
@@ -293,9 +293,9 @@ def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]
         else:
             others.append(number)
     if others:
-        found = f"{len(others)} frames of {path} have changed or are gone, the first is {others[0]}"
-        return Finding(check, "warning", found, "`ingest --refresh` does changed frames again")
+        found = f"{len(others)} frames of {path} changed or are gone; the first is {others[0]}"
+        return Finding(check, "warning", found, "`ingest --refresh` processes changed frames again")
     if unknown := record.frames - same:
-        found = f"nobody knows what {count(unknown, 'frame')} of {path} were: the ledger was lost"
+        found = f"{count(unknown, 'frame')} of {path} cannot be compared: the ledger was lost"
         return Finding(check, "warning", found)
-    return Finding(check, "good", f"{same} frames of {path} are as they were")
+    return Finding(check, "good", f"{same} frames of {path} are unchanged")

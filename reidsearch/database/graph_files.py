@@ -46,6 +46,6 @@ def _zero(path: Path, begin: int, most: int) -> None:
 
 def _unknown(path: Path) -> StoreError:
     return StoreError(
-        f"Chroma's {path.name} is not as this reidsearch knows it: memory may be in it",
-        hint="all is as it was; another version of chromadb may do",
+        f"Chroma's {path.name} has an unknown format, and could hold erased vectors",
+        hint="nothing was changed; try another version of chromadb",
     )

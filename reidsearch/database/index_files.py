@@ -260,7 +260,7 @@ class IndexFiles:
         self.frames = CheckedFile(folder, manifest.frames, FRAME)
         self.paths = Paths(folder, manifest.paths)
         if manifest.vectors.checksums is not None and len(self.vectors) != len(self.rows):
-            raise DamagedIndexError("its files do not fit together")
+            raise DamagedIndexError("its files do not match")
 
     def check(self) -> None:
         """Read everything; raises DamagedIndexError where it is not what was written."""

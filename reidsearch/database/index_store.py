@@ -47,7 +47,7 @@ def read_index(folder: Path, snapshot: Snapshot) -> IndexReader:
     files = IndexFiles(folder, snapshot.manifest, snapshot.provenance.dimension)
     frames = sum(source.frames for source in snapshot.sources.values())
     if len(files.frames) - len(snapshot.manifest.dropped) != frames:
-        raise DamagedIndexError("it is not in step with the ledger")
+        raise DamagedIndexError("it does not match the ledger")
     return IndexReader(files, snapshot.sources, snapshot.provenance)
 
 
@@ -78,11 +78,11 @@ def check_index(folder: Path, snapshot: Snapshot) -> IndexFiles:
     reader = read_index(folder, snapshot)
     reader.files.check()
     if reader.count(Filter()) != sum(source.detections for source in snapshot.sources.values()):
-        raise DamagedIndexError("it is not in step with the ledger")
+        raise DamagedIndexError("it does not match the ledger")
     names = tuple(part.name for part in reader.files.manifest.parts)
     known = IndexSources(names, snapshot.provenance, snapshot.sources)
     if read_sources(folder).to_text() != known.to_text():
-        raise DamagedIndexError(f"{SOURCES_FILE} is not in step with the ledger")
+        raise DamagedIndexError(f"{SOURCES_FILE} does not match the ledger")
     return reader.files
 
 
@@ -144,7 +144,7 @@ class IndexStore:
                 self._reopen(damage)
             else:
                 return
-        raise StoreError("the database was changed while it was read", hint="try again")
+        raise StoreError("the database changed while it was read", hint="try again")
 
     def count(self, wanted: Filter) -> int:
         """See `Store.count`."""

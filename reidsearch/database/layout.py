@@ -29,11 +29,11 @@ _NAMES = (
     *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
 )
 
-REPAIR_HINT = "`reidsearch doctor`, with this --db, says what is wrong; `doctor --repair` mends it"
+REPAIR_HINT = "`reidsearch doctor --db ...` says what is wrong; `doctor --repair` repairs it"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGED = ("malformed", "not a database", "unable to open", "no such table")  # as SQLite says it
 
-_HINT = "`reidsearch ingest SOURCE` makes one; --db names its folder"
+_HINT = "create one with `reidsearch ingest SOURCE`, or name another with --db"
 
 
 def has_database(folder: Path) -> bool:
@@ -67,8 +67,8 @@ def require_own_files(folder: Path) -> None:
                 mode = path.lstat().st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                     raise StoreError(
-                        f"{path} is not a regular file: the database is not as reidsearch made it",
-                        hint="copy what is behind it to its place, if you trust it",
+                        f"{path} is not a regular file: something else was put into the database",
+                        hint="replace it by a copy of the file that it leads to, if you trust that",
                     )
 
 
@@ -125,11 +125,11 @@ def explain(error: Exception, folder: Path) -> StoreError:
     if is_refused or "readonly" in str(error):
         return ReadOnlyError(
             f"the database folder {folder} is read-only",
-            hint="copy the folder, or change its rights; where there is an exact index, searches "
-            "and `reidsearch backup` need no more than to read",
+            hint="copy the folder, or change its permissions; `reidsearch search` and `backup` "
+            "work on a read-only folder that has an exact index",
         )
     hint = REPAIR_HINT if any(word in str(error) for word in _DAMAGED) else ""
-    return StoreError(f"the database in {folder} does not work: {error}", hint=hint)
+    return StoreError(f"the database in {folder} cannot be used: {error}", hint=hint)
 
 
 def size_on_disk(folder: Path) -> int:

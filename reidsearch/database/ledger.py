@@ -181,7 +181,9 @@ class Ledger:
             if before and before[0] == frame.number:
                 raise ValueError(f"frame {frame.number} of {key} is stored already")
             if (before and before[1] >= frame.time_s) or (after and after[1] <= frame.time_s):
-                raise ValueError(f"the time of frame {frame.number} of {key} does not rise")
+                raise ValueError(
+                    f"the time of frame {frame.number} of {key} must rise with its number"
+                )
 
     def announce(self, source: SourceRecord, frames: Iterable[int]) -> bool:
         """Say that rows of these frames are about to be written.

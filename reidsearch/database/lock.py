@@ -78,7 +78,7 @@ def writing(folder: Path, wait_s: float = WAIT_S, progress: Progress = SILENT) -
     with _held(folder, "write", wait_s, progress):
         last = read_owner(folder)
         if last is not None:
-            progress.warn(f"{last} did not finish its work on {folder}; what it had stored is kept")
+            progress.warn(f"{last} died while writing {folder}; everything it had stored is kept")
         note = folder / OWNER_FILE
         try:
             with atomic_write(note) as partial:
@@ -123,8 +123,8 @@ def _held(
             raise explain(error, folder) from error
         except sqlite3.Error as error:
             raise StoreError(
-                f"{folder / LOCK_FILE} is no lock: {error}",
-                hint="delete it, when no other reidsearch is at work there",
+                f"{folder / LOCK_FILE} is not a valid lock file: {error}",
+                hint="delete it if no other reidsearch uses this database",
             ) from error
         yield
 
@@ -147,7 +147,7 @@ def _acquire(
         if time.monotonic() - began >= wait_s:
             raise _busy(folder)
         if wait_s == FOREVER and not is_said:
-            progress.warn(f"waiting for {_read_writer(folder) or 'those who read'}")
+            progress.warn(f"waiting for {_read_writer(folder) or 'readers'}")
             is_said = True
 
 
@@ -174,6 +174,6 @@ def _busy(folder: Path) -> DatabaseBusyError:
     owner = _read_writer(folder)
     return DatabaseBusyError(
         f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
-        hint="wait until it has finished (ingest and erase do so with --wait); an ingest may be "
-        "stopped, what it stored stays",
+        hint="wait for it to finish (ingest and erase do with --wait), or stop it: "
+        "what it has stored is kept",
     )

@@ -52,10 +52,10 @@ def open_to_read(
             problem = _rebuild_index(folder, progress)
             if problem:
                 raise _NoIndexError(
-                    f"the exact index cannot be used, as {damage}, nor made: {problem}"
+                    f"the exact index cannot be used ({damage}) or rebuilt ({problem})"
                 )
             if not isinstance(damage, MissingIndexError):
-                progress.warn(f"the exact index was made anew, as {damage}")
+                progress.warn(f"the exact index was rebuilt: {damage}")
         return read_snapshot(folder)
 
     finish_swap(folder)
@@ -118,7 +118,7 @@ def open_index(
         except DamagedIndexError:
             if read_snapshot(folder).manifest == snapshot.manifest:
                 raise
-    raise DamagedIndexError("another process makes it anew again and again")
+    raise DamagedIndexError("another process keeps rebuilding it")
 
 
 def _reopen(

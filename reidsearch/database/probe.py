@@ -54,12 +54,12 @@ def probe(folder: Path) -> Probe:
     except subprocess.TimeoutExpired:
         raise StoreError("Chroma did not answer for an hour") from None
     if done.returncode in _CRASHES:
-        raise BrokenChromaError(f"it ended its process: {signal.strsignal(-done.returncode)}")
+        raise BrokenChromaError(f"it crashed: {signal.strsignal(-done.returncode)}")
     try:
         fields = json.loads(done.stdout)
     except ValueError:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise StoreError(f"Chroma could not be asked: {last}") from None
+        raise StoreError(f"Chroma failed: {last}") from None
     if "broken" in fields:
         raise BrokenChromaError(fields["broken"])
     if "error" in fields:

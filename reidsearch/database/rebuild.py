@@ -69,8 +69,8 @@ def erase_rows(
         _require_no_foreign_collections(folder)
         if read_state(folder) != seen:
             raise StoreError(
-                f"another process wrote to {folder} after it was looked at",
-                hint="nothing was erased: the same command looks again",
+                f"another process wrote to {folder} in the meantime",
+                hint="nothing was erased: run the command again",
             )
         try:
             with swapping(folder, on_made) as made:
@@ -78,7 +78,7 @@ def erase_rows(
                 with open_locked(folder, writes=False) as store:
                     lost = fill(made, [store], exclusion, progress)
                 if lost:
-                    raise StoreError(f"{lost} frames are not what was stored", hint=REPAIR_HINT)
+                    raise StoreError(f"{lost} frames differ from what was stored", hint=REPAIR_HINT)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, folder) from error
 
@@ -101,10 +101,10 @@ def copy_live(folder: Path, made: Path, progress: Progress) -> SnapshotId:
     copy_ledger(folder, made)
     snapshot = read_snapshot(made)
     index = read_index(folder / FOLDER, snapshot)
-    lost = fill(made, [index], Exclusion(), progress, outcome="under way when it was copied")
+    lost = fill(made, [index], Exclusion(), progress, outcome="running when it was copied")
     if lost:
         raise StoreError(
-            f"{lost} frames are not what was stored",
+            f"{lost} frames differ from what was stored",
             hint="try again; if that does not help, `reidsearch doctor`",
         )
     return snapshot.state
@@ -148,7 +148,7 @@ def _remake_ledger(folder: Path, progress: Progress) -> str:
     with swapping(folder) as made:
         recreate_ledger(index, made)
         lost = fill(made, [index], Exclusion(), progress)
-    return _lost(lost) or "everything was made anew from the exact index"
+    return _lost(lost) or "everything was rebuilt from the exact index"
 
 
 def _salvage(
@@ -163,21 +163,21 @@ def _salvage(
             stores.append(index)
         copy_ledger(folder, made)
         lost = fill(made, stores, Exclusion(), progress)
-    what = "everything was made anew from what is whole of Chroma and the exact index"
+    what = "everything was rebuilt from Chroma and the exact index"
     return _lost(lost) or what
 
 
 def _lost(frames: int) -> str:
     if not frames:
         return ""
-    return f"made anew from what is whole; {frames} frames are lost: ingest the same footage again"
+    return f"rebuilt, but {frames} frames are lost: ingest the same footage again"
 
 
 def _require_no_foreign_collections(folder: Path) -> None:
     """Check that nobody else keeps anything in the database, which would be lost."""
     if others := foreign_collections(folder):
         raise StoreError(
-            f"{folder} also has what is none of reidsearch's: {', '.join(others)}",
+            f"{folder} also holds collections of other programs: {', '.join(others)}",
             hint="move those collections to a Chroma database of their own",
         )
 
@@ -186,16 +186,16 @@ def _renew_index(folder: Path, index: IndexReader | None, progress: Progress) ->
     if index is not None:
         with suppress(DamagedIndexError):
             check_index(folder / FOLDER, read_snapshot(folder))
-            return "nothing was broken"
+            return "nothing needed repair"
     with open_locked(folder, rebuild_index=True, progress=progress) as store:
         if store.index_problem:
-            raise StoreError(f"the exact index cannot be made: {store.index_problem}")
-    return "the exact index was made anew"
+            raise StoreError(f"the exact index cannot be rebuilt: {store.index_problem}")
+    return "the exact index was rebuilt"
 
 
 def _nothing_is_whole(folder: Path, what: str) -> StoreError:
     return StoreError(
-        f"neither {what} nor the exact index of {folder} is whole",
+        f"both {what} and the exact index of {folder} are damaged",
         hint="`reidsearch restore` a backup, or ingest the footage into a new --db",
     )
 

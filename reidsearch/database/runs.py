@@ -101,7 +101,7 @@ def read_runs(folder: Path) -> list[Run]:
 
     def outcome(run: Run) -> str:
         is_its = owner is not None and run.started >= owner.started
-        return run.outcome or ("under way" if is_its else "killed")
+        return run.outcome or ("running" if is_its else "killed")
 
     return [replace(run, outcome=outcome(run)) for run in runs]
 

@@ -77,7 +77,7 @@ def finish_swap(folder: Path) -> None:
         with writing(folder):
             finish_swap_locked(folder)
     except OSError as error:
-        raise StoreError(f"{folder} was left half way, and cannot be moved: {error}") from error
+        raise StoreError(f"{folder} was left half swapped, and cannot be moved: {error}") from error
 
 
 def finish_swap_locked(folder: Path) -> None:
@@ -92,9 +92,9 @@ def _read_list(made: Path) -> list[str]:
     try:
         parts = [str(name) for name in json.loads((made / _COMPLETE).read_text("utf-8"))]
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"{made / _COMPLETE} is not as reidsearch wrote it") from error
+        raise StoreError(f"{made / _COMPLETE} was changed by another program") from error
     if not all(map(_is_part, parts)):
-        raise StoreError(f"{made / _COMPLETE} names other things than a database has")
+        raise StoreError(f"{made / _COMPLETE} names files that are not a database's")
     return parts
 
 

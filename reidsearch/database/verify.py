@@ -91,7 +91,7 @@ def require_stored(key: SourceKey, wrong: Sequence[int]) -> None:
     """Raise StoreError if there are frames of a source whose rows are not what was stored."""
     if wrong:
         raise StoreError(
-            f"{len(wrong)} frames of {key} are not what was stored, the first is {wrong[0]}",
+            f"{len(wrong)} frames of {key} differ from what was stored; the first is {wrong[0]}",
             hint=REPAIR_HINT,
         )
 

@@ -151,9 +151,13 @@ def parse_mot(text: str) -> Iterator[tuple[list[str], list[float]]]:
 
 def _unreadable(path: Path, error: Exception) -> DetectionsError:
     return DetectionsError(
-        f"{path} cannot be read as {path.suffix}: {error}",
+        f"{path} cannot be read as {path.suffix}: {_describe(error)}",
         hint="`reidsearch export detections` writes valid examples",
     )
+
+
+def _describe(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _read_mot(text: str) -> Iterator[tuple[Place, list[float]]]:

@@ -53,6 +53,7 @@ class Database:
 
         Raises:
             StoreError: there is no database, or it is damaged.
+            ModelError, ModelMismatchError: another embedder was chosen than the database's.
             DatabaseBusyError: another process writes it, and it has no exact index yet.
         """
         with ExitStack() as held:
@@ -66,6 +67,8 @@ class Database:
 
                 store = held.enter_context(open_to_read(self.folder, self._progress))
             models = Models(store.provenance, self._choice, self._progress)
+            if self._choice.embedder is not None:
+                _ = models.embedder_card  # a wrong choice must show, also where none is needed
             yield Gallery(store, models, self._recorder)
 
     @contextmanager

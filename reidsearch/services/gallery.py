@@ -85,14 +85,14 @@ class Gallery:
             QueryError: the frame, person or crop is not in the database, or the box not in the
                 picture.
         """
-        if [picture, frame, crop_id].count(None) != 2:
-            raise UsageError(
-                "name one person to search for", hint="give a picture, or --frame, or --id"
-            )
-        if box_xyxy is not None and picture is None:
-            raise UsageError("a box needs a picture", hint="a stored person has a box already")
         if person is not None and frame is None:
-            raise UsageError("a person's number needs a frame", hint="give --frame too")
+            raise UsageError("--person needs --frame", hint="--frame [CAMERA/]SOURCE:N")
+        if box_xyxy is not None and picture is None:
+            raise UsageError("--box needs a picture", hint="a stored detection has a box already")
+        named = 3 - [picture, frame, crop_id].count(None)
+        if named != 1:
+            problem = "several queries were given" if named else "no query was given"
+            raise UsageError(problem, hint="give one of: a picture, --frame, --id")
         if picture is not None:
             from reidsearch.footage.images import read_image
 

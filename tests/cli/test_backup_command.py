@@ -76,7 +76,7 @@ def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "db"]
     assert run("restore", "b.zip", "--db", "new", cwd=tmp_path).code == 0
     (copied,) = run("inspect", "runs", "--db", "new", "--json", cwd=tmp_path).json
-    assert copied["outcome"] == "under way when it was copied"
+    assert copied["outcome"] == "running when it was copied"
     doctor = run("doctor", "--db", "new", "--json", cwd=tmp_path)
     assert doctor.code == 0, doctor.out
     assert run("audit", "verify", "--db", "new", cwd=tmp_path).code == 0

@@ -46,7 +46,7 @@ def flip_a_bit(path: Path) -> None:
 def test_a_healthy_database(made_db: Path) -> None:
     found = examine(made_db, "--files")
     assert {state for state, _, _ in found.values()} == {"good"}
-    assert found["Chroma"][1] == f"{PEOPLE} rows, every one as it was stored"
+    assert found["Chroma"][1] == f"{PEOPLE} rows, all as stored"
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "no check failed" in table.err
     assert len(table.out.splitlines()) == 1 + 11
@@ -110,7 +110,7 @@ def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
         people.update([f"{record.info}:21:1"], metadatas=[{"x1": 1.0}])
         people.delete([f"{record.info}:41:1"])
     state, found, remedy = examine(own_db)[f"rows of {record.info}"]
-    assert (state, found) == ("bad", "2 frames are not what was stored, the first is 21")
+    assert (state, found) == ("bad", "2 frames differ from what was stored; the first is 21")
     assert remedy == "the same command with --repair"
     require_repaired(own_db, before, "made anew from what is whole of Chroma and the exact index")
 
@@ -134,7 +134,7 @@ def test_each_frame_is_taken_from_where_it_is_whole(
 def test_nothing_is_mended_where_nothing_is_broken(own_db: Path) -> None:
     before = whole(own_db)
     [vectors] = (own_db / "index").glob("vectors*")
-    require_repaired(own_db, before, "nothing was broken")
+    require_repaired(own_db, before, "nothing needed repair")
     assert vectors.exists()
 
 
@@ -191,7 +191,7 @@ def test_rows_that_do_not_count(own_db: Path) -> None:
             [{**row["metadatas"][0], "frame": 22}],
         )
     state, found, _ = examine(own_db)["Chroma"]
-    assert (state, found) == ("warning", f"{PEOPLE + 1} rows, 1 of frames that are not confirmed")
+    assert (state, found) == ("warning", f"{PEOPLE + 1} rows, 1 of unconfirmed frames")
 
 
 @pytest.mark.parametrize("name", ["chroma.sqlite3", "reidsearch.sqlite3"])
@@ -321,9 +321,9 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
 def test_audit_log_that_was_changed(own_db: Path) -> None:
     for path in own_db.glob("audit*"):  # of the tests before
         path.unlink()
-    assert examine(own_db)["audit log"][:2] == ("good", "0 entries, none was changed")
+    assert examine(own_db)["audit log"][:2] == ("good", "0 entries, intact")
     run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
-    assert examine(own_db)["audit log"][:2] == ("good", "1 entries, none was changed")
+    assert examine(own_db)["audit log"][:2] == ("good", "1 entries, intact")
     log = own_db / "audit.jsonl"
     log.write_text(log.read_text().replace('"top":10', '"top":11'))
     state, found, remedy = examine(own_db)["audit log"]

@@ -342,7 +342,7 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
 
     leaving = Leaving()
     open_database(own_db, progress=leaving).erase(Erasure(people, seen), wait=True)
-    assert leaving.texts == ["waiting for those who read"]
+    assert leaving.texts == ["waiting for readers"]
     assert len(everything(own_db)) == PEOPLE - len(people)
 
 

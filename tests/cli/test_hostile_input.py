@@ -141,7 +141,7 @@ def test_frames_that_are_no_files_are_named_and_left_out(traps: Path) -> None:
     assert [line.partition(":")[0] for line in ran.err.splitlines()[:-1]] == ["warning"] * 5
     for number in (0, 2, 3, 4, 5):
         assert f"frame_{number}.jpg: " in ran.err
-    assert "in 1 frames, 5 failed" in ran.err
+    assert "in 1 frame, 5 failed" in ran.err
 
 
 @pytest.mark.parametrize("trap", ["pipe", "loop"])

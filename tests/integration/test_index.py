@@ -125,7 +125,7 @@ def test_damage_is_found_where_it_is_read(own_db: Path, tmp_path: Path) -> None:
         name = part(own_db, "rows").name
         flip_a_bit(part(own_db, "rows"))
         assert store.detections(Filter()) == [*store.scan(Filter()).detections]
-    assert [text[:31] for text in warnings.texts] == ["the exact index was made anew, "] * 2
+    assert [text[:31] for text in warnings.texts] == ["the exact index was rebuilt, "] * 2
     assert warnings.texts[1].endswith(f"{name} is damaged")
 
 

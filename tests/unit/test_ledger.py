@@ -125,9 +125,14 @@ def test_a_video_is_one_file_and_a_picture_is_its_own(folder):
         pytest.param([2], 0.0, "stored already", id="known"),
         pytest.param([2, 8], 0.0, "stored already", id="known-beside-a-new-one"),
         pytest.param([7, 7], 0.0, "not later", id="twice"),
-        pytest.param([7], -0.6, "does not rise", id="earlier-than-the-one-before"),
-        pytest.param([7], -0.5, "does not rise", id="as-early-as-the-one-before"),
-        pytest.param([3], 0.3, "does not rise", id="later-than-the-one-after"),
+        pytest.param(
+            [7],
+            -0.6,
+            "must rise with its number",
+            id="earlier-than-the-one-before",
+        ),
+        pytest.param([7], -0.5, "must rise with its number", id="as-early-as-the-one-before"),
+        pytest.param([3], 0.3, "must rise with its number", id="later-than-the-one-after"),
     ],
 )
 def test_times_rise_with_frames_that_are_new(folder, numbers, late_s, says):

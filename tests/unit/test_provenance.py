@@ -35,8 +35,8 @@ GALLERY = Provenance(
     versions="openvino 1.0",
     package_version="0.0",
 )
-START_SAID = "not given, and now it is 2009-05-06T14:30:00+00:00"
-EPOCH_SAID = "not given, and now it is 1970-01-01T00:00:00+00:00"
+START_SAID = "without --start, and now with --start 2009-05-06T14:30:00+00:00"
+EPOCH_SAID = "without --start, and now with --start 1970-01-01T00:00:00+00:00"
 OPTIONS = {require_embedder: "embedder", require_detector: "detector"}
 MODELS = [
     pytest.param(require_embedder, EMBEDDER, id="embedder"),
@@ -133,21 +133,37 @@ def test_same_options_are_accepted_for_footage_that_moved():
 @pytest.mark.parametrize(
     ("option", "info", "settings", "said"),
     [
-        pytest.param("--fps", {"fps": 5.0}, {}, "10.0, and now it is 5.0", id="fps"),
+        pytest.param(
+            "--fps", {"fps": 5.0}, {}, "with --fps 10.0, and now with --fps 5.0", id="fps"
+        ),
         pytest.param("--start", {"start_s": 1241620200.0}, {}, START_SAID, id="start"),
         pytest.param("--start", {"start_s": 0.0}, {}, EPOCH_SAID, id="start-of-the-epoch"),
         pytest.param(
-            "--min-score", {}, {"min_score": 0.5}, "0.25, and now it is 0.5", id="min-score"
+            "--min-score",
+            {},
+            {"min_score": 0.5},
+            "with --min-score 0.25, and now with --min-score 0.5",
+            id="min-score",
         ),
         pytest.param(
-            "--min-height", {}, {"min_height_px": 9}, "24, and now it is 9", id="min-height"
+            "--min-height",
+            {},
+            {"min_height_px": 9},
+            "with --min-height 24, and now with --min-height 9",
+            id="min-height",
         ),
-        pytest.param("--tiles", {}, {"tiles": "3x2"}, "auto, and now it is 3x2", id="tiles"),
+        pytest.param(
+            "--tiles",
+            {},
+            {"tiles": "3x2"},
+            "with --tiles auto, and now with --tiles 3x2",
+            id="tiles",
+        ),
         pytest.param(
             "--skip-unchanged",
             {},
             {"skip_unchanged": True},
-            "False, and now it is True",
+            "without --skip-unchanged, and now with --skip-unchanged",
             id="skip-unchanged",
         ),
     ],
@@ -156,5 +172,5 @@ def test_other_options_are_refused_with_both_values(option, info, settings, said
     known = make_source_record(make_info("gate", "monday"), [1, 2], 3)
     with pytest.raises(SourceError, match="gate/monday") as caught:
         require_same_options(known, replace(known.info, **info), replace(SETTINGS, **settings))
-    assert f"{option} {said}" in str(caught.value)
+    assert said in str(caught.value)
     assert option in caught.value.hint
