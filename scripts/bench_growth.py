@@ -2,8 +2,8 @@
 
 Beside it one folder with as many rows. Measured are the ledger and the exact index: vectors are
 small, no networks run, and nothing is written to Chroma, which takes some 50 ms a commit however
-large the database is. The folder should be on a file system in memory, as each commit waits for the
-disk several times.
+large the database is. Times are the processor's. The folder should be on a file system in memory,
+as each commit waits for the disk several times.
 
 usage: python scripts/bench_growth.py [--groups N] [--dim D] [--db DIR]
 """
@@ -78,9 +78,9 @@ def fill(
     with open_chroma(path, provenance) as store:
         for number in range(1, groups + 1):
             for source in sources:
-                before, began = bytes_written(), time.perf_counter()
+                before, began = bytes_written(), time.process_time()
                 add(store, source, number, rng, dim)
-                seconds.append(time.perf_counter() - began)
+                seconds.append(time.process_time() - began)
                 written.append(bytes_written() - before)
     return np.array(written), np.array(seconds)
 
@@ -123,12 +123,12 @@ def search(path: Path, dim: int) -> tuple[float, float]:
     query = np.full((1, dim), dim**-0.5, np.float32)
     opened, searched = [], []
     for _ in range(7):
-        began = time.perf_counter()
+        began = time.process_time()
         with open_to_read(path) as store:
-            ready = time.perf_counter()
+            ready = time.process_time()
             middle = (store.sources()[0].span or (0, 0))[1] // 2
             list(islice(store.nearest(query, Filter(after_s=float(middle))), TOP))
-        searched.append(time.perf_counter() - ready)
+        searched.append(time.process_time() - ready)
         opened.append(ready - began)
     return 1e3 * float(np.median(opened)), 1e3 * float(np.median(searched))
 

@@ -322,7 +322,9 @@ def contents(db: Path) -> Any:
     from reidsearch.core.types import Filter
     from reidsearch.database.chroma_store import open_chroma
 
-    with open_chroma(db, rebuild_index=True) as store:
+    with open_chroma(db) as store:
+        provenance = store.provenance
+    with open_chroma(db, provenance) as store:  # to write: what a kill left is swept out
         found = store.scan(Filter())
         sources = [
             (*r.info.key, store.frames(r.info.key).tolist(), r.detections) for r in store.sources()
