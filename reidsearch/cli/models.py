@@ -40,9 +40,9 @@ def show(name: _Name, json: Json = False) -> None:
     if json:
         print_json(fields)
     else:
-        weights = [*fields.pop("files"), fields.pop("exported") or {}]
-        fields["files"] = "\n".join(filter(None, map(_to_line, weights)))
-        print_fields({key: value for key, value in fields.items() if value not in ("", 0, None)})
+        weights = [*fields.pop("files"), *filter(None, [fields.pop("exported")])]
+        fields |= {f"file {number}": file for number, file in enumerate(weights, start=1)}
+        print_fields({key: _as_text(value) for key, value in fields.items() if value})
 
 
 @app.command()
@@ -115,5 +115,9 @@ def _file_fields(card: ModelCard, file: WeightFile) -> dict[str, Any]:
     return {**asdict(file), "path": path}
 
 
-def _to_line(file: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in file.items() if value)
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_as_text(part)}" for key, part in value.items() if part)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return str(value)

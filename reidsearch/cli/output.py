@@ -34,9 +34,14 @@ def print_json(document: object) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table, as wide as the terminal, or as wide as it needs to be in a pipe."""
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(width=width, emoji=False).print(table)
+    """Print a table as wide as the terminal; in a pipe as wide as it needs to be, unpadded."""
+    if sys.stdout.isatty():
+        Console(emoji=False).print(table)
+        return
+    console = Console(width=_PIPE_WIDTH, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_fields(fields: dict[str, Any]) -> None:
