@@ -155,7 +155,7 @@ def test_collections_of_other_programs(own_db: Path, tmp_path: Path) -> None:
         client.create_collection("notes").add(["a"], embeddings=[[1.0]])
     assert "notes" not in run("backup", "whole.zip", cwd=tmp_path).err
     with writing(own_db):
-        assert "without notes of other programs" in run("backup", "b.zip", cwd=tmp_path).err
+        assert "the backup omits notes" in run("backup", "b.zip", cwd=tmp_path).err
     assert run("restore", "whole.zip", "--db", "new", cwd=tmp_path).code == 0
     with chromadb.PersistentClient(tmp_path / "new") as client:
         assert client.get_collection("notes").count() == 1

@@ -112,7 +112,7 @@ def test_rows_that_were_changed_or_are_missing(own_db: Path) -> None:
     state, found, remedy = examine(own_db)[f"rows of {record.info}"]
     assert (state, found) == ("bad", "2 frames differ from what was stored; the first is 21")
     assert remedy == "the same command with --repair"
-    require_repaired(own_db, before, "made anew from what is whole of Chroma and the exact index")
+    require_repaired(own_db, before, "rebuilt from Chroma and the exact index")
 
 
 def test_each_frame_is_taken_from_where_it_is_whole(
@@ -128,7 +128,7 @@ def test_each_frame_is_taken_from_where_it_is_whole(
     with chromadb.PersistentClient(own_db) as client:
         people = client.get_collection("people", embedding_function=None)
         people.update(["pets09-s2l1/pets09-s2l1:21:1"], metadatas=[{"score": 1.0}])
-    require_repaired(own_db, before, "made anew from what is whole")
+    require_repaired(own_db, before, "rebuilt from")
 
 
 def test_nothing_is_mended_where_nothing_is_broken(own_db: Path) -> None:
@@ -156,7 +156,7 @@ def test_frames_withdrawn_by_a_killed_refresh_stay_away(own_db: Path) -> None:
     with chromadb.PersistentClient(own_db) as client:
         people = client.get_collection("people", embedding_function=None)
         people.update(["pets09-s2l1/pets09-s2l1:41:1"], metadatas=[{"score": 1.0}])
-    require_repaired(own_db, expected, "made anew")
+    require_repaired(own_db, expected, "rebuilt")
 
 
 def test_modules_in_the_current_folder_are_not_run(own_db: Path) -> None:
@@ -173,7 +173,7 @@ def test_damaged_rows_without_an_index_are_given_up(own_db: Path) -> None:
         people.update(["pets09-s2l1/pets09-s2l1:21:1"], metadatas=[{"score": 1.0}])
     shutil.rmtree(own_db / "index")
     ran = run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
-    assert_refused(ran, "1 frames of", "not what was stored", "doctor --repair")
+    assert_refused(ran, "1 frames of", "differ from what was stored", "doctor --repair")
     ran = run("doctor", "--repair", "--db", own_db, cwd=own_db.parent)
     assert "1 frames are lost: ingest the same footage again" in ran.err
     again = (*INGEST, "--db", own_db, "--json")
@@ -314,7 +314,7 @@ def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     assert (state, remedy) == ("bad", "the same command with --repair")
     assert "does not" in found
     ran = run("doctor", "--repair", "--db", tmp_path / "db", cwd=tmp_path)
-    assert "made anew from what is whole" in ran.err
+    assert "rebuilt from" in ran.err
     assert whole(tmp_path / "db") == before
 
 

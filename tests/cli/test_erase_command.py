@@ -402,7 +402,7 @@ def test_collections_of_other_programs_are_not_lost(
         (own_db / "reidsearch.sqlite3").unlink()
     ran = run(*command, "--db", own_db, cwd=own_db.parent)
     assert ran.code == 1
-    assert "none of reidsearch's: notes" in ran.err
+    assert "of other programs: notes" in ran.err
     with chromadb.PersistentClient(own_db) as client:
         assert client.get_collection("notes").count() == 1
 

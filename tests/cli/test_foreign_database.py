@@ -82,7 +82,7 @@ def test_swap_that_somebody_else_prepared(own_db: Path, victim: Path, tmp_path: 
         assert_refused(run(*SEARCH, cwd=tmp_path), ".complete.json")
     for text in ("no json", "[" * 100_000):
         (made / ".complete.json").write_text(text)
-        assert_refused(run(*SEARCH, cwd=tmp_path), "not as reidsearch wrote it")
+        assert_refused(run(*SEARCH, cwd=tmp_path), "changed by another program")
     assert victim.read_text() == PRECIOUS
 
 
@@ -121,7 +121,7 @@ def test_lock_that_is_none(own_db: Path, tmp_path: Path) -> None:
     ):
         ran = run(*command, cwd=tmp_path)
         assert (ran.code, "Traceback" in ran.err) == (1, False), ran.err
-        assert "reidsearch.lock is no lock" in ran.err
+        assert "reidsearch.lock is not a valid lock" in ran.err
     assert run(*SEARCH, cwd=tmp_path).code == 0
 
 
