@@ -24,6 +24,7 @@ from reidsearch.core.files import (
     working_folder,
 )
 from reidsearch.core.progress import SILENT
+from reidsearch.core.text import count
 from reidsearch.database.audit_log import locked
 from reidsearch.database.index_files import DamagedIndexError
 from reidsearch.database.layout import (
@@ -161,7 +162,7 @@ def _find_damage(folder: Path) -> str:
         return f"the backup is as damaged as the database: {error}"
     except StoreError as error:
         return f"the backup could not be verified: {error}"
-    some = ", ".join(f"{len(frames)} frames of {c}/{n}" for c, n, frames in damaged)
+    some = ", ".join(f"{count(len(frames), 'frame')} of {c}/{n}" for c, n, frames in damaged)
     return some and f"the backup is as damaged as the database: {some}"
 
 

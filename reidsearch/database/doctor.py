@@ -166,7 +166,7 @@ def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
 
 def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
     for camera, name, frames in seen.damaged:
-        found = f"{len(frames)} frames differ from what was stored; the first is {frames[0]}"
+        found = f"{count(len(frames), 'frame')} not as stored; the first is {frames[0]}"
         yield Finding(f"rows of {camera}/{name}", "bad", found, Fix.REPAIR)
     if seen.rows > recorded:
         found = f"{seen.rows} rows, {seen.rows - recorded} of unconfirmed frames"
@@ -293,9 +293,9 @@ def _check_footage(record: SourceRecord, stamps: Iterable[tuple[int, FileStamp]]
         else:
             others.append(number)
     if others:
-        found = f"{len(others)} frames of {path} changed or are gone; the first is {others[0]}"
+        found = f"{count(len(others), 'frame')} of {path} changed or gone; the first is {others[0]}"
         return Finding(check, "warning", found, "`ingest --refresh` processes changed frames again")
     if unknown := record.frames - same:
         found = f"{count(unknown, 'frame')} of {path} cannot be compared: the ledger was lost"
         return Finding(check, "warning", found)
-    return Finding(check, "good", f"{same} frames of {path} are unchanged")
+    return Finding(check, "good", f"{count(same, 'frame')} of {path}, unchanged")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reidsearch.core.errors import StoreError
+from reidsearch.core.text import count
 from reidsearch.database.chroma_store import open_locked
 from reidsearch.database.copying import Exclusion, fill
 from reidsearch.database.index_files import FOLDER, DamagedIndexError, Manifest
@@ -78,7 +79,7 @@ def erase_rows(
                 with open_locked(folder, writes=False) as store:
                     lost = fill(made, [store], exclusion, progress)
                 if lost:
-                    raise StoreError(f"{lost} frames differ from what was stored", hint=REPAIR_HINT)
+                    raise StoreError(f"{count(lost, 'frame')} not as stored", hint=REPAIR_HINT)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, folder) from error
 
@@ -104,7 +105,7 @@ def copy_live(folder: Path, made: Path, progress: Progress) -> SnapshotId:
     lost = fill(made, [index], Exclusion(), progress, outcome="running when it was copied")
     if lost:
         raise StoreError(
-            f"{lost} frames differ from what was stored",
+            f"{count(lost, 'frame')} not as stored",
             hint="try again; if that does not help, `reidsearch doctor`",
         )
     return snapshot.state
@@ -170,7 +171,7 @@ def _salvage(
 def _lost(frames: int) -> str:
     if not frames:
         return ""
-    return f"rebuilt, but {frames} frames are lost: ingest the same footage again"
+    return f"rebuilt, but {count(frames, 'frame')} lost: ingest the same footage again"
 
 
 def _require_no_foreign_collections(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from reidsearch.core.errors import StoreError
+from reidsearch.core.text import count
 from reidsearch.core.types import Embeddings, Records
 from reidsearch.database.checksum import checksum_rows
 from reidsearch.database.layout import REPAIR_HINT
@@ -91,7 +92,7 @@ def require_stored(key: SourceKey, wrong: Sequence[int]) -> None:
     """Raise StoreError if there are frames of a source whose rows are not what was stored."""
     if wrong:
         raise StoreError(
-            f"{len(wrong)} frames of {key} differ from what was stored; the first is {wrong[0]}",
+            f"{count(len(wrong), 'frame')} of {key} not as stored; the first is {wrong[0]}",
             hint=REPAIR_HINT,
         )
 

@@ -138,7 +138,7 @@ def test_backup_of_a_damaged_database_says_so(own_db: Path, tmp_path: Path) -> N
         people = client.get_collection("people", embedding_function=None)
         people.delete(["pets09-s2l1/pets09-s2l1:21:1"])
     ran = run("backup", "b.zip", cwd=tmp_path)
-    assert (ran.code, "1 frames of pets09-s2l1/pets09-s2l1" in ran.err) == (0, True), ran.err
+    assert (ran.code, "1 frame of pets09-s2l1/pets09-s2l1" in ran.err) == (0, True), ran.err
 
 
 def test_backup_that_could_not_be_checked_says_so(
