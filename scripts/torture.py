@@ -37,7 +37,7 @@ SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "pets09-s2l1"
 SOURCES = ("north", "south")  # copies of the footage: more groups of frames to be killed between
 WAIT_S = 300.0
 # What a search says of a database that is just being made.
-NOT_YET = ("no database", "no source", "no ledger", "is using the database")
+NOT_YET = ("no database", "no source", "no frame", "no ledger", "is using the database")
 QUERIES = ("north/north:1:1", "south/south:261:1", "north/north:401:2")
 
 

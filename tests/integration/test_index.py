@@ -125,7 +125,7 @@ def test_damage_is_found_where_it_is_read(own_db: Path, tmp_path: Path) -> None:
         name = part(own_db, "rows").name
         flip_a_bit(part(own_db, "rows"))
         assert store.detections(Filter()) == [*store.scan(Filter()).detections]
-    assert [text[:31] for text in warnings.texts] == ["the exact index was rebuilt, "] * 2
+    assert [text[:29] for text in warnings.texts] == ["the exact index was rebuilt: "] * 2
     assert warnings.texts[1].endswith(f"{name} is damaged")
 
 
@@ -179,7 +179,7 @@ def test_read_only_database_without_an_index(
     ran = run_apart(*SEARCH, "--db", own_db, cwd=tmp_path, prefix=as_plain_user)
     assert [m[0] for m in matches(ran)] == before
     assert ran.json["exact"] is False
-    assert f"warning: the exact index cannot be used, as {name} is missing" in ran.err
+    assert f"warning: the exact index cannot be used ({name} is missing)" in ran.err
     read_only.chmod(0o777)
 
 

@@ -58,7 +58,7 @@ def test_dead_writer_is_not_named_for_those_who_read(tmp_path: Path) -> None:
         with pytest.raises(DatabaseBusyError, match=f"process {own.pid}"), reading(tmp_path):
             pass
     assert "4242" in warnings.texts[0]
-    assert "did not finish" in warnings.texts[0]
+    assert "died while writing" in warnings.texts[0]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"pid": 1}', "\ud800", ""])
