@@ -21,7 +21,7 @@ from reidsearch.database.backup import restore_backup, write_backup
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.ledger_schema import read_state
 from reidsearch.database.lock import writing
-from tests.conftest import PEOPLE, Ran, assert_refused, run, run_apart
+from tests.conftest import PEOPLE, Ran, Warnings, assert_refused, run, run_apart
 
 SEARCH = ("search", "--frame", "pets09-s2l1:1", "--top", 30)
 
@@ -92,13 +92,14 @@ def test_people_erased_meanwhile_are_in_no_backup(own_db: Path, tmp_path: Path) 
     lock = writing(own_db)
     lock.__enter__()
 
-    def erase(_done: int, _total: int) -> None:
-        lock.__exit__(None, None, None)
-        ran = run("erase", "--source", "pets09-s2l1", "--yes", cwd=tmp_path)
-        assert ran.code == 0, ran.err
+    class Erasing(Warnings):
+        def advance(self, n: int = 1, note: str = "") -> None:
+            lock.__exit__(None, None, None)
+            ran = run("erase", "--source", "pets09-s2l1", "--yes", cwd=tmp_path)
+            assert ran.code == 0, ran.err
 
-    with pytest.raises(StoreError, match="written anew meanwhile"):
-        write_backup(own_db, tmp_path / "b.zip", erase)
+    with pytest.raises(StoreError, match="rewritten in the meantime"):
+        write_backup(own_db, tmp_path / "b.zip", Erasing())
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
