@@ -166,7 +166,7 @@ def test_a_database_is_backed_up_whole_or_not_at_all(own_db: Path, tmp_path: Pat
     shutil.rmtree(own_db / "index")
     with writing(own_db):
         assert_refused(run("backup", "b.zip", cwd=tmp_path), "another reidsearch")
-    assert_refused(run("backup", "db/b.zip", cwd=tmp_path), "is in the database")
+    assert_refused(run("backup", "db/b.zip", cwd=tmp_path), "is inside the database")
     assert_refused(run("backup", "b.tar", cwd=tmp_path), "b.tar", ".zip")
     assert_refused(run("backup", "gone/b.zip", cwd=tmp_path), "no folder")
     assert_refused(run("backup", "b.zip", "--db", "gone", cwd=tmp_path), "no database")
@@ -248,7 +248,7 @@ def test_what_is_no_backup_leaves_nothing(backup: Path, tmp_path: Path, change: 
     (tmp_path / "in").mkdir()
     bad = rewrite(backup, tmp_path / "bad.zip", change)
     ran = run("restore", bad, cwd=tmp_path / "in")
-    assert_refused(ran, "bad.zip", "no backup, or is damaged")
+    assert_refused(ran, "bad.zip", "not a backup, or it is damaged")
     assert list((tmp_path / "in").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "in"]
 
@@ -267,9 +267,9 @@ def test_no_changed_bit_ends_in_a_traceback(backup: Path, tmp_path: Path) -> Non
 
 def test_files_that_are_no_archives(backup: Path, own_db: Path, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no archive")
-    assert_refused(run("restore", "text.zip", "--db", "x", cwd=tmp_path), "no backup")
+    assert_refused(run("restore", "text.zip", "--db", "x", cwd=tmp_path), "not a backup")
     (tmp_path / "cut.zip").write_bytes(backup.read_bytes()[:-1000])
-    assert_refused(run("restore", "cut.zip", "--db", "x", cwd=tmp_path), "no backup")
+    assert_refused(run("restore", "cut.zip", "--db", "x", cwd=tmp_path), "not a backup")
     assert_refused(run("restore", "gone.zip", "--db", "x", cwd=tmp_path), "No such file")
     assert_refused(run("restore", backup, cwd=tmp_path), "db is not empty")
     assert not (tmp_path / "x").exists()

@@ -379,7 +379,7 @@ def test_nobody_else_is_erased_when_frames_are_done_again(own_db: Path) -> None:
         seen, people = store.state, store.detections(Filter(frame=1))
     with open_chroma(own_db, rebuild_index=True) as store:
         store.remove(KEY, [1])
-    with pytest.raises(StoreError, match="after it was looked at"):
+    with pytest.raises(StoreError, match="in the meantime"):
         open_database(own_db).erase(Erasure(people, seen))
 
 
@@ -440,7 +440,7 @@ def test_search_that_was_under_way_leaves_no_ids(own_db: Path) -> None:
         record(own_db, Event("search", asked=FIRST, ids=ids, collection=before.state.collection))
     last = json.loads((own_db / "audit.jsonl").read_text().splitlines()[-1])
     assert (last["asked"], last["ids"]) == (None, [])
-    assert "erased meanwhile" in last["about"]["ids"]
+    assert "erased in the meantime" in last["about"]["ids"]
     require_sound(own_db)
 
 

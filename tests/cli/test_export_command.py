@@ -42,7 +42,7 @@ def test_exported_boxes_make_the_same_database(
     ran = run("ingest", sample, "--fps", 10, "--detections", name, cwd=tmp_path)
     assert ran.code == 0, ran.err
     again = ("ingest", sample, "--fps", 10)
-    assert_refused(run(*again, cwd=tmp_path), "--detections", "no file")
+    assert_refused(run(*again, cwd=tmp_path), "--detections", "now without --detections")
     same = run(*again, "--detections", name, "--json", cwd=tmp_path)
     assert (same.json["frames"], same.json["frames_skipped"]) == (0, 40)
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_exported(made_db: Path, sample: Path, tmp_path: Path) ->
     ran = run("export", "detections", "--out", "x.csv", "--source", "gone", *db, cwd=tmp_path)
     assert_refused(ran, "no source gone")
     assert_refused(
-        run("export", "matches", "--out", "x.csv", *db, cwd=tmp_path), "one person", code=2
+        run("export", "matches", "--out", "x.csv", *db, cwd=tmp_path), "no query was given", code=2
     )
     assert_refused(run("export", "detections", "--out", "x.csv", cwd=tmp_path), "no database")
     for name in ("a", "b"):

@@ -49,7 +49,7 @@ def test_lost_ledger_of_an_index_that_names_other_files(
     fields["files"][0] = f"../../{victim.name}"
     text = json.dumps(fields)
     path.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}")
-    assert_refused(run("doctor", "--repair", cwd=tmp_path), "neither the ledger nor")
+    assert_refused(run("doctor", "--repair", cwd=tmp_path), "both the ledger and")
     assert victim.read_text() == PRECIOUS
 
 

@@ -163,7 +163,7 @@ def test_bad_frame_of_a_growing_folder_is_named_once(gate: Path, tmp_path: Path)
         wait_for(process, "cannot decode")
         wait_for(process, "3 new frames")
         os.utime(put(81, gate), (1e9, 1e9))
-        wait_for(process, "1 new frames")
+        wait_for(process, "1 new frame")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT_S)
     assert "cannot decode" not in err
@@ -176,7 +176,7 @@ def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_
     with watching(tmp_path, "--json") as process:
         for number in (61, 81):
             os.utime(put(number, gate), (1e9, 1e9))
-            wait_for(process, "new frames")
+            wait_for(process, "new frame")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=TIMEOUT_S)
     report = json.loads(out)

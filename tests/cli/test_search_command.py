@@ -222,8 +222,8 @@ def test_what_is_not_there(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        pytest.param((), ("one person",), id="nobody-named"),
-        pytest.param(("a.jpg", "--frame", FRAME_1), ("one person",), id="two-people-named"),
+        pytest.param((), ("no query was given",), id="nobody-named"),
+        pytest.param(("a.jpg", "--frame", FRAME_1), ("several queries",), id="two-people-named"),
         pytest.param(("--frame", "1"), ("is not a valid frame",), id="frame-without-source"),
         pytest.param(("--id", "pets:1"), ("is not a valid crop id",), id="short-id"),
         pytest.param(("--frame", FRAME_1, "--after", "soon"), ("'soon'",), id="after-is-no-time"),
@@ -231,7 +231,9 @@ def test_what_is_not_there(
         pytest.param(
             ("--frame", FRAME_1, "--box", "1,2,3,4"), ("needs a picture",), id="box-without-picture"
         ),
-        pytest.param(("a.jpg", "--person", "2"), ("needs a frame",), id="person-without-frame"),
+        pytest.param(
+            ("a.jpg", "--person", "2"), ("--person needs --frame",), id="person-without-frame"
+        ),
         pytest.param(("--frame", FRAME_1, "--json", "--csv"), ("exclude",), id="json-and-csv"),
         pytest.param(("--frame", FRAME_1, "--top", "0"), ("--top",), id="top-zero"),
         pytest.param(

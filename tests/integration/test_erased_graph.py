@@ -104,6 +104,6 @@ def test_graph_of_another_chroma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     from reidsearch.database import graph_files
 
     monkeypatch.setattr(graph_files, "_VERSION", 2)
-    with pytest.raises(StoreError, match="not as this reidsearch knows it"):
+    with pytest.raises(StoreError, match="has an unknown format"):
         erase_first(tmp_path / "db")
     assert not (tmp_path / "db" / ".rebuilding").exists()
