@@ -279,3 +279,10 @@ def test_picture_that_does_not_decode(made_db: Path, tmp_path: Path) -> None:
 def test_no_database_is_not_made_by_a_search(tmp_path: Path) -> None:
     assert_refused(run("search", "--frame", FRAME_1, cwd=tmp_path), "no database", "ingest")
     assert not (tmp_path / "db").exists()
+
+
+def test_wrong_embedder_shows_where_none_is_needed(made_db: Path, tmp_path: Path) -> None:
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--embedder")
+    assert_refused(run(*search, "nothing", cwd=tmp_path), "unknown embedder 'nothing'")
+    other = "osnet_ain_x0_25.ms_d_c"  # known, but not on this machine
+    assert_refused(run(*search, other, cwd=tmp_path), other)
