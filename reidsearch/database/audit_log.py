@@ -150,7 +150,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_head(folder: Path) -> Head | None:
-    """None if there is none, or it is not as it is written."""
+    """The head file; None if it is missing or not valid."""
     with suppress(FileNotFoundError, ValueError, TypeError, RecursionError):
         text = (folder / AUDIT_HEAD_FILE).read_bytes()
         head = Head(**json.loads(text))

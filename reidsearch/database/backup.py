@@ -65,20 +65,16 @@ _NO_BACKUP = (
 )
 
 
-def write_backup(
-    folder: Path,
-    out: Path,
-    progress: Progress = SILENT,
-) -> int:
+def write_backup(folder: Path, out: Path, progress: Progress = SILENT) -> int:
     """Copy a database, which others may read or write meanwhile; return how many bytes it has.
 
-    Beside a writer, what it has confirmed is written anew and packed, as Chroma's files change; and
+    Beside a writer, what it has confirmed is rewritten and packed, as Chroma's files change; and
     so is what lies in a folder that is read-only, as Chroma could not be kept from changing it.
 
     Args:
         folder: the database.
         out: the file to write.
-        progress: told of a database that is written anew, and warned when what was copied is
+        progress: told of a database that is rewritten, and warned when what was copied is
             damaged, or not all there is.
 
     Raises:
@@ -90,10 +86,7 @@ def write_backup(
     read_state(folder)
     path = out.resolve()
     if path.is_relative_to(folder.resolve()):
-        raise StoreError(
-            f"{out} is inside the database",
-            hint="name a file outside it",
-        )
+        raise StoreError(f"{out} is inside the database", hint="name a file outside it")
     try:
         with (
             working_folder(path.with_name(f".backing-up-{path.name}")) as work,

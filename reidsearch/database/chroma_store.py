@@ -110,8 +110,8 @@ class ChromaStore:
         self._index.describe(self._ledger.numbered_sources(), self._index.manifest)
 
     def _rebuild(self, index: IndexWriter, progress: Progress) -> None:
-        """Make the exact index anew of all rows that are what was stored."""
-        manifest = index.begin_anew()
+        """Rebuild the exact index from all rows that are as stored."""
+        manifest = index.new_manifest()
         sources = self._ledger.numbered_sources()
         progress.phase("indexing", sum(source.detections for source in sources.values()))
         for number, source in sources.items():
@@ -308,7 +308,7 @@ def open_chroma(
         folder: the Chroma folder.
         create: given to write; a database that does not exist yet, or has nothing in it, is
             made with these models.
-        rebuild_index: write too, and make the exact index anew, though it seems to be there.
+        rebuild_index: write too, and rebuild the exact index even if there is one.
         wait_s: how long to wait for other processes, to write; see `lock.writing`.
         progress: told of an index that is made, and warned when it waits, or when the last writer
             died at its work.

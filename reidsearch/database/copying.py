@@ -1,4 +1,4 @@
-"""Writing a database to an empty folder, of a ledger's copy and of rows that prove to be right."""
+"""Writing a database to an empty folder, from a copy of a ledger and verified rows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def fill(
         if outcome is not None:
             ledger.close_stale_run(outcome)
         index = IndexWriter(made / FOLDER, None, ledger.provenance)
-        manifest = index.begin_anew()
+        manifest = index.new_manifest()
         sources = ledger.numbered_sources()
         progress.phase("rewriting", sum(source.detections for source in sources.values()))
         for number, source in sources.items():

@@ -1,4 +1,4 @@
-"""What the index knows of sources and models, to make a lost ledger anew.
+"""What the index knows of sources and models, to rebuild a lost ledger.
 
 Searches do not read it, as they have the ledger. It is written when a source is added or changes.
 """

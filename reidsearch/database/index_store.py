@@ -55,7 +55,7 @@ def read_index_alone(folder: Path) -> IndexReader:
     """Map an index without the ledger: what its frames say proves what is in its rows.
 
     Raises:
-        DamagedIndexError: it is missing, or nobody knows whose rows it has.
+        DamagedIndexError: it is missing, or its sources are not known.
     """
     known = read_sources(folder)
     try:
@@ -93,7 +93,7 @@ class IndexStore:
         folder: of the index.
         snapshot: what the ledger says.
         on_damage: called when files turn out to be damaged while they are read: gives a snapshot
-            with an index made anew, or raises StoreError.
+            with a rebuilt index, or raises StoreError.
 
     Raises:
         DamagedIndexError: see `read_index`.

@@ -36,7 +36,7 @@ class IndexWriter:
 
     Attributes:
         manifest: which part counts; None where there is no index.
-        problem: why there is none any more, or empty; what is stored is not touched by that.
+        problem: why the index cannot be kept, or empty; stored rows are not affected.
     """
 
     def __init__(self, folder: Path, manifest: Manifest | None, provenance: Provenance) -> None:
@@ -54,7 +54,7 @@ class IndexWriter:
             return False
         return 2 * len(manifest.dropped) <= len(files.frames)
 
-    def begin_anew(self) -> Manifest | None:
+    def new_manifest(self) -> Manifest | None:
         """An empty index in files of its own."""
         return None if self.problem else new_manifest()
 
@@ -118,7 +118,7 @@ class IndexWriter:
     def drop(self, source: int, numbers: Collection[int]) -> Manifest | None:
         """Say that frames count no more; None where there is no index.
 
-        Their rows stay in the files until the index is made anew.
+        Their rows stay in the files until the index is rebuilt.
         """
         if self.manifest is None or self.problem:
             return None

@@ -1,4 +1,4 @@
-"""A ledger that began as a copy of another, for a database that is written anew.
+"""A ledger that began as a copy of another, for a database that is rewritten.
 
 So what other tables say of frames that stay is carried along, and what they say of others goes with
 these.

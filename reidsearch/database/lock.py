@@ -73,7 +73,7 @@ def writing(folder: Path, wait_s: float = WAIT_S, progress: Progress = SILENT) -
     Raises:
         DatabaseBusyError: others are in.
         ReadOnlyError: this user may not write to the folder.
-        StoreError: the lock's file is none.
+        StoreError: the lock file is not valid.
     """
     with _held(folder, "write", wait_s, progress):
         last = read_owner(folder)

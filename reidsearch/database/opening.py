@@ -1,4 +1,4 @@
-"""Opening a database to read it: through its exact index, made anew first where need be."""
+"""Opening a database to read it: through its exact index, rebuilt first where needed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_to_read(
     """
 
     def rebuild(seen: Snapshot | None, damage: DamagedIndexError) -> Snapshot:
-        """Make the index anew, unless another process has done so meanwhile."""
+        """Rebuild the index, unless another process has done so meanwhile."""
         if seen is None or read_snapshot(folder).manifest == seen.manifest:
             problem = _rebuild_index(folder, progress)
             if problem:
@@ -81,7 +81,7 @@ class _NoIndexError(StoreError):
 
 
 def _rebuild_index(folder: Path, progress: Progress) -> str:
-    """Make it anew, as a writer does; say why that cannot be, or nothing."""
+    """Rebuild it, as a writer does; return why that failed, or nothing."""
     if not os.access(folder, os.W_OK):
         return f"the folder {folder} is read-only"
     from reidsearch.database.chroma_store import open_chroma

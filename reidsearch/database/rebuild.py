@@ -1,4 +1,4 @@
-"""A database written anew: without what shall be gone, or from what is still whole of it."""
+"""Rewriting a database: without what is erased, or from what is undamaged."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def erase_rows(
     *,
     wait_s: float,
 ) -> None:
-    """Write a database anew without some of it: Chroma would keep the bytes of what is deleted.
+    """Rewrite a database without some of it: Chroma would keep the bytes of what is deleted.
 
     Needs as much room again while it works; killed before its end, it leaves all as it was.
 

@@ -1,4 +1,4 @@
-"""A database written anew beside itself, taking its own place as a whole.
+"""A database rewritten beside itself, which then takes its place as a whole.
 
 What is made lies in a folder inside the database's; once it is complete, a list says so and its
 parts are moved. A process killed before that leaves the old database, and one killed after it a

@@ -9,7 +9,7 @@ import numpy as np
 
 from reidsearch.core.boxes import iou_matrix
 from reidsearch.core.errors import DatasetError
-from reidsearch.core.exact_search import nearest_rows
+from reidsearch.core.exact_search import CHUNK_ROWS, nearest_rows
 from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Frame
 from reidsearch.ingest.stages import finder_of
@@ -182,8 +182,9 @@ def measure_search(
         later = frames > frames[first]
         if not (shows & later).any():
             continue
-        query = stored[first : first + 1]
-        blocks = nearest_rows(stored, query, [np.flatnonzero(later)])
+        query, rows = stored[first : first + 1], np.flatnonzero(later)
+        parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
+        blocks = nearest_rows(stored, query, parts)
         is_right = shows[np.concatenate([ranked for ranked, _ in blocks])]
         average_precisions.append(ranking_average_precision(is_right))
         first_right.append(bool(is_right[0]))

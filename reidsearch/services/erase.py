@@ -175,7 +175,7 @@ def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Eras
 
 
 def erase(recorder: Recorder, erasure: Erasure, *, wait: bool) -> None:
-    """Write the database anew without what is to be erased, and say so in its audit log.
+    """Rewrite the database without what is to be erased, and say so in its audit log.
 
     Ids in older lines of the log are erased too. Killed before its end, all is as it was, but for
     lines of the log. Copies elsewhere, as backups are, stay as they are.
