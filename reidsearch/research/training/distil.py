@@ -22,6 +22,7 @@ from reidsearch.models.cards import IMAGENET_MEAN, IMAGENET_STD
 from reidsearch.models.embedders.state_dict import UNREADABLE
 from reidsearch.models.embedders.torchreid_parts import build_network, is_classifier
 from reidsearch.research.training.losses import TeacherLoss
+from reidsearch.research.training.precision import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,7 +152,9 @@ class Distiller:
     def _step(self, pixels: NDArray[np.uint8], targets: NDArray[np.float32], lr: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        _, features = self._compiled(_to_input(pixels))
+        images = _to_input(pixels)
+        with autocast(images.device):
+            _, features = self._compiled(images)
         loss = self._loss(features, torch.from_numpy(targets))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()

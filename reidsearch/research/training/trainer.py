@@ -20,6 +20,7 @@ from reidsearch.models.embedders.torchreid_parts import build_network, is_classi
 from reidsearch.research.training.augment import Augmenter
 from reidsearch.research.training.batches import draw_batches
 from reidsearch.research.training.losses import IdentityLoss, TeacherLoss
+from reidsearch.research.training.precision import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -195,7 +196,7 @@ class Trainer:
         """Learn from one batch; returns its loss and accuracy."""
         images = images.to(self._device)
         labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=_has_bf16(self._device)):
+        with autocast(self._device):
             output = self.network(images)
         logits, features = output if self._gives_features else (output, None)
         loss = self._identity_loss(logits, features, labels)
@@ -279,11 +280,3 @@ def _measure_dimension(network: nn.Module, recipe: Recipe, device: torch.device)
             f"{recipe.architecture} does not take crops of {height}x{width}: {error}",
             hint="give it another --size, such as 256x128",
         ) from error
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is done in hardware; emulated it would be slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - the only way
-    return supported
