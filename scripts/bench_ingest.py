@@ -237,7 +237,7 @@ def limit_ours(setting: Setting) -> dict[str, float]:
     detector = find_detector(default_detector())
     figures = {f"peak_{name}": value for name, value in measure_peaks().items()}
     for part, model in (
-        ("detector", cut_graph(weights_path(detector), detector.input_px)),
+        ("detector", cut_graph(weights_path(detector), detector.input_hw)),
         ("embedder", export(find_embedder(setting.embedder))),
     ):
         compiled, shape = compile_model(model, setting.precision), list(model.input().shape)

@@ -39,7 +39,7 @@ class DemoDetector:
     def detect(self, image: np.ndarray) -> Detections:
         """Find the people in one frame."""
         height, width = image.shape[:2]
-        grid = self._grid or choose_grid(width, height, self._card.input_px)
+        grid = self._grid or choose_grid(width, height, self._card.input_hw[0])
         tiles = lay_tiles(width, height, grid)
         joined = merge_tiles(tiles, [self._look(image, *tile) for tile in tiles])
         tall = joined.xyxy[:, 3] - joined.xyxy[:, 1] >= MIN_HEIGHT_PX

@@ -32,7 +32,7 @@ def main(name: str) -> None:
     if isinstance(card, EmbedderCard):
         model = export(card)
     else:
-        model = cut_graph(weights_path(card), card.input_px)
+        model = cut_graph(weights_path(card), card.input_hw)
     out = Path(__file__).parents[1] / "models" / f"{name}.zip"
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
         openvino.save_model(model, Path(folder) / "network.xml", compress_to_fp16=True)

@@ -46,9 +46,11 @@ class ModelCard:
         exported: the same network in a zip that OpenVINO reads, made by `scripts/export.py`; else
             the network is converted when it is first used.
         license, data_license: of the code and weights; of the data they were trained on.
+        input_hw: height and width, in pixels, of the network's input.
     """
 
     name: str
+    input_hw: tuple[int, int]
     about: str = ""
     files: tuple[WeightFile, ...] = ()
     exported: WeightFile | None = None
@@ -68,33 +70,33 @@ class ModelCard:
         """Size of all files together; 0 if not known."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def input_size(self) -> str:
+        """Height and width of its input, as text."""
+        height, width = self.input_hw
+        return f"{height}x{width}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorCard(ModelCard):
-    """A frozen graph of the TensorFlow Object Detection API.
+    """A network that finds people in frames.
 
     Attributes:
+        architecture: `ssd` or `faster_rcnn`, a frozen graph of the TensorFlow Object Detection
+            API; or `openvino_ir`, which suppresses overlapping boxes itself.
         person_class: the class id of "person".
         min_score: the score from which its boxes are trusted, in `[0, 1]`.
-        input_px: the height, in pixels, to which the network resizes its input.
-        keeps_aspect_ratio: whether it does so; else it takes squares.
+        input_hw: frames are stretched to it; `faster_rcnn` resizes them to fit, as they are.
     """
 
+    architecture: str
     person_class: int
     min_score: float
-    input_px: int
-    keeps_aspect_ratio: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages of the extra `reference` without which it does not run."""
-        return extras.TENSORFLOW if self.keeps_aspect_ratio else ()
-
-    @property
-    def input_size(self) -> str:
-        """Size of its input, as text."""
-        px = self.input_px
-        return f"{px} px" if self.keeps_aspect_ratio else f"{px}x{px}"
+        return extras.TENSORFLOW if self.architecture == "faster_rcnn" else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +106,12 @@ class EmbedderCard(ModelCard):
     Attributes:
         architecture: torchreid's name of it, or `openvino_ir`.
         dimension: D of its vectors.
-        input_hw: height and width of its input.
         mean, std: per RGB channel, of values in `[0, 1]`.
         calibration: what its distances mean, if that was measured.
     """
 
     architecture: str
     dimension: int
-    input_hw: tuple[int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     calibration: Calibration | None = None
@@ -120,12 +120,6 @@ class EmbedderCard(ModelCard):
     def needs(self) -> tuple[str, ...]:
         """Packages of the extra `reference` without which it does not run."""
         return () if self.exported or self.architecture == "openvino_ir" else extras.TORCH
-
-    @property
-    def input_size(self) -> str:
-        """Size of its input, as text."""
-        height, width = self.input_hw
-        return f"{height}x{width}"
 
     @property
     def fingerprint(self) -> str:

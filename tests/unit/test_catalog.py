@@ -63,7 +63,7 @@ def test_every_detector_is_complete(name):
     card = find_detector(name)
     assert card.name == name
     assert 0 < card.min_score < 1
-    assert card.input_px > 0
+    assert min(card.input_hw) > 0
     assert card.person_class >= 1
 
 
@@ -124,7 +124,7 @@ def test_detector_with_own_graph_keeps_the_rest_of_its_card(name, own_weights):
     own, card = find_detector(f"{name}={own_weights}"), find_detector(name)
     assert own.name == f"{name}={own_weights}"
     assert (own.sha256, own.bytes) == (hash_file(own_weights), 17)
-    assert (own.input_px, own.person_class) == (card.input_px, card.person_class)
+    assert (own.input_hw, own.person_class) == (card.input_hw, card.person_class)
     assert weights_path(own) == own_weights
 
 

@@ -23,7 +23,12 @@ EMBEDDER = EmbedderCard(
     name="osnet.ours", files=weights("e"), architecture="osnet", dimension=4, input_hw=(8, 4)
 )
 DETECTOR = DetectorCard(
-    name="ssd.ours", files=weights("d"), person_class=1, min_score=0.5, input_px=300
+    name="ssd.ours",
+    files=weights("d"),
+    architecture="ssd",
+    person_class=1,
+    min_score=0.5,
+    input_hw=(300, 300),
 )
 GALLERY = Provenance(
     embedder=EMBEDDER.name,

@@ -47,7 +47,8 @@ def load_detector(
     Args:
         card: the model.
         settings: how frames are tiled, and which detections are kept.
-        backend: `auto` is OpenVINO for SSD graphs on CPUs; `reference` is TensorFlow.
+        backend: `auto` is OpenVINO for SSD graphs on CPUs; `reference` is TensorFlow. OpenVINO
+            always runs networks of its own format.
         precision: what OpenVINO computes in; TensorFlow always computes in f32.
 
     Raises:
@@ -62,8 +63,12 @@ def load_detector(
 
 
 def _load_network(card: DetectorCard, backend: Backend, precision: Precision) -> Network:
+    if card.architecture == "openvino_ir":
+        from reidsearch.models.detectors.openvino_ir import IrNetwork
+
+        return IrNetwork(card, precision)
     is_on_gpu = not extras.missing(extras.TENSORFLOW) and has_gpu()
-    if backend == "auto" and not card.keeps_aspect_ratio and not is_on_gpu:
+    if backend == "auto" and card.architecture == "ssd" and not is_on_gpu:
         from reidsearch.models.detectors.openvino_graph import NotSsdError, OpenVinoNetwork
 
         with suppress(NotSsdError):  # TensorFlow runs it, or says what is wrong with it

@@ -60,8 +60,8 @@ class OpenVinoNetwork:
         self._card = card
         self._compiled = compile_card(
             card,
-            f"{card.sha256[:16]}-{card.input_px}",
-            lambda graph: cut_graph(graph, card.input_px),
+            f"{card.sha256[:16]}-{card.input_size}",
+            lambda graph: cut_graph(graph, card.input_hw),
             precision,
         )
 
@@ -74,20 +74,20 @@ class OpenVinoNetwork:
         ]
 
 
-def cut_graph(path: Path, side: int) -> openvino.Model:
-    """Cut the network out: from `(1, side, side, 3)` uint8 to corners and scores of all anchors.
+def cut_graph(path: Path, input_hw: tuple[int, int]) -> openvino.Model:
+    """Cut the network out: from `(1, H, W, 3)` uint8 to corners and scores of all anchors.
 
     Raises:
         NotSsdError: the file is not a graph, or not that of an SSD.
     """
     try:
         with quiet_stderr():
-            return _cut(path, side)
+            return _cut(path, input_hw)
     except _FAILURES as error:
         raise NotSsdError(f"{path} is not an SSD graph: {error}") from error
 
 
-def _cut(path: Path, side: int) -> openvino.Model:
+def _cut(path: Path, input_hw: tuple[int, int]) -> openvino.Model:
     front_end = FrontEndManager().load_by_framework("tf")
     graph = front_end.load(path)
     start, *ends = (graph.get_place_by_tensor_name(name) for name in (_INPUT, *_OUTPUTS))
@@ -95,7 +95,7 @@ def _cut(path: Path, side: int) -> openvino.Model:
         raise NotSsdError(f"{path} lacks one of {', '.join((_INPUT, *_OUTPUTS))}")
     graph.override_all_inputs([start])
     graph.override_all_outputs(ends)
-    graph.set_partial_shape(start, openvino.PartialShape([1, side, side, 3]))
+    graph.set_partial_shape(start, openvino.PartialShape([1, *input_hw, 3]))
     graph.set_element_type(start, openvino.Type.f32)
     model = front_end.convert(graph)
     for parameter in model.get_parameters():  # `image_tensor`, now unused

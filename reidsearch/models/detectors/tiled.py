@@ -57,16 +57,16 @@ class TiledDetector:
     def _lay_tiles(self, image: NDArray[np.uint8]) -> list[Tile]:
         height, width = image.shape[:2]
         return lay_tiles(
-            width, height, self._grid or choose_grid(width, height, self._card.input_px)
+            width, height, self._grid or choose_grid(width, height, self._card.input_hw[0])
         )
 
     def _cut(self, image: NDArray[np.uint8], tile: Tile) -> NDArray[np.uint8]:
         x1, y1, x2, y2 = tile
         view = image[y1:y2, x1:x2]
-        if self._card.keeps_aspect_ratio:
+        if self._card.architecture == "faster_rcnn":  # which resizes it itself
             return view
-        side = self._card.input_px
-        return np.asarray(cv2.resize(view, (side, side)), np.uint8)
+        height, width = self._card.input_hw
+        return np.asarray(cv2.resize(view, (width, height)), np.uint8)
 
     def _merge(
         self, image: NDArray[np.uint8], tiles: list[Tile], views: list[Detections]

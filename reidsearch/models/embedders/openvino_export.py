@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import openvino
 
 from reidsearch.core import extras
-from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder, add_preprocessing
+from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder
+from reidsearch.models.openvino_ir import take_pixels
 from reidsearch.models.openvino_runtime import compile_card
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load_exported(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
 
 
 def export(card: EmbedderCard) -> openvino.Model:
-    """Convert a network from torch; its input is that of `add_preprocessing`."""
+    """Convert a network from torch; its input is `(1, H, W, 3)` uint8 RGB."""
     extras.require(extras.TORCH, "reference", f"converting {card.name} for OpenVINO")
     import torch
 
@@ -38,4 +39,4 @@ def export(card: EmbedderCard) -> openvino.Model:
     crop = torch.zeros(1, 3, *card.input_hw)
     model = openvino.convert_model(torch.export.export(load_network(card), (crop,)))
     model.reshape(list(crop.shape))
-    return add_preprocessing(model, card)
+    return take_pixels(model, card.mean, card.std)

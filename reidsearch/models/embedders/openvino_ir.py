@@ -1,16 +1,14 @@
-"""Networks in OpenVINO's own format (IR), such as those of Open Model Zoo."""
+"""Embedders of Open Model Zoo."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 
-from reidsearch.core.errors import ModelError
-from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder, add_preprocessing
+from reidsearch.models.embedders.openvino_network import OpenVinoEmbedder
+from reidsearch.models.openvino_ir import not_this_network, read_ir, take_pixels
 from reidsearch.models.openvino_runtime import compile_model
-from reidsearch.models.weights import weight_paths
 
 if TYPE_CHECKING:
     from reidsearch.models.backends import Precision
@@ -18,28 +16,14 @@ if TYPE_CHECKING:
 
 
 def load_ir(card: EmbedderCard, precision: Precision) -> OpenVinoEmbedder:
-    """Load an `.xml` with its `.bin`.
+    """Load one.
 
     Raises:
-        ModelError: the files are missing, or not the network that the card describes.
+        ModelError: see `read_ir`; or its output is another.
     """
-    paths = {path.suffix: path for path in weight_paths(card)}
-    if paths.keys() != {".xml", ".bin"}:
-        raise ModelError(
-            f"{card.name} is not a network in OpenVINO's format",
-            hint="name an .xml file that has its .bin file beside it",
-        )
-    try:
-        model = openvino.Core().read_model(paths[".xml"], paths[".bin"])
-        input_shape, output_shape = list(model.input().shape), list(model.output().shape)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(
-            f"{paths['.xml']} is not a network with one fixed input: {reason}"
-        ) from error
-    if input_shape != [1, 3, *card.input_hw] or np.prod(output_shape) != card.dimension:
-        raise ModelError(
-            f"{paths['.xml']} is not {card.name}: it maps {input_shape} to {output_shape}"
-        )
-    model = add_preprocessing(model, card, reverse_channels=True)
+    model = read_ir(card)
+    shapes = [output.partial_shape for output in model.outputs]
+    if [shape.is_static and np.prod(shape.to_shape()) for shape in shapes] != [card.dimension]:
+        raise not_this_network(card, f"its output is {', '.join(map(str, shapes))}")
+    model = take_pixels(model, card.mean, card.std, reverse_channels=True)
     return OpenVinoEmbedder(card, compile_model(model, precision))

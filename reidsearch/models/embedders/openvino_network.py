@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
-from openvino.preprocess import PrePostProcessor
 
 from reidsearch.core.types import Embeddings
 from reidsearch.models.openvino_runtime import run_each
@@ -15,6 +13,7 @@ from reidsearch.models.preprocess import resize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import openvino
     from numpy.typing import NDArray
 
     from reidsearch.models.cards import EmbedderCard
@@ -25,7 +24,7 @@ class OpenVinoEmbedder:
 
     Args:
         card: the network.
-        compiled: maps one crop, with the input of `add_preprocessing`, to a vector.
+        compiled: maps one crop, `(1, H, W, 3)` uint8 RGB, to a vector.
     """
 
     def __init__(self, card: EmbedderCard, compiled: openvino.CompiledModel) -> None:
@@ -40,24 +39,3 @@ class OpenVinoEmbedder:
             row[:] = output.ravel()
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # as torch
         return Embeddings(vectors, self.card.fingerprint)
-
-
-def add_preprocessing(
-    model: openvino.Model, card: EmbedderCard, *, reverse_channels: bool = False
-) -> openvino.Model:
-    """Change a network's input to `(1, H, W, 3)` uint8 RGB, normalised as by `preprocess.to_batch`.
-
-    Args:
-        model: its input is `(1, 3, H, W)`, normalised.
-        card: has the mean and deviation.
-        reverse_channels: whether its input is BGR.
-    """
-    processor = PrePostProcessor(model)
-    pixels = processor.input()
-    pixels.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    pixels.model().set_layout(openvino.Layout("NCHW"))
-    steps = pixels.preprocess().convert_element_type(openvino.Type.f32)
-    steps.mean([255 * mean for mean in card.mean]).scale([255 * std for std in card.std])
-    if reverse_channels:
-        steps.reverse_channels()
-    return processor.build()
