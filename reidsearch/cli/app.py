@@ -61,7 +61,10 @@ class _Group(TyperGroup):
 def _say_error(message: str, hint: str = "") -> None:
     say(f"[bold red]error:[/] {escape(message)}")
     if hint:
-        say(f"[bold]hint:[/] {escape(hint)}")
+        first, *steps = hint.split("\n")  # of a list of steps, each has its line
+        say(f"[bold]hint:[/] {escape(first)}")
+        for step in steps:
+            say(escape(step))
 
 
 def _hide_variables(command: Any) -> None:

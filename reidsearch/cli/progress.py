@@ -75,8 +75,8 @@ class Bar:
 
 
 @contextmanager
-def receiving(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of bytes, and give a function to call with those received and those to come."""
+def receiving() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar of bytes; call the function with a name, the bytes received, and all of them."""
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     with Progress(
         TextColumn("{task.description}"),
@@ -85,5 +85,7 @@ def receiving(what: str) -> Iterator[Callable[[int, int], None]]:
         transient=True,
         disable=not talk.is_terminal,
     ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+        task = bar.add_task("", total=None)
+        yield lambda name, done, total: bar.update(
+            task, description=name, completed=done, total=total or None
+        )

@@ -14,7 +14,7 @@ from reidsearch.core.errors import ModelError
 from reidsearch.core.files import hash_file, read_text, resolve
 from reidsearch.models.cards import DetectorCard, EmbedderCard, WeightFile
 from reidsearch.models.validation import parse_as
-from reidsearch.models.weights import locate
+from reidsearch.models.weights import locate, missing_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,12 +25,24 @@ _MAX_PX = 1 << 14
 
 def default_detector() -> str:
     """Name of the detector that is used unless another is named."""
-    return str(_catalog()["defaults"]["detector"])
+    recommended, _ = recommended_pair()
+    return (
+        str(_catalog()["built_in"]["detector"]) if missing_files(recommended) else recommended.name
+    )
 
 
 def default_embedder() -> str:
     """Name of the embedder that is used unless another is named."""
-    return str(_catalog()["defaults"]["embedder"])
+    _, recommended = recommended_pair()
+    return (
+        str(_catalog()["built_in"]["embedder"]) if missing_files(recommended) else recommended.name
+    )
+
+
+def recommended_pair() -> tuple[DetectorCard, EmbedderCard]:
+    """The networks that are used by default once they have been downloaded."""
+    names = _catalog()["recommended"]
+    return find_detector(names["detector"]), find_embedder(names["embedder"])
 
 
 def all_cards() -> list[DetectorCard | EmbedderCard]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,7 +17,7 @@ from reidsearch.models.catalog import archive_record
 from reidsearch.models.weights import is_downloaded, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from reidsearch.models.cards import ModelCard, WeightFile
@@ -29,93 +30,96 @@ _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
 
 
 def download(
-    card: ModelCard, on_bytes: Callable[[int, int], None] = lambda _done, _all: None
+    *cards: ModelCard, on_bytes: Callable[[str, int, int], None] = lambda *_: None
 ) -> list[Path]:
-    """Download the files of a model that are not in the cache folder, and check their hashes.
+    """Download the files of models that are not in the cache folder, and check their hashes.
 
     An interrupted download is resumed, in this call or in a later one.
 
     Args:
-        card: the model.
-        on_bytes: called as data of a file come in, with how many bytes there are and how many
-            there will be, or 0 while that is not known.
+        cards: the models.
+        on_bytes: called as data of a file come in, with its name, how many bytes there are and how
+            many there will be, or 0 while that is not known.
 
     Returns:
-        All of its files that can be downloaded.
+        All of their files that can be downloaded.
 
     Raises:
         ModelError: the server cannot be reached or sends something else, the disk is full, or
             another process is downloading the same file.
     """
-    remote = [file for file in card.files if file.url]
-    for file in remote:
+    wanted = [file for card in cards for file in card.files if file.url]
+    for file in wanted:
         path = locate(file)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f"{path.name}.lock"), timeout=0):
                 if not is_downloaded(file):
-                    _download(card, file, path, on_bytes)
+                    _download(file, path, partial(on_bytes, file.name))
         except Timeout:
-            raise ModelError(f"another process is downloading {card.name}") from None
+            raise ModelError(f"another process is downloading {file.name}") from None
+        except _FailedError as error:
+            raise ModelError(str(error), hint=_manual_steps(cards)) from error
         except OSError as error:
             raise ModelError(
                 f"cannot write {file.name} to {path.parent}: {error.strerror}",
                 hint="REIDSEARCH_MODELS names another folder",
             ) from error
-    return [locate(file) for file in remote]
+    return [locate(file) for file in wanted]
 
 
-def _download(
-    card: ModelCard, file: WeightFile, path: Path, on_bytes: Callable[[int, int], None]
-) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    _fetch(card, file, partial, on_bytes)
+class _FailedError(ModelError):
+    """A file could not be had; it may be carried over by hand."""
+
+
+def _download(file: WeightFile, path: Path, on_bytes: Callable[[int, int], None]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    _fetch(file, part, on_bytes)
     sha256 = file.archive_sha256 or file.sha256
-    if hash_file(partial) != sha256:
-        partial.unlink()
-        raise ModelError(
-            f"{file.url} is not the expected file: its sha256 is not {sha256}",
-            hint=f"it was deleted; {manual_steps(card)}",
+    if hash_file(part) != sha256:
+        part.unlink()
+        raise _FailedError(
+            f"{file.url} is not the expected file, and was deleted: its sha256 is not {sha256}"
         )
     if file.member:
-        _unpack(file, partial, path)
-        partial.unlink()
+        _unpack(file, part, path)
+        part.unlink()
     else:
-        partial.replace(path)
+        part.replace(path)
 
 
-def manual_steps(card: ModelCard) -> str:
+def _manual_steps(cards: Sequence[ModelCard]) -> str:
     """What to do without a network."""
-    return "; ".join(_manual_step(card, file) for file in card.files if file.url)
+    steps = ["download by hand, on a machine that can, and carry over:"]
+    for card in cards:
+        for file in card.files:
+            if file.member:
+                place = f"unpack {file.member}, and pass {card.name}=/path/to/it"
+            else:
+                place = f"put it at {locate(file)}"
+            if file.url and not is_downloaded(file):
+                steps += [
+                    f"  {file.url}",
+                    f"    sha256 {file.archive_sha256 or file.sha256}; {place}",
+                ]
+    return "\n".join(steps)
 
 
-def _manual_step(card: ModelCard, file: WeightFile) -> str:
-    if not file.member:
-        return f"download {file.url} (sha256 {file.sha256}) as {locate(file)}"
-    return (
-        f"download {file.url} (sha256 {file.archive_sha256}), unpack {file.member}, "
-        f"and pass {card.name}=/path/to/it"
-    )
-
-
-def _fetch(
-    card: ModelCard, file: WeightFile, partial: Path, on_bytes: Callable[[int, int], None]
-) -> None:
+def _fetch(file: WeightFile, part: Path, on_bytes: Callable[[int, int], None]) -> None:
     """Download a whole file, trying again as long as each attempt gets further."""
     tries = 0
     while True:
-        before = partial.stat().st_size if partial.exists() else 0
+        before = part.stat().st_size if part.exists() else 0
         try:
             with _request(file.url, before) as response:
-                _receive(response, partial, on_bytes)
+                _receive(response, part, on_bytes)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            after = partial.stat().st_size if partial.exists() else 0
+            after = part.stat().st_size if part.exists() else 0
             tries = 0 if after > before else tries + 1
             refused = isinstance(error, httpx.HTTPStatusError)
             if refused or tries == _TRIES:
-                raise ModelError(
-                    f"cannot download {file.url}: {error}", hint=manual_steps(card)
-                ) from error
+                reason = str(error).partition("\n")[0]  # without advice on HTTP
+                raise _FailedError(f"cannot download {file.url}: {reason}") from error
             time.sleep(_WAIT_S * tries)
         else:
             return
@@ -134,11 +138,11 @@ def _request(url: str, offset: int) -> Iterator[httpx.Response]:
         yield response
 
 
-def _receive(response: httpx.Response, partial: Path, on_bytes: Callable[[int, int], None]) -> None:
+def _receive(response: httpx.Response, part: Path, on_bytes: Callable[[int, int], None]) -> None:
     if response.status_code == _BAD_RANGE:
         return
     is_resumed = response.status_code == _PARTIAL
-    with partial.open("ab" if is_resumed else "wb") as out:
+    with part.open("ab" if is_resumed else "wb") as out:
         done = out.tell()
         total = done + int(response.headers.get("Content-Length", -done))
         for chunk in response.iter_raw():

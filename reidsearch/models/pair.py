@@ -17,11 +17,12 @@ from reidsearch.models.catalog import (
     default_embedder,
     find_detector,
     find_embedder,
+    recommended_pair,
 )
 from reidsearch.models.detectors import load_detector
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.matching import require_detector, require_embedder, require_same_precision
-from reidsearch.models.weights import network_paths
+from reidsearch.models.weights import missing_files, network_paths
 
 if TYPE_CHECKING:
     from reidsearch.core.calibration import Calibration
@@ -59,6 +60,19 @@ class ModelChoice:
             require_precision(self.precision, self.backend)
         if self.backend == "reference":
             extras.require(extras.REFERENCE, "reference", "the reference backend")
+
+    @property
+    def advice(self) -> str:
+        """What to tell a caller who gets a built-in network where there is a better one."""
+        named = self.detector, self.embedder
+        cards = [card for card, name in zip(recommended_pair(), named, strict=True) if not name]
+        if not any(map(missing_files, cards)):
+            return ""
+        mb = sum(card.bytes for card in recommended_pair()) / 1e6
+        return (
+            "the built-in networks are used, which miss and confuse more people than the "
+            f"recommended ones: `reidsearch models download` fetches those ({mb:.1f} MB)"
+        )
 
     def new_provenance(self) -> Provenance:
         """What a new database records of these networks.

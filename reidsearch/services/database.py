@@ -97,6 +97,8 @@ class Database:
         ) as store:
             models = Models(store.provenance, self._choice, self._progress)
             models.require_matching()
+            if not store.sources() and self._choice.advice:
+                self._progress.say(self._choice.advice)
             store.computes_in(models.precision)
             yield Ingest(store, models, options or DetectionOptions())
 

@@ -126,7 +126,7 @@ def make_card(server: Server, content: bytes = WEIGHTS, member: str = "") -> Emb
 
 def test_file_is_fetched_checked_and_kept(server: Server, cache: Path) -> None:
     seen: list[tuple[int, int]] = []
-    [path] = download(make_card(server), lambda *counts: seen.append(counts))
+    [path] = download(make_card(server), on_bytes=lambda _, *counts: seen.append(counts))
     assert path == cache / "osnet.test.pt"
     assert path.read_bytes() == WEIGHTS
     assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
@@ -334,7 +334,8 @@ def test_second_file_that_is_missing_at_the_server(server: Server, cache: Path) 
     del server.files["/model.bin"]
     with pytest.raises(ModelError, match="cannot download") as caught:
         download(card)
-    for file in card.files:
-        for word in (file.url, file.sha256, str(cache / file.name)):
-            assert word in caught.value.hint
-    assert missing_files(card) == [card.files[1]]
+    here, missing = card.files
+    for word in (missing.url, missing.sha256, str(cache / missing.name)):
+        assert word in caught.value.hint
+    assert here.url not in caught.value.hint
+    assert missing_files(card) == [missing]
