@@ -12,6 +12,7 @@ from reidsearch.core.provenance import DetectionSettings
 from reidsearch.footage.images import read_image
 from reidsearch.models.catalog import default_detector, find_detector
 from reidsearch.models.detectors import Detector, load_detector
+from tests.contract.networks import save_detector, save_embedder
 
 pytestmark = pytest.mark.networks
 
@@ -136,6 +137,45 @@ def test_a_graph_of_something_else(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match="Object Detection") as caught:
         load_detector(find_detector(f"{name}={path}"), SETTINGS)
     assert "image_tensor" in caught.value.hint
+
+
+IR = "person-vehicle-bike-detection-2004"  # which takes 256x448
+
+
+def test_openvino_detector(tmp_path: Path) -> None:
+    boxes = [[44.8, 25.6, 89.6, 153.6, 0.8], [0, 0, 224, 256, 1], [224, 0, 448, 250, 0.9]]
+    path = save_detector(tmp_path, [*boxes, [0, 0, 9, 9, 0]], labels=[1, 0, 1, 1])
+    detector = load_detector(find_detector(f"{IR}={path}"), DetectionSettings(0.25, 24, "off"))
+    blue, red = (np.full((200, 100, 3), rgb, np.uint8) for rgb in ((9, 0, 255), (255, 0, 0)))
+    found, nobody = detector.detect([blue, red])
+    # It takes BGR; class 0 is a vehicle.
+    expected = np.array([[50, 0, 100, 195.3], [10, 20, 20, 120]])
+    assert found.xyxy.tolist() == pytest.approx(expected, abs=0.1)
+    assert found.score.tolist() == pytest.approx([0.9, 0.8], abs=0.01)
+    assert len(nobody) == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        pytest.param({"shape": (1, 3, 480, 864)}, "its input is", id="size"),
+        pytest.param({"names": ("boxes", "scores")}, "its outputs are boxes, scores", id="outputs"),
+    ],
+)
+def test_other_openvino_detector_is_refused(tmp_path: Path, other: dict, reason: str) -> None:
+    path = save_detector(tmp_path, [[0, 0, 9, 9, 1]], [1], **other)
+    with pytest.raises(ModelError, match=reason):
+        load_detector(find_detector(f"{IR}={path}"), SETTINGS)
+
+
+def test_openvino_embedder_or_swapped_weights_are_refused(tmp_path: Path) -> None:
+    path = save_embedder(tmp_path, [1, 3, 256, 448], 256)
+    with pytest.raises(ModelError, match="its outputs are"):
+        load_detector(find_detector(f"{IR}={path}"), SETTINGS)
+    save_detector(tmp_path, [[0, 0, 9, 9, 1]], [1])
+    path.with_suffix(".bin").write_bytes(b"other weights")
+    with pytest.raises(ModelError, match="ir"):
+        load_detector(find_detector(f"{IR}={path}"), SETTINGS)
 
 
 @pytest.mark.parametrize("operation", ["WriteFile", "PyFunc", "ReadFile"])
