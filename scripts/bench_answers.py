@@ -5,7 +5,8 @@ with the first: f32 on this processor. Vectors are of the same crops in all vari
 variant's own detections. A folder of `pip install --target FOLDER PACKAGE==VERSION` tries another
 version of a library.
 
-usage: python scripts/bench_answers.py main VIDEO GT [--person-map FILE] [--every N] [--with FOLDER ...]
+usage: python scripts/bench_answers.py main VIDEO GT [--person-map FILE] [--every N]
+    [--with FOLDER ...]
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def footage(
 
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first detection is searched for in all later frames; a match is right
-    when its box overlaps that person by IoU 0.5; mAP, and how often rank 1 is right.
+    when its box overlaps that person by IoU 0.5; mAP, mAP_all, in which sightings that were not
+    detected count as never found, and how often rank 1 is right.
     """
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.footage import SourceOptions, open_source
@@ -140,7 +141,12 @@ def footage(
     found, searched = quality.detection, quality.search
     counts = {"frames": quality.frames, "detections": quality.detections}
     detection = {"ap50": found.ap50, "recall": found.recall, "precision": found.precision}
-    search = {"mAP": searched.mean_ap, "rank1": searched.rank1, "queries": searched.queries}
+    search = {
+        "mAP": searched.mean_ap,
+        "mAP_all": searched.mean_ap_all,
+        "rank1": searched.rank1,
+        "queries": searched.queries,
+    }
     if json:
         print_json({**counts, "detection": _rounded(detection), "search": _rounded(search)})
     else:

@@ -42,9 +42,18 @@ class DetectionQuality:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuality:
-    """Fractions over `queries` people: mean average precision, and how often rank 1 is right."""
+    """How people were found again, each by their first detection.
+
+    Attributes:
+        mean_ap: mean average precision over later detections that show the person.
+        mean_ap_all: the same over all later sightings of the ground truth: those that were not
+            detected count as never found.
+        rank1: how often the nearest later detection is right, as a fraction.
+        queries: people who were detected again later, over whom `mean_ap` and `rank1` are means.
+    """
 
     mean_ap: float
+    mean_ap_all: float
     rank1: float
     queries: int
 
@@ -117,7 +126,10 @@ def evaluate_footage(
     return FootageQuality(
         measure_detection(found, truth, min_score),
         measure_search(
-            np.array(frames, np.int64), np.concatenate(boxes), np.concatenate(vectors), truth
+            np.array(frames, np.int64),
+            np.concatenate(boxes),
+            np.concatenate(vectors),
+            {number: truth[number] for number in found if number in truth},
         ),
         frames=len(found),
         detections=len(frames),
@@ -161,38 +173,44 @@ def measure_search(
     """Search for each person's first detection in all later frames of the same source.
 
     A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
-    People who are not found again later are no queries. Distances are exact.
+    Distances are exact.
 
     Args:
         frames: `(N,)`, the frame of each detection in one source.
         xyxy: `(N, 4)`, its box.
         vectors: `(N, D)`, of length 1, as they are stored.
-        truth: who is where.
+        truth: who is where in the frames that were looked at.
     """
     overlaps = [
         _overlap_by_person(box, truth.get(int(frame)))
         for box, frame in zip(xyxy, frames, strict=True)
     ]
     stored = vectors.astype(np.float16)
-    average_precisions, first_right = [], []
+    average_precisions, over_all, first_right = [], [], []
     for person in sorted({person for overlap in overlaps for person in overlap}):
         shows = np.array([person in overlap for overlap in overlaps])
         rows = np.flatnonzero(shows)
         first = min(rows, key=lambda row: (frames[row], -overlaps[row][person]))
         later = frames > frames[first]
-        if not (shows & later).any():
+        hits = int((shows & later).sum())
+        sightings = sum(n > frames[first] and person in at.people for n, at in truth.items())
+        if not hits:
+            over_all += [0.0] if sightings else []
             continue
         query, rows = stored[first : first + 1], np.flatnonzero(later)
         parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
         blocks = nearest_rows(stored, query, parts)
         is_right = shows[np.concatenate([ranked for ranked, _ in blocks])]
         average_precisions.append(ranking_average_precision(is_right))
+        over_all.append(average_precisions[-1] * hits / max(hits, sightings))
         first_right.append(bool(is_right[0]))
-    if not first_right:
-        return SearchQuality(float("nan"), float("nan"), 0)
     return SearchQuality(
-        float(np.mean(average_precisions)), float(np.mean(first_right)), len(first_right)
+        *map(_mean, (average_precisions, over_all, first_right)), queries=len(first_right)
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _match(detections: Detections, truth: FrameTruth | None) -> NDArray[np.bool_]:

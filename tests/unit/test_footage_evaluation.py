@@ -128,6 +128,19 @@ def test_several_right_matches_and_a_false_detection_by_hand():
     assert quality.mean_ap == pytest.approx((1 + 2 / 3) / 2)
 
 
+def test_sightings_that_were_not_detected_count_as_never_found():
+    truth = {frame: make_truth(ana=LEFT) for frame in (1, 2, 3, 4, 5)}
+    quality = search(truth, (1, LEFT, 0), (2, LEFT, 5), (2, MIDDLE, 10), (3, LEFT, 20))
+    assert quality.mean_ap == pytest.approx((1 + 2 / 3) / 2)
+    assert quality.mean_ap_all == pytest.approx((1 + 2 / 3) / 4)
+
+
+def test_someone_who_is_never_detected_again_is_never_found():
+    truth = {frame: make_truth(ana=LEFT, ben=RIGHT) for frame in (1, 2)}
+    quality = search(truth, (1, LEFT, 0), (2, LEFT, 5), (1, RIGHT, 90))
+    assert (quality.queries, quality.mean_ap, quality.mean_ap_all) == (1, 1, 0.5)
+
+
 def test_earlier_and_same_frame_are_not_searched():
     truth = {1: make_truth(ben=RIGHT), 2: make_truth(ana=LEFT), 3: make_truth(ana=LEFT)}
     rows = (1, MIDDLE, 1), (2, LEFT, 0), (2, MIDDLE, 0), (3, LEFT, 60), (3, MIDDLE, 90)
