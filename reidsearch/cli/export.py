@@ -11,7 +11,7 @@ from rich.markup import escape
 from reidsearch.cli.opening import read_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json
 from reidsearch.cli.output import print_json, say
-from reidsearch.cli.query_options import SearchOptions, warn_of_left_out, with_options
+from reidsearch.cli.query_options import SearchOptions, warn_of_doubts, with_options
 from reidsearch.core import extras
 from reidsearch.core.files import require_writable
 
@@ -72,9 +72,8 @@ def matches(
 
     _require_file(out, TABLES)
     with options.open() as gallery:
-        query, window = options.query(gallery), options.window(gallery)
-        result = gallery.search(query, window, options.grouping(), files=[out], action="export")
-        warn_of_left_out(result)
+        result = options.search(gallery, options.query(gallery), [out], "export")
+        warn_of_doubts(result)
     _finish(export_matches(result.matches, out), out, json=json)
 
 

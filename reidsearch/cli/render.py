@@ -85,6 +85,6 @@ def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceR
             "--source is required with a picture",
             hint="--source [CAMERA/]SOURCE names what to show",
         )
-    name = source or (f"{own.camera}/{own.source}" if own is not None else "")
-    [record] = gallery.find_sources([name])
+    name = source or (str(own.key) if own is not None else "")
+    [record] = gallery.find_sources([name], () if own is None else (own.camera,))
     return record

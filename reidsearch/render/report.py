@@ -16,7 +16,7 @@ from reidsearch._version import __version__
 from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.files import atomic_write
 from reidsearch.core.native import cv2
-from reidsearch.core.text import format_time, printable
+from reidsearch.core.text import count, format_time, printable
 from reidsearch.footage.reread import read_frames
 from reidsearch.render.crops import GREY, ORANGE, fit, render_crop
 
@@ -159,9 +159,18 @@ def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
         "probability": match.probability,
         "likely": match.is_likely,
         "caption": printable(caption),
+        "passage": _passage(match),
         **place,
         **_picture_fields(found, frames, likely=match.is_likely),
     }
+
+
+def _passage(match: Match) -> str:
+    if match.passage is None:
+        return ""
+    first, last = match.passage.first, match.passage.last
+    times = f"{format_time(first.time_s)} to {format_time(last.time_s)}"
+    return f"{count(match.passage.count, 'detection')}, {times}"
 
 
 def _place_fields(detection: StoredDetection) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import atomic_write
-from reidsearch.core.text import printable, to_json
+from reidsearch.core.text import iso_time, printable, to_json
 from reidsearch.core.types import Filter
 
 if TYPE_CHECKING:
@@ -35,11 +35,18 @@ def _names(prefix: str, count: int) -> tuple[str, ...]:
 
 # Columns, each with the names of its numbers where it holds several.
 _DETECTION: Columns = {
-    **dict.fromkeys(("id", "camera", "source", "frame", "time_s"), ()),
+    **dict.fromkeys(("id", "camera", "source", "frame", "time_s", "time"), ()),
     "box_xyxy": ("x1", "y1", "x2", "y2"),
     **dict.fromkeys(("score", "path", "crop_hash"), ()),
 }
 _MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _DETECTION
+_PASSAGE: Columns = dict.fromkeys(
+    (
+        *("detections", "first_frame", "first_s", "first_time"),
+        *("last_frame", "last_s", "last_time"),
+    ),
+    (),
+)
 
 
 def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
@@ -64,7 +71,7 @@ def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: P
         return _write(path, lambda partial: _write_mot(detections, partial))
     if path.suffix.lower() == ".json":
         return _write(path, lambda partial: _write_coco(detections, partial))
-    return _write_table(map(_detection_row, detections), _DETECTION, path)
+    return _write_table(map(detection_row, detections), _DETECTION, path)
 
 
 def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
@@ -78,31 +85,53 @@ def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: P
             for detection, vector in zip(
                 records.detections, records.embeddings.vectors, strict=True
             ):
-                yield _detection_row(detection) | {"embedding": vector.tolist()}
+                yield detection_row(detection) | {"embedding": vector.tolist()}
 
     columns = _DETECTION | {"embedding": _names("e", store.provenance.dimension)}
     return _write_table(rows(), columns, path)
 
 
-def export_matches(matches: Iterable[Match], path: Path) -> int:
+def export_matches(matches: Sequence[Match], path: Path) -> int:
     """Write what a search found as a table, and return how many there are."""
-    return _write_table(map(match_row, matches), _MATCH, path)
+    return _write_table(map(match_row, matches), _match_columns(matches), path)
 
 
-def write_matches(matches: Iterable[Match], file: TextIO) -> None:
+def write_matches(matches: Sequence[Match], file: TextIO) -> None:
     """Write what a search found as CSV."""
-    _write_csv(map(match_row, matches), _MATCH, file)
+    _write_csv(map(match_row, matches), _match_columns(matches), file)
+
+
+def _match_columns(matches: Sequence[Match]) -> Columns:
+    return _MATCH | _PASSAGE if any(match.passage for match in matches) else _MATCH
 
 
 def match_row(match: Match) -> Row:
-    """A match's rank, distance and probability, and the detection's fields beside them."""
+    """A match's rank, distance and probability, and the detection's and passage's fields."""
     probability = None if match.probability is None else round(match.probability, 6)
     row = {"rank": match.rank, "distance": round(match.distance, 6), "probability": probability}
-    return row | _detection_row(match.detection)
+    row |= detection_row(match.detection)
+    if match.passage is None:
+        return row
+    first, last = match.passage.first, match.passage.last
+    return row | {
+        "detections": match.passage.count,
+        "first_frame": first.frame,
+        "first_s": first.time_s,
+        "first_time": iso_time(first.time_s),
+        "last_frame": last.frame,
+        "last_s": last.time_s,
+        "last_time": iso_time(last.time_s),
+    }
 
 
-def _detection_row(detection: StoredDetection) -> Row:
-    return asdict(detection) | {"box_xyxy": list(detection.box_xyxy)}
+def detection_row(detection: StoredDetection) -> Row:
+    """A detection's fields; `time` is that of `time_s` where the footage's date is known."""
+    row: Row = {}
+    for name, value in asdict(detection).items():
+        row[name] = value
+        if name == "time_s":
+            row["time"] = iso_time(value)
+    return row | {"box_xyxy": list(detection.box_xyxy)}
 
 
 def _write(path: Path, write: Callable[[Path], int]) -> int:
@@ -162,8 +191,9 @@ def _write_parquet(rows: Iterable[Row], columns: Columns, path: Path) -> int:
     from pyarrow import parquet
 
     kinds = {
-        **dict.fromkeys(("rank", "frame"), pa.int64()),
-        **dict.fromkeys(("distance", "probability", "time_s", "score"), pa.float64()),
+        **dict.fromkeys(("rank", "frame", "first_frame", "last_frame", "detections"), pa.int64()),
+        **dict.fromkeys(("distance", "probability", "score"), pa.float64()),
+        **dict.fromkeys(("time_s", "first_s", "last_s"), pa.float64()),
         **{name: pa.list_(pa.float32(), len(cells)) for name, cells in columns.items() if cells},
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])

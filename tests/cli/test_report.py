@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reidsearch.core.text import count
 from tests.conftest import assert_refused, run
 
 pytestmark = pytest.mark.networks
@@ -129,6 +130,14 @@ def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
     ):
         assert words in text
     assert "http" not in re.sub(r"data:[^\"]*", "", text).replace("http-equiv", "")
+
+
+def test_passages_are_told(made_db: Path, tmp_path: Path) -> None:
+    search = ("search", "--frame", "pets09-s2l1:1", "--gap", 4, "--db", made_db, "--top", 3)
+    ran = run(*search, "--report", "r.html", "--json", cwd=tmp_path)
+    text = (tmp_path / "r.html").read_text()
+    for match in ran.json["matches"]:
+        assert f"{count(match['detections'], 'detection')}, 0:00:{match['first_s']:04.1f}" in text
 
 
 def test_names_are_text_and_no_markup(sample: Path, tmp_path: Path) -> None:

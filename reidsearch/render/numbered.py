@@ -1,0 +1,95 @@
+"""A picture with a numbered box around each person, to point at one of them."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw
+
+from reidsearch.core.errors import ReidsearchError
+from reidsearch.core.files import atomic_write
+from reidsearch.render.crops import load_font
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Box = tuple[float, float, float, float]
+
+_LEAST_PX, _MOST_PX = 1200, 2400  # the longer side: numbers on a small picture would hide people
+_TEXT_PX = 22
+_PAD_PX = 4
+_LINE_PX = 3
+# In turn, so that a number's box is told from those that overlap it (Okabe and Ito, 2008).
+_COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (240, 228, 66), (204, 121, 167))
+_BLACK = (0, 0, 0)
+
+
+def draw_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box]) -> Image.Image:
+    """Draw boxes with their numbers.
+
+    Args:
+        image: `(H, W, 3)` uint8 RGB.
+        boxes_xyxy: in pixels of `image`, by number.
+
+    Returns:
+        The picture, enlarged where it is small and reduced where it is large.
+    """
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    scale = min(max(longest, _LEAST_PX), _MOST_PX) / longest
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    draw, font = ImageDraw.Draw(picture), load_font(_TEXT_PX)
+    boxes = {n: tuple(edge * scale for edge in box) for n, box in boxes_xyxy.items()}
+    colours = {n: _COLOURS[place % len(_COLOURS)] for place, n in enumerate(boxes)}
+    for number, box in boxes.items():
+        draw.rectangle(box, outline=_BLACK, width=_LINE_PX + 2)
+        draw.rectangle(box, outline=colours[number], width=_LINE_PX)
+    taken: list[Box] = []
+    for number, box in boxes.items():
+        wide = font.getlength(str(number)) + 2 * _PAD_PX
+        tag = _place_tag(box, (wide, _TEXT_PX + 2 * _PAD_PX), size, taken)
+        taken.append(tag)
+        draw.rectangle(tag, fill=colours[number], outline=_BLACK)
+        middle = (tag[0] + tag[2]) / 2, (tag[1] + tag[3]) / 2
+        draw.text(middle, str(number), fill=_BLACK, font=font, anchor="mm")
+    return picture
+
+
+def write_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box], path: Path) -> None:
+    """Write what `draw_numbered` draws; the path's ending determines the format.
+
+    Raises:
+        ReidsearchError: the picture cannot be written.
+    """
+    try:
+        with atomic_write(path.resolve()) as partial:
+            draw_numbered(image, boxes_xyxy).save(partial, quality=90)
+    except OSError as error:
+        raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _place_tag(
+    box: tuple[float, ...],
+    tag_wh: tuple[float, float],
+    size_wh: tuple[int, int],
+    taken: list[Box],
+) -> Box:
+    """Above the box where there is room, or else at another corner, or over what is there."""
+    x1, y1, x2, y2 = box
+    wide, high = tag_wh
+    places = []
+    for y, x in product((y1 - high, y2, y1, y2 - high), (x1, x2 - wide)):
+        left, top = min(max(x, 0), size_wh[0] - wide), min(max(y, 0), size_wh[1] - high)
+        places.append((left, top, left + wide, top + high))
+    return min(places, key=lambda place: sum(_overlap(place, other) for other in taken))
+
+
+def _overlap(a: Box, b: Box) -> float:
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(wide, 0) * max(high, 0)
