@@ -137,9 +137,9 @@ class SearchOptions(QueryOptions):
         str | None,
         typer.Option(
             metavar="FRAME|TIME",
-            help="Search only after this: a frame (120), a time from the query on (+30s, +1:30) or "
-            "in the footage (30s, 1:02:03); where --start gave it a date, of day (14:30) or ISO "
-            "8601.",
+            help="Search only after this: a frame (120); a time from the query on (+30s, +1:30); "
+            "from the start of the footage (30s, 1:02:03); or, where its date is known, of day "
+            "(14:30) or ISO 8601.",
         ),
     ] = None
     before: Annotated[

@@ -24,8 +24,11 @@ _LEAST_PX, _MOST_PX = 1200, 2400  # the longer side: numbers on a small picture 
 _TEXT_PX = 22
 _PAD_PX = 4
 _LINE_PX = 3
-# In turn, so that a number's box is told from those that overlap it (Okabe and Ito, 2008).
-_COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (240, 228, 66), (204, 121, 167))
+# After Okabe and Ito (2008), to be told apart by the colour-blind, too.
+_COLOURS = (
+    *((0, 158, 115), (230, 159, 0), (86, 180, 233), (240, 228, 66), (204, 121, 167)),
+    *((213, 94, 0), (255, 255, 255)),
+)
 _BLACK = (0, 0, 0)
 
 
@@ -45,8 +48,11 @@ def draw_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box]) -> Im
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
     draw, font = ImageDraw.Draw(picture), load_font(_TEXT_PX)
-    boxes = {n: tuple(edge * scale for edge in box) for n, box in boxes_xyxy.items()}
-    colours = {n: _COLOURS[place % len(_COLOURS)] for place, n in enumerate(boxes)}
+    boxes = {
+        n: (x1 * scale, y1 * scale, x2 * scale, y2 * scale)
+        for n, (x1, y1, x2, y2) in boxes_xyxy.items()
+    }
+    colours = _choose_colours(boxes)
     for number, box in boxes.items():
         draw.rectangle(box, outline=_BLACK, width=_LINE_PX + 2)
         draw.rectangle(box, outline=colours[number], width=_LINE_PX)
@@ -74,8 +80,21 @@ def write_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box], path
         raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def _choose_colours(boxes: Mapping[int, Box]) -> dict[int, tuple[int, int, int]]:
+    """Give boxes that overlap different colours, as far as there are any."""
+    colours: dict[int, tuple[int, int, int]] = {}
+
+    def cost(colour: tuple[int, int, int], box: Box) -> float:
+        return sum(1 + _overlap(box, boxes[n]) for n, used in colours.items() if used == colour)
+
+    for number, box in boxes.items():
+        costs = [cost(colour, box) for colour in _COLOURS]
+        colours[number] = _COLOURS[costs.index(min(costs))]
+    return colours
+
+
 def _place_tag(
-    box: tuple[float, ...],
+    box: Box,
     tag_wh: tuple[float, float],
     size_wh: tuple[int, int],
     taken: list[Box],
