@@ -152,12 +152,11 @@ def ingest(
             ]
             if progress.cancelled:
                 raise KeyboardInterrupt
+            _require_decoded(reports)
         frame = ingest.name_frame(reports)
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
         warn(f"{count(changed, 'frame')} changed since ingested: --refresh processes them again")
-    if not watch:
-        _require_decoded(reports)
     _finish(reports, db, boxes, profile=profile, json=json)
     if frame and not json:
         _say_next(frame, db)
