@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from reidsearch.cli.opening import open_db
-from reidsearch.cli.options import DEFAULT_DB, Db, Json, Root
+from reidsearch.cli.options import DEFAULT_DB, Db, Force, Json, Root
 from reidsearch.cli.output import print_fields, print_json, print_table, say, warn
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import PICTURES, require_writable
@@ -59,6 +59,7 @@ def inspect(
         Path | None,
         typer.Option(metavar="FILE.jpg", help="Draw the frame with its detections, numbered."),
     ] = None,
+    force: Force = False,
     root: Root = None,
     db: Db = DEFAULT_DB,
     json: Json = False,
@@ -76,7 +77,7 @@ def inspect(
     with open_db(db) as database, database.read() as gallery:
         store = gallery.store
         if sheet is not None:
-            require_writable(sheet, *PICTURES, protected=gallery.footage_paths())
+            require_writable(sheet, *PICTURES, force=force, protected=gallery.footage_paths())
         match what:
             case What.DATABASE:
                 _show_database(store, database.size(), json=json)

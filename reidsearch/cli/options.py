@@ -49,6 +49,7 @@ Root = Annotated[
         help="Folder where the footage is now, if it was moved.",
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 OwnEmbedder = Annotated[
     str | None, typer.Option("--embedder", metavar="CARD[=PATH]", help="Default: the built-in one.")
 ]

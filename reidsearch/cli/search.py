@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.options import Json, Root
-from reidsearch.cli.output import print_json, print_line, print_table, say, warn
+from reidsearch.cli.options import Force, Json, Root
+from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_line, print_table, say, warn
 from reidsearch.cli.preview import show_crop, show_crops, show_frame
 from reidsearch.cli.query_options import SearchOptions, warn_of_doubts, with_options
 from reidsearch.core.errors import SeveralPeopleError, UsageError
@@ -20,11 +20,10 @@ from reidsearch.core.text import count
 
 if TYPE_CHECKING:
     from reidsearch.core.types import Scene
+    from reidsearch.render.report import ReportContext
     from reidsearch.search.find import SearchResult
     from reidsearch.search.query import Query
     from reidsearch.services.gallery import Gallery
-
-NOTHING_MATCHED = 3
 
 
 @with_options(SearchOptions)
@@ -45,6 +44,7 @@ def search(
         Path | None,
         typer.Option(metavar="FILE.html", help="Write a report as one HTML file."),
     ] = None,
+    force: Force = False,
     root: Root = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
@@ -59,7 +59,7 @@ def search(
     if json + csv + preview > 1:
         raise UsageError("--json, --csv and --preview exclude each other")
     with options.open() as gallery:
-        _require_writable(sheet, report, gallery, options)
+        _require_writable(sheet, report, gallery, options, force=force)
         try:
             queries = options.queries(gallery) if each else [options.query(gallery)]
         except SeveralPeopleError as error:
@@ -67,23 +67,22 @@ def search(
             raise
         results = [options.search(gallery, query, [sheet, report]) for query in queries]
         warn_of_doubts(results[0])
-        if report is not None:
-            _write_report(results[0], gallery, options, report, root)
-    if json:
-        documents = [_to_json(result) for result in results]
-        print_json({"results": documents} if each else documents[0])
-    elif csv:
-        from reidsearch.services.export import write_matches
+        # The answer comes first: a file may turn out to be one that cannot be written.
+        if json:
+            documents = [_to_json(result) for result in results]
+            print_json({"results": documents} if each else documents[0])
+        elif csv:
+            from reidsearch.services.export import write_matches
 
-        write_matches(results[0].matches, sys.stdout)
-    else:
-        for result in results:
-            (print_line if each else say)(_caption(result, options.max_distance))
-            _print(result, root, preview=preview)
-    if sheet is not None or show:
-        _draw_sheet(results[0], sheet, root, show=show)
-    if not any(result.matches for result in results):
-        raise typer.Exit(NOTHING_MATCHED)
+            write_matches(results[0].matches, sys.stdout)
+        else:
+            for result in results:
+                (print_line if each else say)(_caption(result, options.max_distance))
+                _print(result, root, preview=preview)
+        if not any(result.matches for result in results):
+            raise typer.Exit(NOTHING_MATCHED)
+        if sheet or show or report:
+            _draw(results[0], gallery, options, sheet=sheet, show=show, report=report, root=root)
 
 
 def _require_fitting(options: SearchOptions, *, each: bool, drawn: bool) -> None:
@@ -119,15 +118,20 @@ def _show_scene(
 
 
 def _require_writable(
-    sheet: Path | None, report: Path | None, gallery: Gallery, options: SearchOptions
+    sheet: Path | None,
+    report: Path | None,
+    gallery: Gallery,
+    options: SearchOptions,
+    *,
+    force: bool,
 ) -> None:
     from reidsearch.core.files import PAGES, PICTURES, require_writable
 
     kept = options.kept_files(gallery)
     if sheet is not None:
-        require_writable(sheet, *PICTURES, protected=kept)
+        require_writable(sheet, *PICTURES, force=force, protected=kept)
     if report is not None:
-        require_writable(report, *PAGES, protected=kept)
+        require_writable(report, *PAGES, force=force, protected=kept)
 
 
 def _to_json(result: SearchResult) -> dict[str, Any]:
@@ -185,14 +189,6 @@ def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
         say("[yellow]no likely match:[/] none reaches 50 %")
 
 
-def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, show: bool) -> None:
-    from reidsearch.render.sheet import draw_sheet
-
-    path = path or _temporary()
-    _warn_of(draw_sheet(result, path, root))
-    _say_picture(path, show=show)
-
-
 def _temporary() -> Path:
     return Path(tempfile.mkdtemp(prefix="reidsearch-")) / "matches.jpg"
 
@@ -203,22 +199,44 @@ def _say_picture(path: Path, *, show: bool) -> None:
         warn(f"no viewer found for {path}")
 
 
-def _write_report(
-    result: SearchResult, gallery: Gallery, options: SearchOptions, path: Path, root: Path | None
+def _draw(
+    result: SearchResult,
+    gallery: Gallery,
+    options: SearchOptions,
+    *,
+    sheet: Path | None,
+    show: bool,
+    report: Path | None,
+    root: Path | None,
 ) -> None:
-    from reidsearch.render.report import ReportContext, write_report
+    """Write a sheet and a report, of frames that are read once for both."""
+    from reidsearch.render.drawing import draw
+    from reidsearch.render.report import Report
+    from reidsearch.render.sheet import Sheet
 
-    context = ReportContext(
+    page = None if report is None else Report(result, _describe(result, gallery, options))
+    picture = Sheet(result) if sheet is not None or show else None
+    _warn_of(draw(result, [drawing for drawing in (page, picture) if drawing], root))
+    if page is not None and report is not None:
+        page.save(report)
+        say(f"report: {escape(str(report))}")
+    if picture is not None:
+        path = sheet or _temporary()
+        picture.save(path)
+        _say_picture(path, show=show)
+
+
+def _describe(result: SearchResult, gallery: Gallery, options: SearchOptions) -> ReportContext:
+    from reidsearch.render.report import ReportContext
+
+    window = options.window(gallery, result.query)
+    return ReportContext(
         options.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
-        gallery.nearest_distances(
-            result.query, options.window(gallery, result.query), options.fuse
-        ),
+        gallery.nearest_distances(result.query, window, options.fuse),
     )
-    _warn_of(write_report(result, context, path, root))
-    say(f"report: {escape(str(path))}")
 
 
 def _warn_of(problems: set[str] | list[str]) -> None:

@@ -67,7 +67,8 @@ def format_percent(share: float, digits: int = 0) -> str:
 
 
 def format_probability(probability: float) -> str:
-    """Write a probability in percent: `97 %`, `<1 %`."""
-    if 0 < probability < 0.005:
-        return "<1 %"
-    return ">99 %" if probability > 0.995 else format_percent(probability)
+    """Write a probability in percent: `97 %`; nothing is certain, so never 0 or 100."""
+    percent = round(100 * probability)
+    if percent < 1:
+        return "< 1 %"
+    return "> 99 %" if percent > 99 else f"{percent} %"

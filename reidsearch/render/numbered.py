@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import atomic_write
-from reidsearch.render.crops import load_font
+from reidsearch.core.files import new_file
+from reidsearch.render.text import draw_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _LEAST_PX, _MOST_PX = 1200, 2400  # the longer side: numbers on a small picture would hide people
 _TEXT_PX = 22
-_PAD_PX = 4
 _LINE_PX = 3
 # After Okabe and Ito (2008), to be told apart by the colour-blind, too.
 _COLOURS = (
@@ -47,7 +45,7 @@ def draw_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box]) -> Im
     scale = min(max(longest, _LEAST_PX), _MOST_PX) / longest
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
-    draw, font = ImageDraw.Draw(picture), load_font(_TEXT_PX)
+    draw = ImageDraw.Draw(picture)
     boxes = {
         n: (x1 * scale, y1 * scale, x2 * scale, y2 * scale)
         for n, (x1, y1, x2, y2) in boxes_xyxy.items()
@@ -58,12 +56,11 @@ def draw_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box]) -> Im
         draw.rectangle(box, outline=colours[number], width=_LINE_PX)
     taken: list[Box] = []
     for number, box in boxes.items():
-        wide = font.getlength(str(number)) + 2 * _PAD_PX
-        tag = _place_tag(box, (wide, _TEXT_PX + 2 * _PAD_PX), size, taken)
+        label = Image.fromarray(draw_text(str(number), _TEXT_PX, _BLACK, colours[number]))
+        tag = _place_tag(box, label.size, size, taken)
         taken.append(tag)
-        draw.rectangle(tag, fill=colours[number], outline=_BLACK)
-        middle = (tag[0] + tag[2]) / 2, (tag[1] + tag[3]) / 2
-        draw.text(middle, str(number), fill=_BLACK, font=font, anchor="mm")
+        picture.paste(label, (round(tag[0]), round(tag[1])))
+        draw.rectangle(tag, outline=_BLACK)
     return picture
 
 
@@ -73,11 +70,8 @@ def write_numbered(image: NDArray[np.uint8], boxes_xyxy: Mapping[int, Box], path
     Raises:
         ReidsearchError: the picture cannot be written.
     """
-    try:
-        with atomic_write(path.resolve()) as partial:
-            draw_numbered(image, boxes_xyxy).save(partial, quality=90)
-    except OSError as error:
-        raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
+    with new_file(path) as partial:
+        draw_numbered(image, boxes_xyxy).save(partial, quality=90)
 
 
 def _choose_colours(boxes: Mapping[int, Box]) -> dict[int, tuple[int, int, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import UsageError
+from reidsearch.core.files import is_stdout
 from reidsearch.core.types import Scene
 from reidsearch.search.find import find_in_each_frame, find_later
 from reidsearch.search.grouping import Grouping
@@ -247,7 +248,7 @@ class Gallery:
             "kind": kind,
             "source": [str(record.info) for record in chosen],
             "detections": sum(record.detections for record in chosen),
-            "files": [str(file.resolve())],
+            **({} if is_stdout(file) else {"files": [str(file.resolve())]}),
         }
         self._recorder.record("export", about=about)
 

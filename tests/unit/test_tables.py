@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from reidsearch.cli.tables import detection_table, format_box, match_table, source_table
-from reidsearch.core.text import format_bytes, format_time
+from reidsearch.core.text import format_bytes, format_probability, format_time
 from reidsearch.core.types import Match
 from tests.unit.builders import make_detection, make_info, make_source_record
 
@@ -110,3 +110,14 @@ def test_no_terminal_obeys_a_name():
     assert not {"\x1b", "\x07", "\x9b"} & set(text)
     assert "]0;owned" in text
     assert "[bold]" in text
+
+
+@pytest.mark.parametrize(
+    ("probability", "expected"),
+    [
+        *((0.0, "< 1 %"), (0.004, "< 1 %"), (0.01, "1 %"), (0.97, "97 %"), (0.994, "99 %")),
+        *((0.996, "> 99 %"), (1.0, "> 99 %")),
+    ],
+)
+def test_nothing_is_certain(probability, expected):
+    assert format_probability(probability) == expected
