@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reidsearch._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from reidsearch.core.errors import ReidsearchError
+    from reidsearch.core.errors import ReidsearchError, SeveralPeopleError
     from reidsearch.footage import SourceOptions, open_source
     from reidsearch.models.pair import ModelChoice
     from reidsearch.search.grouping import Grouping
@@ -32,6 +32,7 @@ __all__ = [
     "Grouping",
     "ModelChoice",
     "ReidsearchError",
+    "SeveralPeopleError",
     "SourceOptions",
     "open_database",
     "open_source",
@@ -44,6 +45,7 @@ _HOMES = {
     "Grouping": "reidsearch.search.grouping",
     "ModelChoice": "reidsearch.models.pair",
     "ReidsearchError": "reidsearch.core.errors",
+    "SeveralPeopleError": "reidsearch.core.errors",
     "SourceOptions": "reidsearch.footage",
     "open_database": "reidsearch.services.database",
     "open_source": "reidsearch.footage",

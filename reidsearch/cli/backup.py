@@ -9,13 +9,14 @@ import typer
 from rich.markup import escape
 
 from reidsearch.cli.opening import open_db
-from reidsearch.cli.options import DEFAULT_DB, Db, Json
+from reidsearch.cli.options import DEFAULT_DB, Db, Force, Json
 from reidsearch.cli.output import print_json, say
 
 
 def backup(
     out: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File to write.")],
     db: Db = DEFAULT_DB,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Copy a database into one file with checksums, also while others search or write it.
@@ -25,13 +26,13 @@ def backup(
     from reidsearch.core.files import require_writable
     from reidsearch.core.text import format_bytes
 
-    require_writable(out, ".zip")
+    require_writable(out, ".zip", force=force)
     with open_db(db) as database:
         size = database.backup(out)
     if json:
         print_json({"out": str(out), "bytes": size})
     else:
-        say(f"{format_bytes(size)} of {escape(str(db))}: {escape(str(out))}")
+        say(f"{escape(str(db))} backed up: {escape(str(out))}, {format_bytes(size)}")
 
 
 def restore(

@@ -11,6 +11,7 @@ import typer
 from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap
 from reidsearch.cli.output import print_fields, print_json, print_table
 from reidsearch.cli.progress import Bar
+from reidsearch.core.text import format_percent
 
 
 def calibrate(
@@ -76,10 +77,11 @@ def calibrate(
         print_json({**asdict(fitted), "likely_distance": likely, **counts, "curve": curve})
         return
     print_table(reliability_table(result.curve))
+    right, wrong = (format_percent(share, 1) for share in (fitted.prior, fitted.error))
     print_fields(
         {
-            "likely up to": f"distance {likely:.3f}, if {fitted.prior:.1%} of people are the one",
-            "calibration error": f"{fitted.error:.1%} on people that were not fitted on",
+            "likely up to": f"distance {likely:.3f}, if {right} of people are the one",
+            "calibration error": f"{wrong} on people that were not fitted on",
             **counts,
         }
     )

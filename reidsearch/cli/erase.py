@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import Json
-from reidsearch.cli.output import print_json, print_table, say
+from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_table, say
 from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.services.erase import Erasure
-
-NOTHING_TO_ERASE = 3
 
 
 @with_options(QueryOptions)
@@ -96,7 +94,7 @@ def erase(
     if json:
         _print(erasure, is_erased=bool(erasure) and not dry_run)
     if not erasure:
-        raise typer.Exit(NOTHING_TO_ERASE)
+        raise typer.Exit(NOTHING_MATCHED)
     if not dry_run:
         _say_erased(options.db)
 

@@ -23,6 +23,7 @@ from reidsearch.cli.progress import Bar
 from reidsearch.core import defaults
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import resolve
+from reidsearch.core.text import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,7 +166,7 @@ def _as_percent(fields: Mapping[str, float]) -> dict[str, str]:
 
 
 def _percent(fraction: float) -> str:
-    return "not measurable" if math.isnan(fraction) else f"{fraction:.1%}"
+    return "not measurable" if math.isnan(fraction) else format_percent(fraction, 1)
 
 
 def _draw(result: Market1501Result, folder: Path) -> None:

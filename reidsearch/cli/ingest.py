@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from dataclasses import asdict, replace
@@ -151,12 +152,14 @@ def ingest(
             ]
             if progress.cancelled:
                 raise KeyboardInterrupt
+            _require_decoded(reports)
+        frame = ingest.name_frame(reports)
     changed = sum(report.frames_changed for report in reports)
     if changed and not refresh:
         warn(f"{count(changed, 'frame')} changed since ingested: --refresh processes them again")
-    if not watch:
-        _require_decoded(reports)
     _finish(reports, db, boxes, profile=profile, json=json)
+    if frame and not json:
+        _say_next(frame, db)
 
 
 def _require_watchable(folders: list[Path], *, excluded: object) -> None:
@@ -244,6 +247,12 @@ def _finish(
     if failed:
         parts.append(f"{failed} failed")
     say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
+
+
+def _say_next(frame: str, db: Path) -> None:
+    where = [] if db == DEFAULT_DB else ["--db", str(db)]
+    command = shlex.join(["reidsearch", "search", "--frame", frame, "--person", "1", *where])
+    say(f"next: {escape(command)}")
 
 
 def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:

@@ -41,8 +41,15 @@ SkipUnchanged = Annotated[
 ]
 Root = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="Folder where the footage is now, if it was moved."),
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder where the footage is now, if it was moved.",
+    ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 OwnEmbedder = Annotated[
     str | None, typer.Option("--embedder", metavar="CARD[=PATH]", help="Default: the built-in one.")
 ]

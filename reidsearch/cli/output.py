@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from reidsearch.core.text import printable, to_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
+NOTHING_MATCHED = 3
+"""How every command ends that found nobody, having written no file."""
 _PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -28,13 +31,21 @@ def warn(message: str) -> None:
     say(f"[yellow]warning:[/] {escape(message)}")
 
 
+def print_line(message: str) -> None:
+    """Print a line of data; rich markup in `message` must be meant."""
+    print_table(Text.from_markup(printable(message), emoji=False))
+
+
 def print_json(document: object) -> None:
     """Print one JSON document."""
     print(to_json(document, indent=2))
 
 
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; in a pipe as wide as it needs to be, unpadded."""
+def print_table(table: RenderableType) -> None:
+    """Print a table, or what else Rich can, as wide as the terminal; in a pipe as wide as it needs.
+
+    In a pipe, nothing is padded.
+    """
     if sys.stdout.isatty():
         Console(emoji=False).print(table)
         return

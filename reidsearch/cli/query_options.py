@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
+from rich.markup import escape
 
 from reidsearch.cli.opening import read_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db
-from reidsearch.cli.output import warn
+from reidsearch.cli.output import say, warn
 from reidsearch.core import defaults
 from reidsearch.core.errors import UsageError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
+    from reidsearch.database.audit_entry import Action
     from reidsearch.models.pair import ModelChoice
     from reidsearch.search.find import SearchResult
     from reidsearch.search.grouping import Grouping
@@ -38,7 +40,7 @@ class QueryOptions:
         typer.Argument(
             metavar="[QUERY]...",
             readable=False,
-            help="Pictures of one person, folders of such pictures, or a scene with --box.",
+            help="Pictures of one person, folders of such pictures, or a scene with people in it.",
         ),
     ] = None
     box: Annotated[
@@ -52,7 +54,10 @@ class QueryOptions:
     person: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Which detection of --frame, in descending order of score. Default: 1."
+            min=1,
+            metavar="N",
+            help="Which detection of --frame or QUERY, in descending order of score. Default: the "
+            "first of --frame, the only one in QUERY.",
         ),
     ] = None
     crop_id: Annotated[
@@ -86,11 +91,13 @@ class QueryOptions:
         paths: list[Path | None] = [
             p for given in self.pictures or () for p in _list_pictures(given)
         ]
-        if box_xyxy is not None and len(paths) > 1:
-            raise UsageError(
-                "--box works with one picture only", hint="give several crops without --box"
-            )
-        return [
+        for option, value in (("--box", box_xyxy), ("--person", self.person)):
+            if value is not None and len(paths) > 1:
+                raise UsageError(
+                    f"{option} works with one picture only",
+                    hint=f"give several crops without {option}",
+                )
+        queries = [
             gallery.find_query(
                 path,
                 box_xyxy=box_xyxy,
@@ -100,6 +107,19 @@ class QueryOptions:
             )
             for path in paths or [None]
         ]
+        for query in queries:
+            self._say_found(query)
+        return queries
+
+    def _say_found(self, query: Query) -> None:
+        """Say whom a picture turned out to show."""
+        if query.found is None:
+            return
+        who = "the whole picture, as a crop of one person"
+        if query.box_xyxy is not None:
+            who = f"person {self.person}" if query.found > 1 else "it"
+        people = "1 person" if query.found == 1 else f"{query.found or 'no'} people"
+        say(f"{people} found in {escape(query.paths[0])}: searching for {who}")
 
     def query(self, gallery: Gallery) -> Query:
         """One query of all pictures together."""
@@ -117,7 +137,9 @@ class SearchOptions(QueryOptions):
         str | None,
         typer.Option(
             metavar="FRAME|TIME",
-            help="Search only after this: a frame (120), 4.8s, 1:02:03 or ISO 8601.",
+            help="Search only after this: a frame (120); a time from the query on (+30s, +1:30); "
+            "from the start of the footage (30s, 1:02:03); or, where its date is known, of day "
+            "(14:30) or ISO 8601.",
         ),
     ] = None
     before: Annotated[
@@ -127,6 +149,10 @@ class SearchOptions(QueryOptions):
         tuple[str, str] | None,
         typer.Option(metavar="FROM TO", help="Same as --after FROM --before TO."),
     ] = None
+    all_times: Annotated[
+        bool,
+        typer.Option("--all-times", help="Search earlier frames of a stored detection, too."),
+    ] = False
     camera: Annotated[
         list[str] | None, typer.Option(help="Search only this camera; repeatable.")
     ] = None
@@ -150,7 +176,8 @@ class SearchOptions(QueryOptions):
         typer.Option(
             min=0.0,
             metavar="SECONDS",
-            help="Join matches at most this far apart in time into one passage.",
+            help="Join matches at most this far apart in time into one passage: those within "
+            "--max-distance, by default the likely ones.",
         ),
     ] = None
     fuse: Annotated[
@@ -177,7 +204,13 @@ class SearchOptions(QueryOptions):
             self.top, self.max_distance, self.per_frame, self.per_source, self.gap, self.fuse
         )
 
-    def window(self, gallery: Gallery) -> Window:
+    def queries(self, gallery: Gallery) -> list[Query]:
+        """One query for each picture."""
+        if self.fuse == "mean" and not self.pictures:
+            raise UsageError("--fuse goes with pictures", hint="a stored detection is only one")
+        return super().queries(gallery)
+
+    def window(self, gallery: Gallery, query: Query) -> Window:
         """Which part of the footage is searched."""
         if self.between is not None and (self.after is not None or self.before is not None):
             raise UsageError("--between excludes --after and --before")
@@ -188,18 +221,30 @@ class SearchOptions(QueryOptions):
             after=after,
             before=before,
             min_score=self.min_score,
+            all_times=self.all_times,
+            query=query,
         )
 
     def search(
-        self, gallery: Gallery, query: Query, files: Iterable[Path | None] = ()
+        self,
+        gallery: Gallery,
+        query: Query,
+        files: Iterable[Path | None] = (),
+        action: Action = "search",
     ) -> SearchResult:
         """Search, recording which files the matches will be written to; None is no file."""
         written = [path for path in files if path is not None]
-        return gallery.search(query, self.window(gallery), self.grouping(), files=written)
+        window = self.window(gallery, query)
+        return gallery.search(query, window, self.grouping(), files=written, action=action)
 
 
-def warn_of_left_out(result: SearchResult) -> None:
-    """Warn of sources that could not be searched."""
+def warn_of_doubts(result: SearchResult) -> None:
+    """Warn of sources that could not be searched, and of pictures that rather show two people."""
+    if result.disagreeing:
+        warn(
+            f"{' and '.join(result.disagreeing)} rather show two people than one: "
+            "distances to both say little; --each searches for each"
+        )
     if result.left_out:
         warn(
             "not searched, as times with and without --start cannot be compared: "

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.options import Json, Root
-from reidsearch.cli.output import print_json, say, warn
+from reidsearch.cli.options import Force, Json, Root
+from reidsearch.cli.output import NOTHING_MATCHED, print_json, say, warn
 from reidsearch.cli.progress import Bar
 from reidsearch.cli.query_options import QueryOptions, with_options
 from reidsearch.core.errors import UsageError
@@ -54,6 +54,7 @@ def video(
         ),
     ] = None,
     root: Root = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Draw all detections in green and, in later frames, the best match in orange."""
@@ -62,12 +63,15 @@ def video(
     from reidsearch.render.video import VideoOptions, render_video
 
     with options.open() as gallery:
-        require_writable(out, *VIDEOS, protected=options.kept_files(gallery))
+        require_writable(out, *VIDEOS, force=force, protected=options.kept_files(gallery))
         query = options.query(gallery)
         record = _find_footage(gallery, query, source)
         drawn = VideoOptions(only_matches, fps, root)
-        footage = open_moved(record, root)
         found = gallery.find_in_footage(query, record, max_distance, files=[out])
+        if not found.matches:
+            say(f"nothing matched in {escape(str(record.info))}: {escape(str(out))} is not written")
+            raise typer.Exit(NOTHING_MATCHED)
+        footage = open_moved(record, root, (match.detection for match in found.matches.values()))
         with Bar() as progress:
             report = render_video(footage, found, out, drawn, progress)
     for problem in report.problems:
@@ -85,6 +89,6 @@ def _find_footage(gallery: Gallery, query: Query, source: str | None) -> SourceR
             "--source is required with a picture",
             hint="--source [CAMERA/]SOURCE names what to show",
         )
-    name = source or (f"{own.camera}/{own.source}" if own is not None else "")
-    [record] = gallery.find_sources([name])
+    name = source or (str(own.key) if own is not None else "")
+    [record] = gallery.find_sources([name], () if own is None else (own.camera,))
     return record

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from reidsearch.cli.options import Json, Root
-from reidsearch.cli.output import print_json, print_table, say, warn
-from reidsearch.cli.query_options import SearchOptions, warn_of_left_out, with_options
-from reidsearch.core.errors import UsageError
+from reidsearch.cli.options import Force, Json, Root
+from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_line, print_table, say, warn
+from reidsearch.cli.preview import show_crop, show_crops, show_frame
+from reidsearch.cli.query_options import SearchOptions, warn_of_doubts, with_options
+from reidsearch.core.errors import SeveralPeopleError, UsageError
+from reidsearch.core.text import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from reidsearch.core.types import Match
+    from reidsearch.core.types import Scene
+    from reidsearch.render.report import ReportContext
     from reidsearch.search.find import SearchResult
     from reidsearch.search.query import Query
     from reidsearch.services.gallery import Gallery
-
-NOTHING_MATCHED = 3
-_PREVIEW_ROWS = 7
 
 
 @with_options(SearchOptions)
@@ -48,52 +44,94 @@ def search(
         Path | None,
         typer.Option(metavar="FILE.html", help="Write a report as one HTML file."),
     ] = None,
+    force: Force = False,
     root: Root = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
     """Rank detections in later frames by their distance to one person, nearest first.
 
-    The person is given as pictures, or as a stored detection: --frame or --id. Distances are L2,
-    from 0 to 2. The search is exact and shows the nearest detection of each frame.
+    The person is given as a stored detection, --frame or --id, or as pictures. In a scene, people
+    are looked for, and --person takes one of several. Distances are L2, from 0 to 2. The search is
+    exact and shows the nearest detection of each frame.
     """
+    _require_fitting(options, each=each, drawn=bool(sheet or show or report or csv))
     if json + csv + preview > 1:
         raise UsageError("--json, --csv and --preview exclude each other")
-    if each and (sheet or show or report or csv):
-        raise UsageError("--each goes with a table or --json only")
     with options.open() as gallery:
-        _require_writable(sheet, report, gallery, options)
-        queries = options.queries(gallery) if each else [options.query(gallery)]
+        _require_writable(sheet, report, gallery, options, force=force)
+        try:
+            queries = options.queries(gallery) if each else [options.query(gallery)]
+        except SeveralPeopleError as error:
+            _show_scene(error.scene, sheet, preview=preview, json=json, csv=csv, show=show)
+            raise
         results = [options.search(gallery, query, [sheet, report]) for query in queries]
-        warn_of_left_out(results[0])
-        if report is not None:
-            _write_report(results[0], gallery, options, report, root)
-    if json:
-        documents = [_to_json(result) for result in results]
-        print_json({"results": documents} if each else documents[0])
-    elif csv:
-        from reidsearch.services.export import write_matches
+        warn_of_doubts(results[0])
+        # The answer comes first: a file may turn out to be one that cannot be written.
+        if json:
+            documents = [_to_json(result) for result in results]
+            print_json({"results": documents} if each else documents[0])
+        elif csv:
+            from reidsearch.services.export import write_matches
 
-        write_matches(results[0].matches, sys.stdout)
-    else:
-        for result in results:
-            _print(result, root, preview=preview)
+            write_matches(results[0].matches, sys.stdout)
+        else:
+            for result in results:
+                (print_line if each else say)(_caption(result, options.max_distance))
+                _print(result, root, preview=preview)
+        if not any(result.matches for result in results):
+            raise typer.Exit(NOTHING_MATCHED)
+        if sheet or show or report:
+            _draw(results[0], gallery, options, sheet=sheet, show=show, report=report, root=root)
+
+
+def _require_fitting(options: SearchOptions, *, each: bool, drawn: bool) -> None:
+    if each and drawn:
+        raise UsageError("--each goes with a table or --json only")
+    if each and (not options.pictures or options.fuse != "min"):
+        raise UsageError("--each goes with pictures, and without --fuse")
+
+
+def _show_scene(
+    scene: Scene, sheet: Path | None, *, preview: bool, json: bool, csv: bool, show: bool
+) -> None:
+    """Number the people of a picture, for the user to choose one of them."""
+    from reidsearch.footage.images import cut_crops
+    from reidsearch.render.numbered import draw_numbered, write_numbered
+
+    found, boxes, pictures = scene.detections, scene.boxes_xyxy, None
+    if json:
+        rows = zip(boxes.items(), found.score.tolist(), strict=True)
+        people = [{"n": n, "box_xyxy": box, "score": round(score, 4)} for (n, box), score in rows]
+        print_json({"query": {"path": scene.path}, "detections": people, "matches": []})
+    elif not csv:
+        from reidsearch.cli.tables import scene_table
+
+        if preview:
+            print_table(show_frame(draw_numbered(scene.image, boxes)))
+            pictures = [show_crop(crop) for crop in cut_crops(scene.image, found).images]
+        print_table(scene_table(found, pictures))
     if sheet is not None or show:
-        _draw_sheet(results[0], sheet, root, show=show)
-    if not any(result.matches for result in results):
-        raise typer.Exit(NOTHING_MATCHED)
+        path = sheet or _temporary()
+        write_numbered(scene.image, boxes, path)
+        _say_picture(path, show=show)
 
 
 def _require_writable(
-    sheet: Path | None, report: Path | None, gallery: Gallery, options: SearchOptions
+    sheet: Path | None,
+    report: Path | None,
+    gallery: Gallery,
+    options: SearchOptions,
+    *,
+    force: bool,
 ) -> None:
     from reidsearch.core.files import PAGES, PICTURES, require_writable
 
     kept = options.kept_files(gallery)
     if sheet is not None:
-        require_writable(sheet, *PICTURES, protected=kept)
+        require_writable(sheet, *PICTURES, force=force, protected=kept)
     if report is not None:
-        require_writable(report, *PAGES, protected=kept)
+        require_writable(report, *PAGES, force=force, protected=kept)
 
 
 def _to_json(result: SearchResult) -> dict[str, Any]:
@@ -101,100 +139,104 @@ def _to_json(result: SearchResult) -> dict[str, Any]:
 
     query = _query_fields(result.query)
     return {
-        "query": query | {"searched": result.scope, "left_out": result.left_out},
+        "query": query
+        | {
+            "searched": result.scope,
+            "left_out": result.left_out,
+            "disagreeing": result.disagreeing,
+        },
         "exact": result.exact,
         "candidates": result.candidates,
         "ms": round(result.ms, 3),
         "likely": result.likely,
-        "matches": [match_row(match) | _passage_fields(match) for match in result.matches],
+        "matches": [match_row(match) for match in result.matches],
     }
 
 
 def _query_fields(query: Query) -> dict[str, Any]:
+    from reidsearch.services.export import detection_row
+
     if query.detection is not None:
-        return asdict(query.detection)
+        return detection_row(query.detection)
+    fields: dict[str, Any] = {"paths": list(query.paths)}
     if len(query.paths) == 1:
-        return {"path": query.paths[0]}
-    return {"paths": list(query.paths)}
+        fields = {"path": query.paths[0], "box_xyxy": query.box_xyxy}
+    return fields
 
 
-def _passage_fields(match: Match) -> dict[str, Any]:
-    if match.passage is None:
-        return {}
-    first, last = match.passage.first, match.passage.last
-    return {
-        "passage": {
-            "first_frame": first.frame,
-            "first_s": first.time_s,
-            "last_frame": last.frame,
-            "last_s": last.time_s,
-            "detections": match.passage.count,
-        }
-    }
+def _caption(result: SearchResult, max_distance: float | None) -> str:
+    """Say whom was searched for, and where; or that there was nobody."""
+    who, where = escape(str(result.query)), escape(result.scope)
+    if result.matches:
+        return f"[bold]{who}[/] in {where}"
+    if max_distance is not None and result.candidates:
+        found = f"none of {count(result.candidates, 'detection')}"
+        return f"{who}: {found} in {where} is within a distance of {max_distance:g}"
+    return f"{who}: no matches in {where}"
 
 
 def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
-    who, where = escape(str(result.query)), escape(result.scope)
     if not result.matches:
-        say(f"{who}: no matches in {where}")
         return
     from reidsearch.cli.tables import match_table
 
-    say(f"[bold]{who}[/] in {where}")
-    print_table(match_table(result.matches, _preview(result, root) if preview else None))
+    pictures = None
+    if preview:
+        pictures, problems = show_crops([match.detection for match in result.matches], root)
+        _warn_of(problems)
+    print_table(match_table(result.matches, pictures))
     if result.likely == 0:
         say("[yellow]no likely match:[/] none reaches 50 %")
 
 
-def _preview(result: SearchResult, root: Path | None) -> dict[str, RenderableType]:
-    """Pictures as good as the terminal can show them."""
-    from PIL import Image
-
-    logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells what a terminal lacks
-    from textual_image.renderable import Image as TerminalPicture
-
-    from reidsearch.footage.reread import read_frames
-    from reidsearch.render.crops import ORANGE, render_crop
-
-    pictures: dict[str, RenderableType] = {}
-    problems = set()
-    for found in read_frames([match.detection for match in result.matches], root):
-        problems.add(found.problem)
-        picture = render_crop(found, (160, 240), ORANGE).picture
-        pictures[found.detection.id] = (
-            "no picture"
-            if picture is None
-            else TerminalPicture(Image.fromarray(picture), height=_PREVIEW_ROWS)
-        )
-    _warn_of(problems)
-    return pictures
+def _temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix="reidsearch-")) / "matches.jpg"
 
 
-def _draw_sheet(result: SearchResult, path: Path | None, root: Path | None, *, show: bool) -> None:
-    from reidsearch.render.sheet import draw_sheet
-
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="reidsearch-")) / "matches.jpg"
-    _warn_of(draw_sheet(result, path, root))
+def _say_picture(path: Path, *, show: bool) -> None:
     say(f"picture: {escape(str(path))}")
     if show and typer.launch(str(path)):
         warn(f"no viewer found for {path}")
 
 
-def _write_report(
-    result: SearchResult, gallery: Gallery, options: SearchOptions, path: Path, root: Path | None
+def _draw(
+    result: SearchResult,
+    gallery: Gallery,
+    options: SearchOptions,
+    *,
+    sheet: Path | None,
+    show: bool,
+    report: Path | None,
+    root: Path | None,
 ) -> None:
-    from reidsearch.render.report import ReportContext, write_report
+    """Write a sheet and a report, of frames that are read once for both."""
+    from reidsearch.render.drawing import draw
+    from reidsearch.render.report import Report
+    from reidsearch.render.sheet import Sheet
 
-    context = ReportContext(
+    page = None if report is None else Report(result, _describe(result, gallery, options))
+    picture = Sheet(result) if sheet is not None or show else None
+    _warn_of(draw(result, [drawing for drawing in (page, picture) if drawing], root))
+    if page is not None and report is not None:
+        page.save(report)
+        say(f"report: {escape(str(report))}")
+    if picture is not None:
+        path = sheet or _temporary()
+        picture.save(path)
+        _say_picture(path, show=show)
+
+
+def _describe(result: SearchResult, gallery: Gallery, options: SearchOptions) -> ReportContext:
+    from reidsearch.render.report import ReportContext
+
+    window = options.window(gallery, result.query)
+    return ReportContext(
         options.db.resolve(),
         gallery.store.provenance,
         gallery.store.sources(),
         shlex.join(["reidsearch", *sys.argv[1:]]),
-        gallery.nearest_distances(result.query, options.window(gallery), options.fuse),
+        gallery.nearest_distances(result.query, window, options.fuse),
     )
-    _warn_of(write_report(result, context, path, root))
-    say(f"report: {escape(str(path))}")
 
 
 def _warn_of(problems: set[str] | list[str]) -> None:

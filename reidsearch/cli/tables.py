@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from reidsearch.core.text import format_bytes, format_probability, format_time, printable
+from reidsearch.core.text import (
+    format_bytes,
+    format_percent,
+    format_probability,
+    format_time,
+    printable,
+)
 from reidsearch.models.weights import missing_files
 
 if TYPE_CHECKING:
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Match, StoredDetection
+    from reidsearch.core.types import Detections, Match, StoredDetection
     from reidsearch.database.audit_entry import Entry
     from reidsearch.database.doctor import Finding
     from reidsearch.database.runs import Run
@@ -25,9 +31,9 @@ if TYPE_CHECKING:
     from reidsearch.research.calibrate import Level
 
 
-def format_box(detection: StoredDetection) -> str:
+def format_box(box_xyxy: Iterable[float]) -> str:
     """Write a box as `--box` takes it, in whole pixels."""
-    return ",".join(f"{edge:.0f}" for edge in detection.box_xyxy)
+    return ",".join(f"{edge:.0f}" for edge in box_xyxy)
 
 
 def match_table(
@@ -61,11 +67,24 @@ def stage_table(stages: Iterable[StageTimes]) -> Table:
     return table
 
 
-def detection_table(detections: Iterable[StoredDetection]) -> Table:
-    """Stored detections, row by row."""
-    table = _new_table(*_DETECTION_COLUMNS)
+def detection_table(
+    detections: Iterable[StoredDetection], pictures: Mapping[str, RenderableType] | None = None
+) -> Table:
+    """Stored detections, row by row; with pictures, by id, beside them."""
+    table = _new_table(*(() if pictures is None else ("",)), *_DETECTION_COLUMNS)
     for detection in detections:
-        _add_row(table, *_detection_cells(detection))
+        picture = () if pictures is None else (pictures[detection.id],)
+        table.add_row(*picture, *map(_as_cell, _detection_cells(detection)))
+    return table
+
+
+def scene_table(found: Detections, pictures: Sequence[RenderableType] | None = None) -> Table:
+    """Who was found in a picture; with pictures of them beside."""
+    table = _new_table(*(() if pictures is None else ("",)), "n", "box", "score")
+    people = zip(found.xyxy.tolist(), found.score.tolist(), strict=True)
+    for place, (box, score) in enumerate(people):
+        picture = () if pictures is None else (pictures[place],)
+        table.add_row(*picture, str(place + 1), format_box(box), f"{score:.2f}")
     return table
 
 
@@ -85,8 +104,8 @@ def reliability_table(curve: Iterable[Level]) -> Table:
     table = _new_table("predicted", "mean", "observed", "pairs")
     for level in curve:
         shares = (level.predicted, level.observed, level.pairs)
-        between = f"{level.low:.0%} to {level.high:.0%}"
-        _add_row(table, between, *(f"{share:.2%}" for share in shares))
+        between = f"{format_percent(level.low)} to {format_percent(level.high)}"
+        _add_row(table, between, *(format_percent(share, 2) for share in shares))
     return table
 
 
@@ -162,7 +181,7 @@ def _describe_weights(card: ModelCard) -> str:
     return "to download" if missing_files(card) else "downloaded"
 
 
-_DETECTION_COLUMNS = ("camera", "source", "frame", "person", "time", "box", "score")
+_DETECTION_COLUMNS = ("camera", "source", "frame", "n", "time", "box", "score")
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *(
@@ -171,7 +190,7 @@ _RIGHT = {
         "frame",
         "frames",
         "detections",
-        "person",
+        "n",
         "time",
         "score",
         "fps",
@@ -212,7 +231,7 @@ def _detection_cells(detection: StoredDetection) -> tuple[str, ...]:
         str(detection.frame),
         str(detection.index),
         format_time(detection.time_s),
-        format_box(detection),
+        format_box(detection.box_xyxy),
         f"{detection.score:.2f}",
     )
 

@@ -2,6 +2,7 @@
 
 ReidsearchError
 ├── UsageError              an option is not valid, or contradicts another
+│   └── SeveralPeopleError      a picture shows several people, and none was chosen
 ├── SourceError             footage cannot be opened as a whole
 │   └── EmptyFolderError        a folder contains no frames
 ├── ImageError              a picture or frame cannot be decoded
@@ -18,6 +19,13 @@ ReidsearchError
 └── QueryError              the query names a frame, crop or box that does not exist
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reidsearch.core.types import Scene
+
 
 class ReidsearchError(Exception):
     """A problem the user can do something about.
@@ -33,6 +41,21 @@ class ReidsearchError(Exception):
 
 class UsageError(ReidsearchError):
     """An option is not valid, or contradicts another."""
+
+
+class SeveralPeopleError(UsageError):
+    """A picture shows several people, and none of them was chosen.
+
+    Attributes:
+        scene: the picture, and who was found in it.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(
+            f"{len(scene.detections)} people were found in {scene.path}",
+            hint="--person N takes one; `reidsearch search --sheet FILE` shows their numbers",
+        )
+        self.scene = scene
 
 
 class SourceError(ReidsearchError):

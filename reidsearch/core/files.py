@@ -67,6 +67,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """Yield a path to write to, which becomes an output file on success, and is removed otherwise.
+
+    Raises:
+        ReidsearchError: the file cannot be written.
+    """
+    try:
+        with atomic_write(out.resolve()) as partial:
+            yield partial
+    except OSError as error:
+        raise ReidsearchError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+@contextmanager
 def working_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder, removed at the end, or by the next caller after a kill."""
     shutil.rmtree(path, ignore_errors=True)
@@ -89,16 +103,24 @@ def copy_sqlite(path: Path, to: Path) -> None:
         source.backup(copy)
 
 
-def require_writable(out: Path, *suffixes: str, protected: Sequence[Path] = ()) -> None:
+def is_stdout(out: Path) -> bool:
+    """Whether an output is stdout: `-`, perhaps with an ending that names its format."""
+    return out.stem == "-"
+
+
+def require_writable(
+    out: Path, *suffixes: str, force: bool, protected: Sequence[Path] = ()
+) -> None:
     """Check an output file's name and folder before the work begins.
 
     Args:
         out: the file.
         suffixes: the endings that its name may have.
-        protected: files and folders of footage, which must not be overwritten.
+        force: whether it may replace a file that exists.
+        protected: files and folders of footage, which must not be replaced in any case.
 
     Raises:
-        ReidsearchError: the ending is another, the folder does not exist, or the file is footage.
+        ReidsearchError: the ending is another, the folder does not exist, or the file does.
     """
     if out.suffix.lower() not in suffixes or out.is_dir():
         raise ReidsearchError(
@@ -110,3 +132,5 @@ def require_writable(out: Path, *suffixes: str, protected: Sequence[Path] = ()) 
     for footage in map(resolve, protected):
         if path == footage or (path.exists() and footage == path.parent):
             raise ReidsearchError(f"{out} is footage", hint="write to another file")
+    if path.exists() and not force:
+        raise ReidsearchError(f"{out} exists", hint="name another file, or replace it with --force")

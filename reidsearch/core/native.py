@@ -15,11 +15,11 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # FFmpeg goes by what is in a file, whatever its name: a playlist would have it read other files.
 # OpenCV reads this variable whenever it opens a video; of options given twice the last counts.
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_CONTAINERS = (
+CONTAINERS = (
     "asf,avi,dhav,dv,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,ogg,rm,"
     "yuv4mpegpipe"
 )
-_ONLY_FILES = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
+_ONLY_FILES = f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
 os.environ[_OPTIONS] = "|".join(filter(None, (os.environ.get(_OPTIONS), _ONLY_FILES)))
 
-__all__ = ["cv2"]
+__all__ = ["CONTAINERS", "cv2"]

@@ -34,10 +34,18 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def iso_time(time_s: float) -> str | None:
+    """Write epoch seconds in ISO 8601, local with its zone; None for seconds of footage."""
+    if not _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
+        return None
+    return datetime.fromtimestamp(time_s).astimezone().isoformat(timespec="milliseconds")
+
+
 def format_time(time_s: float) -> str:
     """Write seconds as `0:01:23.4`, or epoch seconds as local date, time and zone."""
-    if _EPOCH_FROM_S <= time_s < _EPOCH_TO_S:
-        return datetime.fromtimestamp(time_s).astimezone().isoformat(" ", "milliseconds")
+    date = iso_time(time_s)
+    if date is not None:
+        return date.replace("T", " ")
     minutes, tenths = divmod(round(abs(time_s) * 10), 600)
     sign = "-" if time_s < 0 and minutes + tenths else ""
     return f"{sign}{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
@@ -53,8 +61,14 @@ def format_bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_percent(share: float, digits: int = 0) -> str:
+    """Write `0.895` as `90 %`, or, with one digit, as `89.5 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def format_probability(probability: float) -> str:
-    """Write a probability in percent: `97 %`, `<1 %`."""
-    if 0 < probability < 0.005:
-        return "<1 %"
-    return ">99 %" if probability > 0.995 else f"{probability:.0%}".replace("%", " %")
+    """Write a probability in percent: `97 %`; nothing is certain, so never 0 or 100."""
+    percent = round(100 * probability)
+    if percent < 1:
+        return "< 1 %"
+    return "> 99 %" if percent > 99 else f"{percent} %"

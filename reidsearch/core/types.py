@@ -168,6 +168,27 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A picture from outside, and who was found in it.
+
+    Attributes:
+        path: of the picture.
+        image: `(H, W, 3)` uint8, RGB.
+        detections: of `as_stored`.
+    """
+
+    path: str
+    image: NDArray[np.uint8]
+    detections: Detections
+
+    @property
+    def boxes_xyxy(self) -> dict[int, tuple[float, float, float, float]]:
+        """Of the detections, by their numbers: from 1, by descending score."""
+        rows = np.round(self.detections.xyxy.astype(float), 2).tolist()
+        return {n: (x1, y1, x2, y2) for n, (x1, y1, x2, y2) in enumerate(rows, start=1)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Crops:
     """The pixels of detections in one frame.
 

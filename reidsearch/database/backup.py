@@ -66,7 +66,7 @@ _NO_BACKUP = (
 
 
 def write_backup(folder: Path, out: Path, progress: Progress = SILENT) -> int:
-    """Copy a database, which others may read or write meanwhile; return how many bytes it has.
+    """Copy a database, which others may read or write meanwhile; return the file's size in bytes.
 
     Beside a writer, what it has confirmed is rewritten and packed, as Chroma's files change; and
     so is what lies in a folder that is read-only, as Chroma could not be kept from changing it.
@@ -97,18 +97,18 @@ def write_backup(folder: Path, out: Path, progress: Progress = SILENT) -> int:
                 held.enter_context(reading(folder))
             except (DatabaseBusyError, ReadOnlyError) as error:
                 try:
-                    size = _pack_live(folder, partial, work, progress)
+                    _pack_live(folder, partial, work, progress)
                 except DamagedIndexError:
                     raise error from None
                 if others := foreign_collections(folder):
                     progress.warn(
                         f"the backup omits {', '.join(others)}, which other programs created"
                     )
-                return size
-            size = _pack(folder, partial, work)
-            if problem := _find_damage(folder):
-                progress.warn(problem)
-            return size
+            else:
+                _pack(folder, partial, work)
+                if problem := _find_damage(folder):
+                    progress.warn(problem)
+            return partial.stat().st_size
     except sqlite3.Error as error:
         raise explain(error, folder) from error
     except OSError as error:
@@ -163,19 +163,18 @@ def _is_in_use(folder: Path) -> bool:
     return any(path.name not in {*_LEFT_OUT, _README} for path in folder.iterdir())
 
 
-def _pack_live(folder: Path, out: Path, work: Path, progress: Progress) -> int:
+def _pack_live(folder: Path, out: Path, work: Path, progress: Progress) -> None:
     """Pack what a writer has confirmed, as long as nobody of it is erased meanwhile."""
     made = work / "database"
     made.mkdir()
     state = copy_live(folder, made, progress)
     _copy_audit_log(folder, made)
-    size = _pack(made, out, work)
+    _pack(made, out, work)
     if read_state(folder).collection != state.collection:
         raise StoreError(f"{folder} was rewritten in the meantime", hint="try again")
-    return size
 
 
-def _pack(folder: Path, out: Path, work: Path) -> int:
+def _pack(folder: Path, out: Path, work: Path) -> None:
     files: list[dict[str, Any]] = []
     copies = work / "copies"
     copies.mkdir()
@@ -195,7 +194,6 @@ def _pack(folder: Path, out: Path, work: Path) -> int:
         written = datetime.now().astimezone().isoformat(" ", "seconds")
         about = {"format": _FORMAT, "reidsearch": __version__, "written": written, "files": files}
         archive.writestr(_LIST, json.dumps(about, indent=1))
-    return sum(file["size"] for file in files)
 
 
 def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:

@@ -14,7 +14,8 @@ from reidsearch.core.provenance import require_same_footage
 from reidsearch.core.types import Detections, Frame
 from reidsearch.footage import FrameSource, SourceOptions, open_source
 from reidsearch.footage.images import IMAGE_SUFFIXES, cut_crops, hash_crop, read_image
-from reidsearch.footage.video import VideoSource, jump_to_frames
+from reidsearch.footage.seeking import read_at
+from reidsearch.footage.video import VideoSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,30 +65,48 @@ def read_frames(
             yield from _read_video(path, group)
 
 
-def locate(stored: str, root: Path | None) -> Path:
+def locate(stored: str | Path, root: Path | None) -> Path:
     """Find a file at its stored path, or below `root` by the longest possible end of that path."""
     parts = Path(stored).parts
     if root is not None:
         for start in range(1, len(parts)):
-            moved = root.joinpath(*parts[start:])
+            moved = root.resolve().joinpath(*parts[start:])
             if moved.exists():
-                return moved.resolve()
+                return moved
     return Path(stored)
 
 
-def open_moved(record: SourceRecord, root: Path | None = None) -> FrameSource:
+def open_moved(
+    record: SourceRecord, root: Path | None = None, frames: Iterable[StoredDetection] = ()
+) -> FrameSource:
     """Open the footage of a record, which may have been moved.
+
+    Args:
+        record: of the source.
+        root: folder that footage was moved to; see `locate`.
+        frames: some of its detections, whose frames are looked for there.
 
     Raises:
         SourceError: it is missing, or is other footage.
     """
-    path = locate(record.info.path, root)
+    info = record.info
+    path = _locate_source(info.path, frames, root)
     if not path.exists():
         raise SourceError(f"{path} does not exist any more", hint="if it was moved, use --root DIR")
-    info = record.info
     source = open_source(path, SourceOptions(info.camera, fps=info.fps, start_s=info.start_s))
     require_same_footage(record, source.info)
     return source
+
+
+def _locate_source(stored: str, frames: Iterable[StoredDetection], root: Path | None) -> Path:
+    """Find a video, or the folder where frames of a folder are now."""
+    for path in dict.fromkeys(detection.path for detection in frames):
+        if path == stored:
+            return locate(stored, root)
+        found = locate(Path(stored, Path(path).name), root)
+        if found.is_file():
+            return found.parent
+    return Path(stored)
 
 
 def _read_picture(path: Path, detections: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
@@ -102,11 +121,11 @@ def _read_picture(path: Path, detections: Sequence[StoredDetection]) -> Iterator
 
 
 def _read_video(path: Path, detections: Sequence[StoredDetection]) -> Iterator[FoundFrame]:
-    """Seek each frame; where the hash shows that seeking was not exact, read up to it."""
+    """Seek the frames; what the hash shows to be another frame is found by counting all."""
     remaining: dict[int, list[StoredDetection]] = defaultdict(list)
     for detection in detections:
         remaining[detection.frame].append(detection)
-    for number, image in jump_to_frames(path, sorted(remaining)):
+    for number, image in read_at(path, remaining):
         if all(is_same(image, detection) for detection in remaining[number]):
             yield from (FoundFrame(detection, image) for detection in remaining.pop(number))
     if remaining:

@@ -15,7 +15,7 @@ from reidsearch.core.types import BadFrame, FileStamp, Frame, SourceInfo
 from reidsearch.footage import SourceOptions, every_frame, is_frame_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -124,21 +124,6 @@ class VideoSource:
         if not capture.isOpened():
             raise SourceError(_cannot_decode(self._path))
         return capture
-
-
-def jump_to_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Seek frames of a video, as RGB; inexact: a frame may be a neighbour of the one requested.
-
-    Frames that cannot be reached or decoded are skipped.
-    """
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        for number in numbers:
-            capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
-            if capture.grab() and (image := _retrieve(capture)) is not None:
-                yield number, image
-    finally:
-        capture.release()
 
 
 def _retrieve(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reidsearch.core.types import StoredDetection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class IngestReport:
         frames_skipped: were in the database already.
         frames_changed: of the known ones, those whose files have changed since.
         detections: stored.
+        first: the first detection stored, or None.
         seconds: wall time.
         cpu_s: processor time of all threads.
         stages: how each stage spent that time; they run side by side.
@@ -45,3 +50,4 @@ class IngestReport:
     seconds: float
     cpu_s: float
     stages: tuple[StageTimes, ...]
+    first: StoredDetection | None = None

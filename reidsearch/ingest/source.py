@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reidsearch.core.progress import Progress
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.core.store import WritableStore
-    from reidsearch.core.types import BadFrame, Frame
+    from reidsearch.core.types import BadFrame, Frame, StoredDetection
     from reidsearch.footage import FrameSource
     from reidsearch.ingest.threads import LoadModels
 
@@ -60,6 +60,7 @@ def ingest(
     new = _NewFrames(source, known, progress)
     frames = detections = reported = 0
     failures: list[str] = []
+    first: StoredDetection | None = None
     stored_s = 0.0
     with run_stages(new, load_models, in_order=settings.skip_unchanged) as done:
         for item in done:
@@ -67,6 +68,7 @@ def ingest(
                 began = time.perf_counter()
                 records = to_records(source.info, item.frames, item.embeddings)
                 store.add(records, record, to_stored(source.info, item.frames))
+                first = first or next(iter(records.detections), None)
                 stored_s += time.perf_counter() - began
             else:
                 frames += len(item.frames)
@@ -88,6 +90,7 @@ def ingest(
         seconds=time.perf_counter() - started,
         cpu_s=time.process_time() - started_cpu,
         stages=stages,
+        first=first,
     )
 
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from reidsearch.core.native import cv2
-from reidsearch.core.text import printable
-from reidsearch.footage.reread import read_frames
+from reidsearch.render.text import draw_text, paste
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from reidsearch.footage.reread import FoundFrame
-    from reidsearch.search.query import Query
-
-    Colour = tuple[int, int, int]
+    from reidsearch.render.text import Colour
 
 GREEN: Colour = (40, 200, 80)
 ORANGE: Colour = (255, 140, 0)
 GREY: Colour = (120, 120, 120)
+_RED: Colour = (190, 40, 40)
+_WHITE: Colour = (255, 255, 255)
 _MARGIN = 0.25  # of the box's height, on each side
 
 
@@ -42,15 +37,11 @@ class CropImage:
     problem: str = ""
 
 
-def render_query(query: Query, size_wh: tuple[int, int], root: Path | None) -> CropImage:
-    """Render the query: a detection in its frame, or a picture."""
-    if query.detection is None:
-        return CropImage(fit(query.crops[0], size_wh))
-    return render_crop(next(read_frames([query.detection], root)), size_wh, ORANGE)
-
-
 def render_crop(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> CropImage:
-    """Cut a detection out with its surroundings, and draw its box."""
+    """Cut a detection out with its surroundings, and draw its box.
+
+    Where the frame has changed, there may be anybody: then it is grey, and says so.
+    """
     if found.image is None:
         return CropImage(None, found.problem)
     height, width = found.image.shape[:2]
@@ -70,6 +61,11 @@ def render_crop(found: FoundFrame, size_wh: tuple[int, int], colour: Colour) -> 
         (round((x - left) * scale) + shift_x, round((y - top) * scale) + shift_y)
         for x, y in ((x1, y1), (x2, y2))
     )
+    if found.problem:
+        picture[:] = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64
+        label = draw_text("changed", max(11, size_wh[1] // 15), _WHITE, _RED, size_wh[0])
+        paste(picture, label, 0, 0)
+        colour = GREY
     cv2.rectangle(picture, low, high, colour, max(1, size_wh[1] // 120), cv2.LINE_AA)
     return CropImage(picture, found.problem)
 
@@ -84,26 +80,6 @@ def fit(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]
         image, (width, height), interpolation=method
     )
     return canvas
-
-
-@lru_cache(maxsize=256)
-def draw_text(text: str, size_px: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
-    """Render one line of text; the result is cached and must not be changed."""
-    text, font = printable(text), load_font(size_px)
-    left, _, right, _ = font.getbbox(text)
-    pad = size_px // 4
-    picture = Image.new("RGB", (int(right - left) + 2 * pad, size_px + 2 * pad), background)
-    ImageDraw.Draw(picture).text((pad - left, pad // 2), text, fill=colour, font=font)
-    return np.asarray(picture)
-
-
-@lru_cache
-def load_font(size_px: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with Pillow."""
-    font = ImageFont.load_default(size_px)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("Pillow was built without FreeType")
-    return font
 
 
 def _fitting(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> tuple[float, int, int]:

@@ -13,11 +13,10 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from reidsearch._version import __version__
-from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import atomic_write
+from reidsearch.core.files import new_file
 from reidsearch.core.native import cv2
-from reidsearch.core.text import format_time, printable
-from reidsearch.footage.reread import read_frames
+from reidsearch.core.text import count, format_probability, format_time, printable
+from reidsearch.render.charts import make_histogram, make_timeline
 from reidsearch.render.crops import GREY, ORANGE, fit, render_crop
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 _CROP_WH = 220, 330
 _FRAME_PX, _VIEW_PX = 1280, 640
-_BIN = 0.05
-_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,82 +53,104 @@ class ReportContext:
     distances: Sequence[float]
 
 
-def write_report(
-    result: SearchResult, context: ReportContext, path: Path, root: Path | None = None
-) -> list[str]:
-    """Write a search result with its pictures into one self-contained file.
+class Report:
+    """A page of a search result with its pictures, self-contained; see `drawing.draw`."""
 
-    Args:
-        result: of the search.
-        context: its database and command.
-        path: the page to write.
-        root: folder that footage was moved to; see `reread.locate`.
+    def __init__(self, result: SearchResult, context: ReportContext) -> None:
+        self._result, self._context = result, context
+        self._matches = {match.detection.id: match for match in result.matches}
+        self._frames = _Frames()
+        self._cards: dict[str, dict[str, Any]] = {}
+        self._views: dict[str, dict[str, Any]] = {}
+        self._problems: set[str] = set()
+        self._query: dict[str, Any] = {}
+        if result.query.detection is None:
+            self._query = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH))}
 
-    Returns:
-        Which frames are missing or have changed, one sentence each.
+    def add(self, found: FoundFrame) -> None:
+        """See `Drawing.add`."""
+        self._problems.add(found.problem)
+        if found.detection == self._result.query.detection:
+            place = _place_fields(found.detection)
+            caption = f"query: {place['id']}, {place['time']}{_note(found)}"
+            self._query = place | self._picture_fields(found, caption, likely=True)
+        if match := self._matches.get(found.detection.id):
+            fields = _match_fields(match)
+            caption = f"{match.rank}.  {fields['id']}, {fields['time']}"
+            caption += f", distance {match.distance:.3f}{_note(found)}"
+            fields |= self._picture_fields(found, caption, likely=match.is_likely)
+            self._cards[found.detection.id] = fields
+            self._mark(match, found)
 
-    Raises:
-        ReidsearchError: the page cannot be written.
-    """
-    query = result.query.detection
-    rows = {match.detection.id: match for match in result.matches}
-    frames = _Frames()
-    cards: dict[str, dict[str, Any]] = {}
-    views: dict[str, dict[str, Any]] = {}
-    for found in read_frames([match.detection for match in result.matches], root):
-        match = rows[found.detection.id]
-        cards[found.detection.id] = _card(match, found, frames)
-        _add_to_view(views, match, found)
-    if query is not None:
-        query_card = _picture_fields(next(read_frames([query], root)), frames, likely=True)
-        query_card |= _place_fields(query)
-        query_card["caption"] = printable(f"query: {query.id}, {query_card['time']}")
-    else:
-        query_card = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH)), "problem": ""}
-    ordered = [cards[match.detection.id] for match in result.matches]
-    shown = ("frame", "box", "caption")
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            query=query_card,
-            cards=ordered,
-            frames={
-                "pictures": frames.uris,
-                "shown": [{key: card.get(key) for key in shown} for card in (query_card, *ordered)],
-            },
-            views=[views[key] for key in sorted(views)],
-            timelines=[
-                _timeline(result, records)
-                for dated in (False, True)
-                if (records := _shown_sources(result, context.sources, dated=dated))
-            ],
-            histogram=_histogram(result, context.distances),
-            picture_hashes=[_hash(crop) for crop in result.query.crops],
-            result=result,
-            context=context,
-            version=__version__,
-            written=datetime.now().astimezone().isoformat(" ", "seconds"),
-            crop_wh=_CROP_WH,
+    def save(self, path: Path) -> None:
+        """Write the page; raises ReidsearchError where that is not possible."""
+        result, context = self._result, self._context
+        cards = [self._cards[match.detection.id] for match in result.matches]
+        shown = ("frame", "box", "caption")
+        page = (
+            _environment()
+            .get_template("report.html.j2")
+            .render(
+                query=self._query,
+                cards=cards,
+                frames={
+                    "pictures": self._frames.uris,
+                    "shown": [{key: c.get(key) for key in shown} for c in (self._query, *cards)],
+                },
+                views=[self._views[key] for key in sorted(self._views)],
+                timelines=[
+                    make_timeline(result, records)
+                    for dated in (False, True)
+                    if (records := _shown_sources(result, context.sources, dated=dated))
+                ],
+                histogram=make_histogram(result, context.distances),
+                picture_hashes=[_hash(crop) for crop in result.query.crops],
+                problems=sorted(self._problems - {""}),
+                result=result,
+                context=context,
+                version=__version__,
+                written=datetime.now().astimezone().isoformat(" ", "seconds"),
+                crop_wh=_CROP_WH,
+            )
         )
-    )
-    try:
-        with atomic_write(path.resolve()) as partial:
+        with new_file(path) as partial:
             partial.write_text(page, "utf-8")
-    except OSError as error:
-        raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
-    problems = [query_card["problem"], *(card["problem"] for card in ordered)]
-    return sorted({problem for problem in problems if problem})
+
+    def _picture_fields(self, found: FoundFrame, caption: str, *, likely: bool) -> dict[str, Any]:
+        fields = {"note": _note(found).lstrip(", "), "caption": printable(caption)}
+        crop = render_crop(found, _CROP_WH, ORANGE if likely else GREY).picture
+        if crop is None or found.image is None:
+            return fields
+        return fields | {
+            "crop": _to_uri(crop),
+            "frame": self._frames.add(found, found.image),
+            "box": _in_percent(found.detection, found.image),
+        }
+
+    def _mark(self, match: Match, found: FoundFrame) -> None:
+        """Mark a match on the picture of its source, which is that of the first frame."""
+        if found.image is None or found.problem:
+            return
+        name = str(match.detection.key)
+        if name not in self._views:
+            picture = _to_uri(_shrink(found.image, _VIEW_PX))
+            self._views[name] = {"name": name, "picture": picture, "marks": []}
+        box = _in_percent(match.detection, found.image)
+        self._views[name]["marks"].append(
+            {"rank": match.rank, "box": box, "likely": match.is_likely}
+        )
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("reidsearch", "render"),
         autoescape=True,
         finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["probability"] = format_probability
+    return environment
 
 
 class _Frames:
@@ -150,56 +169,41 @@ class _Frames:
         return self._places[key]
 
 
-def _card(match: Match, found: FoundFrame, frames: _Frames) -> dict[str, Any]:
-    place = _place_fields(match.detection)
-    caption = f"{match.rank}.  {place['id']}, {place['time']}, distance {match.distance:.3f}"
-    return {
+def _match_fields(match: Match) -> dict[str, Any]:
+    fields = _place_fields(match.detection) | {
         "rank": match.rank,
         "distance": match.distance,
         "probability": match.probability,
         "likely": match.is_likely,
-        "caption": printable(caption),
-        **place,
-        **_picture_fields(found, frames, likely=match.is_likely),
     }
+    if match.passage is not None:
+        fields["clock"] = f"{_clock(match.passage.first)} to {_clock(match.passage.last)}"
+        fields["detections"] = count(match.passage.count, "detection")
+    return fields
 
 
 def _place_fields(detection: StoredDetection) -> dict[str, Any]:
+    time = format_time(detection.time_s)
+    day, _, clock = time.rpartition(" ")
     return {
         "id": detection.id,
         "camera": detection.camera,
         "source": detection.source,
         "number": detection.frame,
-        "time": format_time(detection.time_s),
-        "score": detection.score,
-        "path": detection.path,
+        "time": time,
+        "day": day,
+        "clock": clock,
     }
 
 
-def _picture_fields(found: FoundFrame, frames: _Frames, *, likely: bool) -> dict[str, Any]:
-    crop = render_crop(found, _CROP_WH, ORANGE if likely else GREY).picture
-    fields: dict[str, Any] = {"problem": found.problem, "crop": None, "frame": None, "box": None}
-    if crop is not None and found.image is not None:
-        fields["crop"] = _to_uri(crop)
-        fields["frame"] = frames.add(found, found.image)
-        fields["box"] = _in_percent(found.detection, found.image)
-    return fields
+def _clock(detection: StoredDetection) -> str:
+    return format_time(detection.time_s).rpartition(" ")[2].partition(".")[0]
 
 
-def _add_to_view(views: dict[str, dict[str, Any]], match: Match, found: FoundFrame) -> None:
-    """Mark a match on the picture of its camera."""
-    if found.image is None:
-        return
-    detection = match.detection
-    name = f"{detection.camera}/{detection.source}"
-    if name not in views:
-        views[name] = {
-            "name": name,
-            "picture": _to_uri(_shrink(found.image, _VIEW_PX)),
-            "marks": [],
-        }
-    box = _in_percent(detection, found.image)
-    views[name]["marks"].append({"rank": match.rank, "box": box, "likely": match.is_likely})
+def _note(found: FoundFrame) -> str:
+    if not found.problem:
+        return ""
+    return ", footage not found" if found.image is None else ", changed since it was ingested"
 
 
 def _shown_sources(
@@ -211,70 +215,6 @@ def _shown_sources(
         detections.append(result.query.detection)
     keys = {(detection.camera, detection.source) for detection in detections}
     return [r for r in sources if r.info.key in keys and (r.info.start_s is not None) == dated]
-
-
-def _timeline(result: SearchResult, records: Sequence[SourceRecord]) -> dict[str, Any]:
-    """Cameras as rows; times as percent of the whole span."""
-    query = result.query.detection
-    spans = {r.info.key: [r.info.time_of(n) for n in r.span or ()] for r in records}
-    times = [time for span in spans.values() for time in span]
-    first, last = min(times, default=0.0), max(times, default=1.0)
-    length = (last - first) or 1.0
-
-    def at(time_s: float) -> float:
-        return 100 * (time_s - first) / length
-
-    rows: dict[str, dict[str, list[Any]]] = {}
-    for record in records:
-        row = rows.setdefault(record.info.camera, {"spans": [], "dots": []})
-        begin, end = spans[record.info.key]
-        row["spans"].append({"left": at(begin), "width": max(at(end) - at(begin), 0.3)})
-    for match in result.matches:
-        if (match.detection.camera, match.detection.source) not in spans:
-            continue
-        rows[match.detection.camera]["dots"].append(
-            {
-                "left": at(match.detection.time_s),
-                "rank": match.rank,
-                "likely": match.is_likely,
-                "time": format_time(match.detection.time_s),
-            }
-        )
-    ticks = np.linspace(first, last, _TICKS).tolist()
-    return {
-        "rows": sorted(rows.items()),
-        "ticks": [{"left": at(tick), "text": format_time(tick)} for tick in ticks],
-        "query": None if query is None else {"left": at(query.time_s), "camera": query.camera},
-    }
-
-
-def _histogram(result: SearchResult, distances: Sequence[float]) -> dict[str, Any]:
-    """How many of the nearest detections have which distance; positions in percent."""
-    limit = 0.0 if result.calibration is None else result.calibration.likely_distance
-    last = max([*distances, limit, _BIN])
-    bins = int(np.ceil((last + 1e-9) / _BIN))
-    counts = np.histogram(distances, bins, (0, bins * _BIN))[0]
-    highest = max(int(counts.max(initial=0)), 1)
-    bars = [
-        {
-            "left": 100 * place / bins,
-            "width": 100 / bins,
-            "height": 100 * count / highest,
-            "count": count,
-            "low": place * _BIN,
-            "likely": (place + 0.5) * _BIN < limit,
-        }
-        for place, count in enumerate(counts.tolist())
-    ]
-    every = max(1, bins // 8)
-    return {
-        "bars": bars,
-        "detections": len(distances),
-        "highest": highest,
-        "limit": limit,
-        "limit_left": 100 * limit / (bins * _BIN),
-        "ticks": [{"left": 100 * n / bins, "text": f"{n * _BIN:g}"} for n in range(0, bins, every)],
-    }
 
 
 def _hash(crop: NDArray[np.uint8]) -> str:

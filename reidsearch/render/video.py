@@ -14,9 +14,10 @@ from reidsearch.core.native import cv2
 from reidsearch.core.progress import SILENT
 from reidsearch.core.text import format_time
 from reidsearch.core.types import BadFrame
-from reidsearch.footage.reread import is_same
+from reidsearch.footage.reread import is_same, read_frames
 from reidsearch.ingest.prefetch import prefetch
-from reidsearch.render.crops import GREEN, ORANGE, draw_text, render_query
+from reidsearch.render.crops import GREEN, ORANGE, CropImage, fit, render_crop
+from reidsearch.render.text import draw_text, paste
 from reidsearch.render.video_file import open_video
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from reidsearch.core.progress import Progress
     from reidsearch.core.types import Frame, StoredDetection
     from reidsearch.footage import FrameSource
-    from reidsearch.render.crops import Colour
+    from reidsearch.render.text import Colour
     from reidsearch.search.find import FootageMatches
 
 _BLACK: Colour = (0, 0, 0)
@@ -111,8 +112,7 @@ def render_video(
                 frames += 1
                 matched += number in found.matches
         if not frames:
-            problem = "shows a match" if options.only_matches else "could be read"
-            raise ReidsearchError(f"no frame of {info} {problem}: {source.info.path}")
+            raise ReidsearchError(f"no frame of {info} could be read: {source.info.path}")
     return VideoReport(frames, matched, tuple(sorted(painter.problems)))
 
 
@@ -143,16 +143,21 @@ class _Painter:
         info = self._found.record.info
         stamp = f"{info}   frame {number}   {format_time(info.time_of(number))}"
         stamp += "   changed since it was ingested" if has_changed else ""
-        _paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
+        paste(picture, draw_text(stamp, _text_px(picture), _WHITE, _BLACK), 0, 0)
         inset = self._render_inset(picture.shape[0])
-        _paste(picture, inset, picture.shape[1] - inset.shape[1], 0)
+        paste(picture, inset, picture.shape[1] - inset.shape[1], 0)
         return picture
 
     def _render_inset(self, height: int) -> NDArray[np.uint8]:
         """The query, a quarter as high as the frames, rendered once."""
         if self._inset is None:
             inner_wh = max(height // 8, 8), max(height // 4, 16)
-            crop_image = render_query(self._found.query, inner_wh, self._root)
+            query = self._found.query
+            if query.detection is None:
+                crop_image = CropImage(fit(query.crops[0], inner_wh))
+            else:
+                [found] = read_frames([query.detection], self._root)
+                crop_image = render_crop(found, inner_wh, ORANGE)
             self.problems |= {crop_image.problem} - {""}
             self._inset = np.zeros((0, 0, 3), np.uint8)
             if crop_image.picture is not None:
@@ -170,19 +175,12 @@ def _draw_box(
     if label:
         text = draw_text(label, _text_px(picture), _BLACK, colour)
         height, width = text.shape[:2]
-        _paste(picture, text, min(x1, picture.shape[1] - width), y1 - height)
+        paste(picture, text, min(x1, picture.shape[1] - width), y1 - height)
 
 
 def _text_px(picture: NDArray[np.uint8]) -> int:
     height: int = picture.shape[0]
     return max(11, height // 40)
-
-
-def _paste(picture: NDArray[np.uint8], patch: NDArray[np.uint8], left: int, top: int) -> None:
-    """Copy as much of a patch into a picture as fits, in place."""
-    left, top = max(left, 0), max(top, 0)
-    room = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
-    room[:] = patch[: room.shape[0], : room.shape[1]]
 
 
 def _real_fps(found: FootageMatches) -> float:

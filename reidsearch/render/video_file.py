@@ -10,7 +10,7 @@ import av
 from av.error import FFmpegError
 
 from reidsearch.core.errors import ReidsearchError
-from reidsearch.core.files import atomic_write
+from reidsearch.core.files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def open_video(path: Path, fps: float) -> Iterator[VideoFile]:
         )
     try:
         with (
-            atomic_write(path.resolve()) as partial,
+            new_file(path) as partial,
             av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as file,
         ):
             video = VideoFile(file, fps)

@@ -26,7 +26,7 @@ def require_card_file(card: EmbedderCard, path: Path) -> None:
         ReidsearchError: the name does not end in `.toml`, there is no such folder, or the file is
             something else or the card of another model.
     """
-    require_writable(path, ".toml")
+    require_writable(path, ".toml", force=True)  # what else it says is kept
     _read(card, path)
 
 

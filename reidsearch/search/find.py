@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidsearch.core.errors import QueryError
 from reidsearch.core.types import Filter
 from reidsearch.search.grouping import Grouping
 from reidsearch.search.later import find_scope
@@ -37,6 +36,7 @@ class SearchResult:
         exact: whether no nearer person can have been missed.
         candidates: how many detections were compared, where that is known.
         ms: how long that took.
+        disagreeing: of several pictures, the two farthest apart, if two people are likelier.
     """
 
     query: Query
@@ -47,6 +47,7 @@ class SearchResult:
     exact: bool = True
     candidates: int | None = None
     ms: float = 0.0
+    disagreeing: tuple[str, ...] = ()
 
     @property
     def likely(self) -> int | None:
@@ -90,27 +91,28 @@ def find_later(
         calibration: of the store's embedder.
 
     Raises:
-        QueryError: no source has that camera, or a clock that the window can be compared with.
+        UsageError, QueryError: as `find_scope` raises them.
     """
     window, grouping = window or Window(), grouping or Grouping()
     scope = find_scope(window, query.detection, store.sources())
     started = time.perf_counter()
-    matches: list[Match] = []
-    candidates = 0 if store.is_exact else None
-    if scope.wanted is not None:
-        candidates = store.count(scope.wanted) if store.is_exact else None
-        nearest = store.nearest(query.vectors, scope.wanted, grouping.fuse)
-        limit = None if calibration is None else calibration.likely_distance
-        matches = grouping.choose(nearest, len(scope.sources), limit)
+    candidates = store.count(scope.wanted) if store.is_exact else None
+    nearest = store.nearest(query.vectors, scope.wanted, grouping.fuse)
+    if window.all_times and query.detection is not None:
+        own = query.detection.key, query.detection.frame
+        nearest = (m for m in nearest if (m.detection.key, m.detection.frame) != own)
+    limit = None if calibration is None else calibration.likely_distance
+    matches = grouping.choose(nearest, len(scope.sources), limit)
     return SearchResult(
         query,
         _with_probability(matches, calibration),
-        f"{'all' if query.detection is None else 'later'} frames{window}",
+        scope.words,
         tuple(str(record.info) for record in scope.left_out),
         calibration,
         exact=store.is_exact,
         candidates=candidates,
         ms=1000 * (time.perf_counter() - started),
+        disagreeing=_find_disagreeing(query, calibration),
     )
 
 
@@ -129,11 +131,6 @@ def find_in_each_frame(
         QueryError: the source's times cannot be compared with the query's.
     """
     scope = find_scope(Window(sources=(record,)), query.detection, store.sources())
-    if scope.wanted is None:
-        raise QueryError(
-            f"the times of {record.info} cannot be compared with the person's",
-            hint="only one of the two sources was ingested with --start",
-        )
     detections: dict[int, list[StoredDetection]] = {
         number: [] for number in store.frames(record.info.key).tolist()
     }
@@ -145,6 +142,17 @@ def find_in_each_frame(
             break
         matches.setdefault(match.detection.frame, match)
     return FootageMatches(query, record, detections, matches)
+
+
+def _find_disagreeing(query: Query, calibration: Calibration | None) -> tuple[str, ...]:
+    """Whether two pictures rather show two people, where that would be as likely as one."""
+    if calibration is None or len(query.paths) < 2:
+        return ()
+    distances = np.linalg.norm(query.vectors[:, None] - query.vectors, axis=2)
+    farthest = np.unravel_index(distances.argmax(), distances.shape)
+    if distances[farthest] <= replace(calibration, prior=0.5).likely_distance:
+        return ()
+    return tuple(query.paths[row] for row in sorted(farthest))
 
 
 def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:

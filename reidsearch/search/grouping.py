@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, fields, replace
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.core import defaults
@@ -28,7 +28,8 @@ class Grouping:
         per_frame: how many of one frame: nobody is there twice. None is any number.
         per_source: how many of one source; None is any number.
         gap_s: detections of one source at most so many seconds apart are one match, shown by the
-            nearest of them; None leaves each a match of its own.
+            nearest of them: those within `max_distance`, or, without it, the likely ones. None
+            leaves each a match of its own.
         fuse: how distances to several pictures of a person become one.
 
     Raises:
@@ -66,8 +67,7 @@ class Grouping:
         Args:
             nearest: detections, nearest first.
             sources: of how many sources they can be.
-            likely_distance: up to which a detection belongs to a passage although enough passages
-                are nearer; None adds none.
+            likely_distance: up to which a detection is likely; None if that is not known.
 
         Returns:
             Matches, ranked anew.
@@ -75,53 +75,49 @@ class Grouping:
         limit = math.inf if self.max_distance is None else self.max_distance
         near = takewhile(lambda match: match.distance <= limit, nearest)
         matches = _first_of(near, self.per_frame, _frame_of)
-        top = self.top if self.per_source is None else min(self.top, self.per_source * sources)
         if self.gap_s is not None:
-            matches = iter(self._join(matches, top, likely_distance or 0.0))
-        chosen = islice(_first_of(matches, self.per_source, _source_of), top)
-        return [replace(match, rank=rank) for rank, match in enumerate(chosen, start=1)]
+            claimed = likely_distance if self.max_distance is None else self.max_distance
+            matches = _join(matches, self.gap_s, claimed or 0.0)
+        matches = _first_of(matches, self.per_source, _source_of)
+        top = self.top if self.per_source is None else min(self.top, self.per_source * sources)
+        return [replace(match, rank=rank) for rank, match in enumerate(islice(matches, top), 1)]
 
-    def _join(self, nearest: Iterator[Match], top: int, likely_distance: float) -> list[Match]:
-        """Join detections that follow each other closely; passages come nearest first.
 
-        Once there are enough passages, what is farther than the last of them, and not likely,
-        belongs to none.
-        """
-        near: list[Match] = []
-        limit = math.inf
-        for match in nearest:
-            if match.distance > limit:
-                limit = self._limit(near, top, likely_distance)  # some may have grown together
-                if match.distance > limit:
-                    break
-            near.append(match)
-            if limit == math.inf and len(near).bit_count() == 1:  # after 1, 2, 4, 8 ...
-                limit = self._limit(near, top, likely_distance)
-        limit = self._limit(near, top, likely_distance)
-        return self._passages([match for match in near if match.distance <= limit])
+def _join(nearest: Iterable[Match], gap_s: float, claimed: float) -> Iterator[Match]:
+    """Join detections up to a distance that follow each other closely; passages come nearest first.
 
-    def _limit(self, near: list[Match], top: int, likely_distance: float) -> float:
-        """Up to which distance detections count; infinite while there may be more passages."""
-        passages = [*_first_of(self._passages(near), self.per_source, _source_of)]
-        if len(passages) < top:
-            return math.inf
-        return max(likely_distance, passages[top - 1].distance)
+    What is farther belongs to no passage, as it would claim the sightings of others: it comes
+    alone, unless something nearer is close to it in time.
+    """
+    passages: list[Match] = []
+    for is_within, matches in groupby(nearest, lambda match: match.distance <= claimed):
+        if is_within:
+            passages = _passages(matches, gap_s)
+            yield from passages
+            continue
+        for match in matches:
+            if not any(_is_close(match, passage.passage, gap_s) for passage in passages):
+                passages.append(_as_one([match]))
+                yield passages[-1]
 
-    def _passages(self, kept: list[Match]) -> list[Match]:
-        by_source: dict[tuple[str, str], list[Match]] = defaultdict(list)
-        for match in kept:
-            by_source[_source_of(match)].append(match)
-        passages = []
-        for matches in by_source.values():
-            matches.sort(key=lambda match: match.detection.time_s)
-            run = [matches[0]]
-            for match in matches[1:]:
-                if match.detection.time_s - run[-1].detection.time_s > (self.gap_s or 0):
-                    passages.append(_as_one(run))
-                    run = []
-                run.append(match)
-            passages.append(_as_one(run))
-        return sorted(passages, key=lambda match: match.rank)
+
+def _passages(matches: Iterable[Match], gap_s: float) -> list[Match]:
+    runs: list[list[Match]] = []
+    last = None
+    for match in sorted(matches, key=lambda match: (_source_of(match), match.detection.time_s)):
+        if not _is_close(match, last, gap_s):
+            runs.append([])
+        runs[-1].append(match)
+        last = Passage(match.detection, match.detection, 1)
+    return sorted(map(_as_one, runs), key=lambda match: match.rank)
+
+
+def _is_close(match: Match, passage: Passage | None, gap_s: float) -> bool:
+    """Whether it was seen at most so long before or after, or during, a passage."""
+    if passage is None or passage.first.key != match.detection.key:
+        return False
+    time_s = match.detection.time_s
+    return time_s - passage.last.time_s <= gap_s and passage.first.time_s - time_s <= gap_s
 
 
 def _source_of(match: Match) -> tuple[str, str]:

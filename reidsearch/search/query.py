@@ -13,7 +13,7 @@ from reidsearch.core.ids import CropId
 from reidsearch.core.types import Detections, Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ class Query:
         crops: those pictures' `(h, w, 3)` uint8 RGB pixels of the person.
         paths: of those pictures.
         box_xyxy: where in its picture the person is, if that is a scene.
+        found: how many people the detector found in that scene; None if it was not asked.
     """
 
     vectors: NDArray[np.float32]
@@ -40,6 +41,7 @@ class Query:
     crops: tuple[NDArray[np.uint8], ...] = ()
     paths: tuple[str, ...] = ()
     box_xyxy: tuple[float, float, float, float] | None = None
+    found: int | None = None
 
     def __str__(self) -> str:
         if self.detection is not None:
@@ -55,8 +57,13 @@ class StoredQuery(Query):
     detection: StoredDetection
 
 
-def find_source(store: Store, name: str) -> SourceRecord:
+def find_source(store: Store, name: str, cameras: Collection[str] = ()) -> SourceRecord:
     """Look a source up by `CAMERA/SOURCE`, or by its name alone when no other has it.
+
+    Args:
+        store: the gallery.
+        name: of the source.
+        cameras: whose source is meant where several have one of that name.
 
     Raises:
         QueryError: there is none, or more than one.
@@ -64,6 +71,7 @@ def find_source(store: Store, name: str) -> SourceRecord:
     camera, _, plain = name.rpartition("/")
     sources = store.sources()
     found = [r for r in sources if r.info.name == plain and camera in ("", r.info.camera)]
+    found = [record for record in found if record.info.camera in cameras] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -140,6 +148,7 @@ def query_picture(
     embedder: Embedder,
     box_xyxy: tuple[float, float, float, float] | None = None,
     path: str = "",
+    found: int | None = None,
 ) -> Query:
     """Take a person in a picture from outside.
 
@@ -148,9 +157,10 @@ def query_picture(
         embedder: of the gallery's vector space.
         box_xyxy: where the person is, in pixels of `image`.
         path: of the picture, to tell it by.
+        found: how many people the detector found in it; None if it was not asked.
 
     Raises:
-        QueryError: the box is empty or not inside the picture, or a scene was given without one.
+        QueryError: the box is empty or not inside the picture.
     """
     from reidsearch.footage.images import cut_crops  # and OpenCV, which no other query needs
 
@@ -164,12 +174,7 @@ def query_picture(
             )
         box = Detections(np.array([box_xyxy], np.float32), np.ones(1, np.float32))
         image = cut_crops(image, box).images[0]
-    elif image.shape[1] > image.shape[0]:
-        raise QueryError(
-            "the picture is wider than high, so it is not a crop of one person",
-            hint="say where the person is in it: --box X1,Y1,X2,Y2",
-        )
-    return Query(embedder.embed([image]).vectors, None, (image,), (path,), box_xyxy)
+    return Query(embedder.embed([image]).vectors, None, (image,), (path,), box_xyxy, found)
 
 
 def join_queries(queries: Sequence[Query]) -> Query:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from reidsearch.core.errors import QueryError, UsageError
+from reidsearch.core.text import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,48 +16,68 @@ if TYPE_CHECKING:
     from reidsearch.core.provenance import SourceRecord
 
 
+_DAY_S = 24 * 3600
+Kind = Literal["frame", "seconds", "clock", "date", "relative"]
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment after or before which matches must lie: a frame number or a time.
 
     Attributes:
-        frame: a frame number, compared within every source.
-        time_s: seconds, compared with `SourceInfo.time_of`.
-        is_date: whether `time_s` counts from the epoch, not from a source's start.
+        kind: what `value` is. A `frame` is a number, compared within every source. `seconds` and a
+            `clock` count from the start of sources whose date is not known, a `date` from the
+            epoch, `relative` seconds from the query.
+        value: that number, or those seconds.
+        day_s: what a `clock` means where dates are known: seconds from midnight, or None for one
+            that is no time of day, such as `90:00`.
     """
 
-    frame: int | None = None
-    time_s: float | None = None
-    is_date: bool = False
+    kind: Kind
+    value: float
+    day_s: float | None = None
 
     def __str__(self) -> str:
-        if self.time_s is None:
-            return f"frame {self.frame}"
-        if self.is_date:
-            return datetime.fromtimestamp(self.time_s).astimezone().isoformat()
-        return f"{self.time_s:g} s"
+        return f"frame {self.value}" if self.kind == "frame" else format_time(self.value)
+
+    @property
+    def clocks(self) -> set[bool]:
+        """Whether it can be compared with times of sources with a date, without one, or both."""
+        return {"date": {True}, "seconds": {False}}.get(self.kind, {True, False})
 
     @classmethod
     def parse(cls, text: str) -> Moment:
-        """Read a frame number (`120`), seconds (`4.8s`), clock (`1:02:03.5`) or ISO 8601 time.
+        """Read a frame number, a time, or how long after the query it is.
+
+        Args:
+            text: `120`, a frame; `4.8s`; a clock, `1:02:03.5` or `2:03`, which is minutes and
+                seconds, but hours and minutes as a time of day; ISO 8601; or from the query on,
+                `+30s` or `+2:03`.
 
         Raises:
             UsageError: the text is none of these.
         """
         if re.fullmatch(r"\d{1,18}", text):
-            return cls(frame=int(text))
-        if re.fullmatch(r"\d{1,12}(\.\d+)?s", text):
-            return cls(time_s=float(text[:-1]))
-        clock = re.fullmatch(r"(?:(\d{1,6}):(?=[0-5]\d:))?(\d{1,6}):([0-5]\d(?:\.\d+)?)", text)
+            return cls("frame", int(text))
+        plain = text.removeprefix("+")
+        is_relative = plain != text
+        if re.fullmatch(r"\d{1,12}(\.\d+)?s", plain):
+            return cls("relative" if is_relative else "seconds", float(plain[:-1]))
+        clock = re.fullmatch(r"(?:(\d{1,6}):(?=[0-5]\d:))?(\d{1,6}):([0-5]\d(?:\.\d+)?)", plain)
         if clock:
             hours, minutes, seconds = (float(part or 0) for part in clock.groups())
-            return cls(time_s=3600 * hours + 60 * minutes + seconds)
+            value = 3600 * hours + 60 * minutes + seconds
+            if is_relative:
+                return cls("relative", value)
+            day_s = value if clock[1] else 60 * value
+            return cls("clock", value, day_s if day_s < _DAY_S else None)
         try:
-            return cls(time_s=parse_start(text), is_date=True)
+            return cls("date", parse_start(text))
         except UsageError as error:
             raise UsageError(
                 f"{text!r} is not a valid frame or time",
-                hint="write a frame (120), seconds (4.8s), a clock (1:02:03) or 2009-05-06T14:30",
+                hint="write a frame (120), seconds (4.8s), a clock (1:02:03), 2009-05-06T14:30, or "
+                "a time from the query on (+30s, +1:30)",
             ) from error
 
 
@@ -69,9 +90,7 @@ class Window:
         sources: of any of these records, or of all when there is none.
         after, before: between these moments, without them.
         min_score: found with at least this detector score.
-
-    Raises:
-        UsageError: nothing can lie between the two moments.
+        all_times: suspends the rule: earlier frames of a stored person are searched too.
     """
 
     cameras: tuple[str, ...] = ()
@@ -79,21 +98,12 @@ class Window:
     after: Moment | None = None
     before: Moment | None = None
     min_score: float | None = None
+    all_times: bool = False
 
-    def __post_init__(self) -> None:
-        if self.after is None or self.before is None:
-            return
-        if self.after.is_date != self.before.is_date and None not in (
-            self.after.time_s,
-            self.before.time_s,
-        ):
-            raise UsageError("a date and a time of footage cannot be compared")
-        for low, high in (
-            (self.after.frame, self.before.frame),
-            (self.after.time_s, self.before.time_s),
-        ):
-            if low is not None and high is not None and high <= low:
-                raise UsageError(f"nothing is after {self.after} and before {self.before}")
+    @property
+    def moments(self) -> list[Moment]:
+        """Those given."""
+        return [moment for moment in (self.after, self.before) if moment is not None]
 
     def choose(self, sources: Sequence[SourceRecord]) -> list[SourceRecord]:
         """The sources of these cameras and names.
@@ -115,11 +125,6 @@ class Window:
             if (not self.cameras or record.info.camera in self.cameras)
             and (not named or record.info.key in named)
         ]
-
-    def has_clock(self, *, is_dated: bool) -> bool:
-        """Whether its times can be compared with those of sources with, or without, a start."""
-        moments = [moment for moment in (self.after, self.before) if moment is not None]
-        return all(moment.time_s is None or moment.is_date == is_dated for moment in moments)
 
     def __str__(self) -> str:
         parts = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reidsearch.core import defaults
 from reidsearch.core.progress import SILENT
+from reidsearch.database.discard import discarded_if_empty
 from reidsearch.database.layout import require_database, size_on_disk
 from reidsearch.database.lock import FOREVER, WAIT_S, writing
 from reidsearch.models.pair import ModelChoice, Models
@@ -77,6 +78,8 @@ class Database:
     ) -> Iterator[Ingest]:
         """Keep other writers out, to store footage; makes the database if there is none.
 
+        Nothing is left of a new database when an error comes before its first frame is stored.
+
         Args:
             options: where people are looked for in the footage.
             wait: until other processes have let go of the database.
@@ -89,12 +92,15 @@ class Database:
         from reidsearch.database.chroma_store import open_chroma
         from reidsearch.services.ingest import DetectionOptions, Ingest
 
-        with open_chroma(
-            self.folder,
-            self._choice.new_provenance(),
-            wait_s=FOREVER if wait else WAIT_S,
-            progress=self._progress,
-        ) as store:
+        with (
+            discarded_if_empty(self.folder),
+            open_chroma(
+                self.folder,
+                self._choice.new_provenance(),
+                wait_s=FOREVER if wait else WAIT_S,
+                progress=self._progress,
+            ) as store,
+        ):
             models = Models(store.provenance, self._choice, self._progress)
             models.require_matching()
             if not store.sources() and self._choice.advice:
@@ -176,7 +182,7 @@ class Database:
         return repair(self.folder, self._progress)
 
     def backup(self, file: Path) -> int:
-        """Copy the database into one file with checksums, and return its size in bytes.
+        """Copy the database into one file with checksums, and return the file's size in bytes.
 
         Others may read or write the database meanwhile.
 

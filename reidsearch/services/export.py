@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TextIO
+from io import TextIOWrapper
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from reidsearch.core.errors import ReidsearchError, UsageError
-from reidsearch.core.files import atomic_write
-from reidsearch.core.text import printable, to_json
+from reidsearch.core.errors import UsageError
+from reidsearch.core.files import is_stdout, new_file
+from reidsearch.core.text import iso_time, printable, to_json
 from reidsearch.core.types import Filter
 
 if TYPE_CHECKING:
@@ -35,18 +38,25 @@ def _names(prefix: str, count: int) -> tuple[str, ...]:
 
 # Columns, each with the names of its numbers where it holds several.
 _DETECTION: Columns = {
-    **dict.fromkeys(("id", "camera", "source", "frame", "time_s"), ()),
+    **dict.fromkeys(("id", "camera", "source", "frame", "time_s", "time"), ()),
     "box_xyxy": ("x1", "y1", "x2", "y2"),
     **dict.fromkeys(("score", "path", "crop_hash"), ()),
 }
 _MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _DETECTION
+_PASSAGE: Columns = dict.fromkeys(
+    (
+        *("detections", "first_frame", "first_s", "first_time"),
+        *("last_frame", "last_s", "last_time"),
+    ),
+    (),
+)
 
 
 def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
     """Write everyone found, without vectors, and return how many there are.
 
     The ending says how: `.csv`, `.jsonl`, `.parquet`; `.txt` is MOTChallenge's text, for one
-    source; `.json` is COCO. It is recorded in the audit log before.
+    source; `.json` is COCO. `-` with an ending is stdout. It is recorded in the audit log before.
 
     Raises:
         UsageError: MOTChallenge's text was asked for, of several sources.
@@ -61,10 +71,10 @@ def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: P
     store = gallery.store
     detections = (s for r in sources for s in store.detections(Filter(sources=(r.info.key,))))
     if path.suffix.lower() == ".txt":
-        return _write(path, lambda partial: _write_mot(detections, partial))
+        return _write(path, lambda file: _write_mot(detections, file))
     if path.suffix.lower() == ".json":
-        return _write(path, lambda partial: _write_coco(detections, partial))
-    return _write_table(map(_detection_row, detections), _DETECTION, path)
+        return _write(path, lambda file: _write_coco(detections, file))
+    return _write_table(map(detection_row, detections), _DETECTION, path)
 
 
 def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: Path) -> int:
@@ -78,49 +88,79 @@ def export_embeddings(gallery: Gallery, sources: Sequence[SourceRecord], path: P
             for detection, vector in zip(
                 records.detections, records.embeddings.vectors, strict=True
             ):
-                yield _detection_row(detection) | {"embedding": vector.tolist()}
+                yield detection_row(detection) | {"embedding": vector.tolist()}
 
     columns = _DETECTION | {"embedding": _names("e", store.provenance.dimension)}
     return _write_table(rows(), columns, path)
 
 
-def export_matches(matches: Iterable[Match], path: Path) -> int:
+def export_matches(matches: Sequence[Match], path: Path) -> int:
     """Write what a search found as a table, and return how many there are."""
-    return _write_table(map(match_row, matches), _MATCH, path)
+    return _write_table(map(match_row, matches), _match_columns(matches), path)
 
 
-def write_matches(matches: Iterable[Match], file: TextIO) -> None:
+def write_matches(matches: Sequence[Match], file: TextIO) -> None:
     """Write what a search found as CSV."""
-    _write_csv(map(match_row, matches), _MATCH, file)
+    _write_csv(map(match_row, matches), _match_columns(matches), file)
+
+
+def _match_columns(matches: Sequence[Match]) -> Columns:
+    return _MATCH | _PASSAGE if any(match.passage for match in matches) else _MATCH
 
 
 def match_row(match: Match) -> Row:
-    """A match's rank, distance and probability, and the detection's fields beside them."""
+    """A match's rank, distance and probability, and the detection's and passage's fields."""
     probability = None if match.probability is None else round(match.probability, 6)
     row = {"rank": match.rank, "distance": round(match.distance, 6), "probability": probability}
-    return row | _detection_row(match.detection)
+    row |= detection_row(match.detection)
+    if match.passage is None:
+        return row
+    first, last = match.passage.first, match.passage.last
+    return row | {
+        "detections": match.passage.count,
+        "first_frame": first.frame,
+        "first_s": first.time_s,
+        "first_time": iso_time(first.time_s),
+        "last_frame": last.frame,
+        "last_s": last.time_s,
+        "last_time": iso_time(last.time_s),
+    }
 
 
-def _detection_row(detection: StoredDetection) -> Row:
-    return asdict(detection) | {"box_xyxy": list(detection.box_xyxy)}
+def detection_row(detection: StoredDetection) -> Row:
+    """A detection's fields; `time` is that of `time_s` where the footage's date is known."""
+    row: Row = {}
+    for name, value in asdict(detection).items():
+        row[name] = value
+        if name == "time_s":
+            row["time"] = iso_time(value)
+    return row | {"box_xyxy": list(detection.box_xyxy)}
 
 
-def _write(path: Path, write: Callable[[Path], int]) -> int:
+def _write(path: Path, write: Callable[[IO[bytes]], int]) -> int:
+    if is_stdout(path):
+        return write(sys.stdout.buffer)
+    with new_file(path) as partial, partial.open("wb") as file:
+        return write(file)
+
+
+@contextmanager
+def _as_text(file: IO[bytes]) -> Iterator[TextIO]:
+    text = TextIOWrapper(file, "utf-8", newline="")
     try:
-        with atomic_write(path.resolve()) as partial:
-            return write(partial)
-    except OSError as error:
-        raise ReidsearchError(f"cannot write {path}: {error.strerror or error}") from error
+        yield text
+    finally:
+        text.detach()  # or it would close the file, which may be stdout
 
 
 def _write_table(rows: Iterable[Row], columns: Columns, path: Path) -> int:
-    def write(partial: Path) -> int:
+    def write(file: IO[bytes]) -> int:
         if path.suffix.lower() == ".parquet":
-            return _write_parquet(rows, columns, partial)
-        with partial.open("w", newline="", encoding="utf-8") as file:
+            return _write_parquet(rows, columns, file)
+        with _as_text(file) as text:
             if path.suffix.lower() == ".csv":
-                return _write_csv(rows, columns, file)
-            return _write_lines(rows, file)
+                return _write_csv(rows, columns, text)
+            return _write_lines(rows, text)
 
     return _write(path, write)
 
@@ -157,18 +197,19 @@ def _write_lines(rows: Iterable[Row], file: TextIO) -> int:
     return count
 
 
-def _write_parquet(rows: Iterable[Row], columns: Columns, path: Path) -> int:
+def _write_parquet(rows: Iterable[Row], columns: Columns, file: IO[bytes]) -> int:
     import pyarrow as pa
     from pyarrow import parquet
 
     kinds = {
-        **dict.fromkeys(("rank", "frame"), pa.int64()),
-        **dict.fromkeys(("distance", "probability", "time_s", "score"), pa.float64()),
+        **dict.fromkeys(("rank", "frame", "first_frame", "last_frame", "detections"), pa.int64()),
+        **dict.fromkeys(("distance", "probability", "score"), pa.float64()),
+        **dict.fromkeys(("time_s", "first_s", "last_s"), pa.float64()),
         **{name: pa.list_(pa.float32(), len(cells)) for name, cells in columns.items() if cells},
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(file, schema) as writer:
         for group in _groups(rows):
             writer.write_table(pa.Table.from_pylist(group, schema))
             count += len(group)
@@ -186,19 +227,19 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _write_mot(detections: Iterable[StoredDetection], path: Path) -> int:
+def _write_mot(detections: Iterable[StoredDetection], file: IO[bytes]) -> int:
     """`frame,id,left,top,width,height,score,x,y,z`, counted from 1; -1 is unknown."""
     count = 0
-    with path.open("w", encoding="utf-8") as file:
+    with _as_text(file) as text:
         for detection in detections:
             count += 1
             x1, y1, x2, y2 = detection.box_xyxy
             box = ",".join(f"{edge:.2f}" for edge in (x1 + 1, y1 + 1, x2 - x1, y2 - y1))
-            file.write(f"{detection.frame},-1,{box},{detection.score:g},-1,-1,-1\n")
+            text.write(f"{detection.frame},-1,{box},{detection.score:g},-1,-1,-1\n")
     return count
 
 
-def _write_coco(detections: Iterable[StoredDetection], path: Path) -> int:
+def _write_coco(detections: Iterable[StoredDetection], file: IO[bytes]) -> int:
     """Pictures are those with people; `source` and `frame` are ours, COCO knows no footage."""
     images: dict[tuple[str, str, int], dict[str, Any]] = {}
     annotations = []
@@ -232,5 +273,5 @@ def _write_coco(detections: Iterable[StoredDetection], path: Path) -> int:
         "annotations": annotations,
         "categories": [{"id": 1, "name": "person"}],
     }
-    path.write_text(json.dumps(document), "utf-8")
+    file.write(json.dumps(document).encode())
     return len(annotations)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import UsageError
+from reidsearch.core.files import is_stdout
+from reidsearch.core.types import Scene
 from reidsearch.search.find import find_in_each_frame, find_later
 from reidsearch.search.grouping import Grouping
 from reidsearch.search.query import find_source, query_crop, query_picture, query_stored
+from reidsearch.search.scene import choose_person, is_narrow
 from reidsearch.search.window import Moment, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store
     from reidsearch.core.types import Fuse
     from reidsearch.database.audit_entry import Action
+    from reidsearch.models.detectors import Detector
     from reidsearch.models.pair import Models
     from reidsearch.search.find import FootageMatches, SearchResult
     from reidsearch.search.query import Query
@@ -50,15 +57,21 @@ class Gallery:
         """Where all footage lay when it was ingested: files, and folders of pictures."""
         return [Path(record.info.path) for record in self.store.sources()]
 
-    def find_sources(self, names: Sequence[str] = ()) -> list[SourceRecord]:
-        """Look sources up by `[CAMERA/]SOURCE`, each once; without names, all of them.
+    def find_sources(
+        self, names: Sequence[str] = (), cameras: Collection[str] = ()
+    ) -> list[SourceRecord]:
+        """Look sources up, each once.
+
+        Args:
+            names: `[CAMERA/]SOURCE` each; without any, all sources are meant.
+            cameras: whose source is meant where several have one of that name.
 
         Raises:
             QueryError: the database has no such source, or several of that name.
         """
         if not names:
             return [*self.store.sources()]
-        named = (find_source(self.store, name) for name in names)
+        named = (find_source(self.store, name, cameras) for name in names)
         return [*{record.info.key: record for record in named}.values()]
 
     def find_query(
@@ -73,20 +86,26 @@ class Gallery:
         """Take one person to search for: from a picture, a stored frame, or a crop's id.
 
         Args:
-            picture: a crop of the person, or a full frame.
-            box_xyxy: where the person is in that frame, in its pixels.
+            picture: a crop of the person, or a scene, in which the database's detector looks for
+                people.
+            box_xyxy: where in that picture the person is, in its pixels.
             frame: `[CAMERA/]SOURCE:N`.
-            person: the n-th of that frame's detections, by descending score; None takes the first.
+            person: the n-th detection in that scene or frame, by descending score; None takes the
+                only one of a scene, and the first of a frame.
             crop_id: `camera/source:frame:n`.
 
         Raises:
             UsageError: not exactly one person is named, or what names it cannot be read.
+            SeveralPeopleError: the scene shows several people, and `person` says none.
             ImageError: the picture cannot be decoded.
-            QueryError: the frame, person or crop is not in the database, or the box not in the
-                picture.
+            QueryError: the frame, person or crop is not in the database, nobody is in the scene, or
+                the box is not in it.
         """
-        if person is not None and frame is None:
-            raise UsageError("--person needs --frame", hint="--frame [CAMERA/]SOURCE:N")
+        if person is not None and (picture is frame is None or box_xyxy is not None):
+            raise UsageError(
+                "--person needs --frame, or a picture without --box",
+                hint="it takes one of several detections",
+            )
         if box_xyxy is not None and picture is None:
             raise UsageError("--box needs a picture", hint="a stored detection has a box already")
         named = 3 - [picture, frame, crop_id].count(None)
@@ -94,14 +113,32 @@ class Gallery:
             problem = "several queries were given" if named else "no query was given"
             raise UsageError(problem, hint="give one of: a picture, --frame, --id")
         if picture is not None:
-            from reidsearch.footage.images import read_image
-
-            return query_picture(
-                read_image(Path(picture)), self.models.embedder, box_xyxy, str(picture)
-            )
+            return self._query_picture(str(picture), box_xyxy, person)
         if frame is not None:
             return query_stored(self.store, frame, person or 1)
         return query_crop(self.store, str(crop_id))
+
+    def _query_picture(
+        self, path: str, box_xyxy: tuple[float, float, float, float] | None, person: int | None
+    ) -> Query:
+        from reidsearch.footage.images import read_image
+
+        image, found = read_image(Path(path)), None
+        if box_xyxy is None and (person is not None or not is_narrow(image)):
+            [detections] = self._detector.detect([image])
+            scene = Scene(path, image, detections.as_stored())
+            box_xyxy, found = choose_person(scene, person), len(detections)
+        return query_picture(image, self.models.embedder, box_xyxy, path, found)
+
+    @cached_property
+    def _detector(self) -> Detector:
+        """The database's, with the settings that most of its sources were ingested with."""
+        from reidsearch.services.ingest import DetectionOptions
+
+        default = DetectionOptions().settings(self.models.detector_card.min_score)
+        recorded = [r.settings for r in self.store.sources() if not r.settings.boxes_sha256]
+        [(settings, _)] = Counter(recorded or [default]).most_common(1)
+        return self.models.load_detector(replace(settings, skip_unchanged=False))
 
     def window(
         self,
@@ -111,6 +148,8 @@ class Gallery:
         after: str | None = None,
         before: str | None = None,
         min_score: float | None = None,
+        all_times: bool = False,
+        query: Query | None = None,
     ) -> Window:
         """Say which part of the footage is searched.
 
@@ -120,17 +159,21 @@ class Gallery:
             after: later than this only; see `Moment.parse`.
             before: earlier than this only.
             min_score: detections with at least this detector score.
+            all_times: earlier frames of a stored person too.
+            query: whose camera is meant where several have a source of that name.
 
         Raises:
-            UsageError: a moment cannot be read, or nothing lies between the two.
+            UsageError: a moment cannot be read.
             QueryError: a source is not in the database.
         """
+        own = () if query is None or query.detection is None else (query.detection.camera,)
         return Window(
             tuple(cameras),
-            tuple(self.find_sources(sources)) if sources else (),
+            tuple(self.find_sources(sources, cameras or own)) if sources else (),
             None if after is None else Moment.parse(after),
             None if before is None else Moment.parse(before),
             min_score,
+            all_times,
         )
 
     def search(
@@ -153,6 +196,7 @@ class Gallery:
             action: what is done with them, likewise.
 
         Raises:
+            UsageError: moments of the window do not fit the query or each other.
             QueryError: a camera is not in the database, or no times can be compared.
         """
         window, grouping = window or Window(), grouping or Grouping()
@@ -204,7 +248,7 @@ class Gallery:
             "kind": kind,
             "source": [str(record.info) for record in chosen],
             "detections": sum(record.detections for record in chosen),
-            "files": [str(file.resolve())],
+            **({} if is_stdout(file) else {"files": [str(file.resolve())]}),
         }
         self._recorder.record("export", about=about)
 

@@ -110,6 +110,14 @@ class Ingest:
 
         return ingest(source, load_models, self.store, settings, progress, refresh=refresh)
 
+    def name_frame(self, reports: Iterable[IngestReport]) -> str:
+        """Name the first frame stored with somebody in it as `--frame` takes it; or nothing."""
+        first = next((report.first for report in reports if report.first is not None), None)
+        if first is None:
+            return ""
+        alike = [r for r in self.store.sources() if r.info.name == first.source]
+        return f"{first.source if len(alike) == 1 else first.key}:{first.frame}"
+
 
 @dataclass(frozen=True)
 class Pair:

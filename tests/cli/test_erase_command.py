@@ -278,7 +278,7 @@ def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> No
         (("--source", "nowhere"), "no source nowhere"),
         (("--camera", "nobody"), "no camera nobody"),
         (("--db", tmp_path / "none", "--crop", FIRST), "no database"),
-        ((sample / "frame_0001.jpg", "--max-distance", 0.5), "wider than high"),
+        ((sample / "absent.jpg", "--max-distance", 0.5), "absent.jpg"),
     ):
         assert_refused(erase(own_db, *arguments, "--yes"), words)
     assert erase(own_db, "--id", FIRST, "--max-distance", 0.5, "--older-than", "9w").code == 3

@@ -158,6 +158,19 @@ def test_nothing_but_bad_frames(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "1.jpg").write_text("no picture")
     assert_refused(run("ingest", folder, cwd=tmp_path), "1.jpg", "none of the 1 frames")
+    assert not (tmp_path / "db").exists()
+
+
+def test_a_failed_first_ingest_leaves_no_database(own_db: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "1.jpg").write_text("no picture")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "README.md").write_text("mine")
+    for db, left in (("new", ["README.md"]), (own_db, sorted(p.name for p in own_db.iterdir()))):
+        ran = run("ingest", "frames", "--tiles", "off", "--db", db, cwd=tmp_path)
+        assert_refused(ran, "none of the 1 frames")
+        assert sorted(path.name for path in (tmp_path / db).iterdir()) == left
+    assert (tmp_path / "new" / "README.md").read_text() == "mine"
 
 
 def bad_folder(tmp_path: Path, kind: str) -> Path:

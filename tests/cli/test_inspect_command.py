@@ -1,9 +1,12 @@
+import shutil
 from pathlib import Path
 
 import chromadb
+import cv2
+import numpy as np
 import pytest
 
-from tests.conftest import assert_refused, run
+from tests.conftest import BOXES, assert_refused, run
 
 
 def test_database(made_db: Path, tmp_path: Path) -> None:
@@ -47,6 +50,40 @@ def test_frame_lists_people_by_falling_score(made_db: Path, tmp_path: Path) -> N
         assert person["score"] >= 0.25
 
 
+def test_frame_is_drawn_with_numbers(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    inspect = ("inspect", "frame", "pets09-s2l1:21", "--db", made_db)
+    plain = run(*inspect, cwd=tmp_path)
+    ran = run(*inspect, "--sheet", "frame.png", cwd=tmp_path)
+    assert (ran.code, ran.out) == (0, plain.out)
+    assert "picture: frame.png" in ran.err
+    drawn, frame = (cv2.imread(str(p)) for p in (tmp_path / "frame.png", sample / "frame_0021.jpg"))
+    scale = drawn.shape[0] / frame.shape[0]
+    assert drawn.shape[1] == round(frame.shape[1] * scale) >= 1200
+    enlarged = cv2.resize(frame, drawn.shape[1::-1], interpolation=cv2.INTER_LANCZOS4)
+    changed = (cv2.absdiff(drawn, enlarged).max(axis=2) > 60).astype(np.uint8)
+    for person in run(*inspect, "--json", cwd=tmp_path).json["detections"]:
+        x1, y1, x2, _ = (round(scale * edge) for edge in person["box_xyxy"])
+        assert changed[y1 : y1 + 3, x1:x2].mean() > 0.5  # the upper edge of its box
+    previewed = run(*inspect, "--preview", cwd=tmp_path)
+    assert previewed.code == 0, previewed.err
+    assert len(previewed.out.splitlines()) > 7 * (len(plain.out.splitlines()) - 1)
+
+
+def test_frame_that_cannot_be_drawn(own_db: Path, sample: Path, tmp_path: Path) -> None:
+    inspect = ("inspect", "frame", "gone:1", "--db", own_db)
+    footage = Path(shutil.copytree(sample, tmp_path / "gone"))
+    ingest = ("ingest", footage, "--max-frames", 1, "--detections", BOXES, "--db", own_db)
+    assert run(*ingest, cwd=tmp_path).code == 0
+    shutil.rmtree(footage)
+    ran = run(*inspect, "--sheet", "f.png", cwd=tmp_path)
+    assert (ran.code, len(ran.out.splitlines())) == (1, 4)  # the answer is not lost
+    assert "does not exist any more" in ran.err
+    assert "--root DIR" in ran.err
+    moved = run(*inspect, "--sheet", "f.png", "--root", sample, cwd=tmp_path)
+    assert moved.code == 0, moved.err
+    assert_refused(run(*inspect, "--sheet", "f.txt", cwd=tmp_path), "f.txt", ".png")
+
+
 def test_crop_in_full(made_db: Path, tmp_path: Path) -> None:
     crop_id = "pets09-s2l1/pets09-s2l1:21:1"
     ran = run("inspect", "crop", crop_id, "--db", made_db, "--json", cwd=tmp_path).json
@@ -78,6 +115,7 @@ def test_plain_chromadb_opens_the_collection(own_db: Path) -> None:
         pytest.param(("crop", "pets09-s2l1/pets09-s2l1:1:99"), "99", 1, id="no-such-crop"),
         pytest.param(("frame",), "address", 2, id="frame-without-address"),
         pytest.param(("sources", "x"), "address", 2, id="sources-with-address"),
+        pytest.param(("sources", "--preview"), "inspect frame", 2, id="preview-of-sources"),
         pytest.param(("people",), "people", 2, id="unknown-thing"),
     ],
 )

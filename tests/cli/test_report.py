@@ -1,5 +1,6 @@
 """The page that `search --report` writes, in a real browser."""
 
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from reidsearch.core.text import count, format_time
 from tests.conftest import assert_refused, run
 
 pytestmark = pytest.mark.networks
 
 MATCHES = 12
-PHONE, DESKTOP = {"width": 380, "height": 780}, {"width": 1280, "height": 900}
+PHONE, DESKTOP = {"width": 390, "height": 780}, {"width": 1280, "height": 900}
+TABLET = {"width": 768, "height": 1024}
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,25 @@ def report(made_db: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert ran.code == 0, ran.err
     return folder / "case <7>.html"
+
+
+@pytest.fixture(scope="module")
+def odd_report(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two cameras with dates and long names; a frame has changed, and one is gone."""
+    folder = tmp_path_factory.mktemp("odd")
+    for name, start in (("a_camera_with_a_very_long_name", "13:00"), ("Zürich Süd", "13:03")):
+        shutil.copytree(sample, folder / name)
+        ingest = ("ingest", folder / name, "--start", f"2026-11-24T{start}:00+00:00", "--fps", 10)
+        ran = run(*ingest, "--detections", sample / "det.txt", cwd=folder)
+        assert ran.code == 0, ran.err
+    (folder / "Zürich Süd" / "frame_0261.jpg").unlink()
+    shutil.copy(sample / "frame_0001.jpg", folder / "Zürich Süd" / "frame_0541.jpg")
+    search = ("search", "--frame", "a_camera_with_a_very_long_name:1", "--top", MATCHES)
+    ran = run(*search, "--report", "r.html", cwd=folder)
+    assert ran.code == 0, ran.err
+    assert "frame_0261.jpg does not exist any more" in ran.err
+    assert "frame_0541.jpg has changed since it was ingested" in ran.err
+    return folder / "r.html"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +76,11 @@ class Visit:
         self.page.wait_for_load_state()
 
     def is_wider_than_its_window(self) -> bool:
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+        return bool(
+            self.page.evaluate(
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
+        )
 
 
 @pytest.mark.parametrize("window", [PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -71,7 +97,6 @@ def test_page_works_and_asks_for_nothing(
     )
     assert page.locator(".dot").count() == MATCHES
     assert page.locator(".mark").count() == MATCHES
-    assert not visit.is_wider_than_its_window()
 
     page.locator(".card").nth(2).click()
     dialog = page.locator("dialog[open]")
@@ -89,6 +114,39 @@ def test_page_works_and_asks_for_nothing(
     assert visit.complaints == []
     from_outside = [url for url in visit.requests if not url.startswith("data:")]
     assert from_outside == [report.as_uri()]
+
+
+@pytest.mark.parametrize("window", [PHONE, TABLET, DESKTOP], ids=["phone", "tablet", "desktop"])
+def test_everything_has_room(browser: Any, odd_report: Path, window: dict[str, int]) -> None:
+    visit = Visit(browser, odd_report, viewport=window)
+    assert not visit.is_wider_than_its_window()
+    boxes = [one.bounding_box() for one in visit.page.locator(".times span").all()]
+    shown = [box for box in boxes if box]
+    assert len(shown) >= 3
+    for before, after in itertools.pairwise(shown):
+        assert before["x"] + before["width"] < after["x"]
+    overflowing = """[...document.querySelectorAll(".absent, .text, .text > *")]
+        .filter((e) => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)
+        .map((e) => e.textContent)"""
+    assert visit.page.evaluate(overflowing) == []
+    lines = (
+        """[...document.querySelectorAll(".text .whole")].map((e) => e.getClientRects().length)"""
+    )
+    assert set(visit.page.evaluate(lines)) == {1}
+    for card in visit.page.locator(".card").all():
+        top = card.locator("img, .absent").bounding_box()["y"]
+        assert top - card.bounding_box()["y"] < 2  # also beside a taller one
+
+
+def test_what_is_gone_or_has_changed_is_told_from_what_is_right(odd_report: Path) -> None:
+    page = odd_report.read_text()
+    assert page.count(">no picture<") == page.count(">footage not found<") == 1
+    assert page.count(">changed since it was ingested<") == 1
+    assert "frame_0261.jpg does not exist any more</p>" in page
+    percents = re.findall(r'<span class="whole">([^<]*)</span></span>', page)
+    assert len(percents) == MATCHES
+    assert "&gt; 99 %" in percents
+    assert "100 %" not in percents
 
 
 def test_page_works_by_keyboard_alone(browser: Any, report: Path) -> None:
@@ -131,6 +189,16 @@ def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
     assert "http" not in re.sub(r"data:[^\"]*", "", text).replace("http-equiv", "")
 
 
+def test_passages_are_told(made_db: Path, tmp_path: Path) -> None:
+    search = ("search", "--frame", "pets09-s2l1:1", "--gap", 4, "--db", made_db, "--top", 3)
+    ran = run(*search, "--report", "r.html", "--json", cwd=tmp_path)
+    text = (tmp_path / "r.html").read_text()
+    for match in ran.json["matches"]:
+        first, last = (format_time(match[key]).partition(".")[0] for key in ("first_s", "last_s"))
+        assert f">{first} to {last}<" in text
+        assert f">{count(match['detections'], 'detection')}<" in text
+
+
 def test_names_are_text_and_no_markup(sample: Path, tmp_path: Path) -> None:
     camera = "<img src=x onerror=alert(1)>"
     name = "</script><script>alert(2)<"
@@ -148,17 +216,6 @@ def test_names_are_text_and_no_markup(sample: Path, tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert text.count("</script>") == 2
     assert "ssdlite" in text
-
-
-def test_pictures_that_are_gone_leave_their_place(sample: Path, tmp_path: Path) -> None:
-    footage = Path(shutil.copytree(sample, tmp_path / "gate"))
-    frames = ("--max-frames", 3, "--tiles", "off")
-    assert run("ingest", footage, *frames, cwd=tmp_path).code == 0
-    (footage / "frame_0021.jpg").unlink()
-    ran = run("search", "--frame", "gate:1", "--report", "r.html", cwd=tmp_path)
-    assert ran.code == 0, ran.err
-    assert "frame_0021.jpg does not exist any more" in ran.err
-    assert "no picture" in (tmp_path / "r.html").read_text()
 
 
 def test_where_no_page_can_be_written(made_db: Path, tmp_path: Path) -> None:

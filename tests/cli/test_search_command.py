@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import assert_refused, run
+from tests.conftest import PEOPLE, assert_refused, run
 
 pytestmark = pytest.mark.networks
 
@@ -73,12 +73,14 @@ def test_crop_of_its_own_and_after(made_db: Path, sample: Path, tmp_path: Path) 
 
 
 def test_after_takes_times_too(made_db: Path, tmp_path: Path) -> None:
-    for after in ("60s", "1:00"):
+    times = {}
+    for after in ("60s", "1:00", "+60s", "+1:00"):
         ran = run(
-            *("search", "--frame", FRAME_1, "--after", after, "--db", made_db, "--json"),
+            *("search", "--frame", "pets09-s2l1:101", "--after", after, "--db", made_db, "--json"),
             cwd=tmp_path,
         )
-        assert min(match["time_s"] for match in ran.json["matches"]) > 60
+        times[after] = min(match["time_s"] for match in ran.json["matches"])
+    assert times == {"60s": 62, "1:00": 62, "+60s": 72, "+1:00": 72}  # frame 101 is at 10 s
 
 
 def test_table_and_csv_tell_the_same(made_db: Path, tmp_path: Path) -> None:
@@ -134,17 +136,36 @@ def test_sightings_of_one_passage_are_one_match(made_db: Path, tmp_path: Path) -
     base = ("--frame", FRAME_1)
     single = found(made_db, tmp_path, *base, "--top", 1000, "--max-distance", 0.95)
     joined = found(made_db, tmp_path, *base, "--gap", 4, "--max-distance", 0.95)
-    assert sum(match["passage"]["detections"] for match in joined) == len(single)
+    assert sum(match["detections"] for match in joined) == len(single)
     assert len(joined) < len(single)
     best = [match for match in single if match["id"] in {one["id"] for one in joined}]
     assert [match["id"] for match in best] == [match["id"] for match in joined]
     for match in joined:
-        passage = match["passage"]
-        inside = [one for one in single if passage["first_s"] <= one["time_s"] <= passage["last_s"]]
-        assert len(inside) == passage["detections"]
+        inside = [one for one in single if match["first_s"] <= one["time_s"] <= match["last_s"]]
+        assert len(inside) == match["detections"]
         assert min(one["distance"] for one in inside) == match["distance"]
-    table = run("search", *base, "--gap", 4, "--db", made_db, cwd=tmp_path)
-    assert "detections" in table.out.splitlines()[0]
+
+
+def test_passage_claims_only_the_likely(made_db: Path, tmp_path: Path) -> None:
+    """All frames are within 4 s of another: without that, everyone would be one passage."""
+    base = ("--frame", FRAME_1, "--gap", 4, "--db", made_db)
+    likely = found(made_db, tmp_path, "--frame", FRAME_1, "--top", 1000)
+    ids = {match["id"] for match in likely if match["probability"] >= 0.5}
+    passages = run("search", *base, "--json", cwd=tmp_path).json["matches"]
+    assert sum(one["detections"] for one in passages if one["id"] in ids) == len(ids)
+    assert [one["detections"] for one in passages if one["id"] not in ids] == [1] * (
+        len(passages) - len({one["id"] for one in passages} & ids)
+    )
+    head, *lines = run("search", *base, cwd=tmp_path).out.splitlines()
+    assert head.split()[-3:] == ["detections", "from", "to"]
+    csv_text = run("search", *base, "--csv", cwd=tmp_path).out
+    rows = list(csv.DictReader(io.StringIO(csv_text)))
+    file = tmp_path / "passages.csv"
+    assert run("export", "matches", *base, "--out", file, cwd=tmp_path).code == 0
+    assert file.read_text() == csv_text
+    for row, line, passage in zip(rows, lines, passages, strict=True):
+        assert int(row["detections"]) == int(line.split()[-3]) == passage["detections"]
+        assert float(row["last_s"]) == passage["last_s"] >= passage["first_s"]
 
 
 def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: Path) -> None:
@@ -160,6 +181,9 @@ def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: P
     each = run(
         *("search", *pictures, "--each", "--top", 50, "--db", made_db, "--json"), cwd=tmp_path
     ).json["results"]
+    table = run("search", *pictures, "--each", "--top", 2, "--db", made_db, cwd=tmp_path)
+    captions = [line for line in table.out.splitlines() if line.endswith(" in all frames")]
+    assert captions == [f"{picture} in all frames" for picture in pictures]
     alone = [found(made_db, tmp_path, picture, "--top", 50) for picture in pictures]
     assert [result["matches"] for result in each] == alone
     for fuse, combine in (("min", min), ("mean", np.mean)):
@@ -175,6 +199,31 @@ def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: P
         for match in together:
             distances = [distance[match["id"]] for distance in everyone]
             assert match["distance"] == pytest.approx(combine(distances), abs=2e-6)
+
+
+def test_all_times_find_earlier_frames(made_db: Path, tmp_path: Path) -> None:
+    last = ("--frame", "pets09-s2l1:781", "--top", 1000)
+    assert found(made_db, tmp_path, *last) == []
+    matches = found(made_db, tmp_path, *last, "--all-times")
+    assert len(matches) == 39
+    assert 781 not in {match["frame"] for match in matches}
+    assert len(found(made_db, tmp_path, *last, "--all-times", "--before", "8s")) == 4
+
+
+def test_pictures_of_two_people_are_said(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    frame = cv2.imread(str(sample / "frame_0001.jpg"))
+    for name, (x1, y1, x2, y2) in (
+        ("he.png", (250, 218, 283, 309)),
+        ("again.png", (251, 219, 284, 310)),
+        ("she.png", (500, 159, 531, 235)),
+    ):
+        cv2.imwrite(str(tmp_path / name), frame[y1:y2, x1:x2])
+    search = ("search", "he.png", "again.png", "--db", made_db, "--fuse", "mean")
+    assert "two people" not in run(*search, cwd=tmp_path).err
+    warned = run(*search, "she.png", cwd=tmp_path)
+    assert "she.png rather show two people than one" in warned.err
+    document = run(*search, "she.png", "--json", cwd=tmp_path).json
+    assert "she.png" in document["query"]["disagreeing"]
 
 
 def test_preview_draws_each_match_beside_its_row(made_db: Path, tmp_path: Path) -> None:
@@ -194,6 +243,10 @@ def test_nothing_later_is_exit_code_3_and_a_sentence(made_db: Path, tmp_path: Pa
     ran = run(*last, cwd=tmp_path)
     assert (ran.code, ran.out) == (3, "")
     assert "no matches in later frames" in ran.err
+    near = ("search", "--frame", FRAME_1, "--max-distance", 0.001, "--db", made_db)
+    ran = run(*near, cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert f"none of {PEOPLE - 3} detections in later frames is within" in ran.err
     assert run(*last, "--json", cwd=tmp_path).json["matches"] == []
 
 
@@ -232,7 +285,7 @@ def test_what_is_not_there(
             ("--frame", FRAME_1, "--box", "1,2,3,4"), ("needs a picture",), id="box-without-picture"
         ),
         pytest.param(
-            ("a.jpg", "--person", "2"), ("--person needs --frame",), id="person-without-frame"
+            ("--id", "a/b:1:1", "--person", "2"), ("--person needs",), id="person-without-frame"
         ),
         pytest.param(("--frame", FRAME_1, "--json", "--csv"), ("exclude",), id="json-and-csv"),
         pytest.param(("--frame", FRAME_1, "--top", "0"), ("--top",), id="top-zero"),
@@ -247,7 +300,15 @@ def test_what_is_not_there(
             id="between-and-after",
         ),
         pytest.param(("--frame", FRAME_1, "--each", "--csv"), ("--each",), id="each-as-csv"),
+        pytest.param(("--frame", FRAME_1, "--each"), ("with pictures",), id="each-of-stored"),
+        pytest.param(("a", "b", "--each", "--fuse", "mean"), ("--fuse",), id="each-and-fuse"),
+        pytest.param(("--frame", FRAME_1, "--fuse", "mean"), ("--fuse",), id="fuse-of-stored"),
+        pytest.param(("--frame", FRAME_1, "--root", "gone"), ("gone",), id="root-that-is-not"),
         pytest.param(("a.jpg", "b.jpg", "--box", "1,2,3,4"), ("one picture",), id="box-of-two"),
+        pytest.param(("a.jpg", "b.jpg", "--person", "1"), ("one picture",), id="person-of-two"),
+        pytest.param(
+            ("a.jpg", "--box", "1,2,3,4", "--person", "1"), ("--person needs",), id="person-in-box"
+        ),
         pytest.param((".",), ("no picture in",), id="folder-without-pictures"),
     ],
 )
@@ -263,11 +324,6 @@ def test_what_cannot_be_read(
 def test_box_outside_the_picture(made_db: Path, sample: Path, tmp_path: Path, box: str) -> None:
     arguments = ("search", sample / "frame_0001.jpg", f"--box={box}", "--db", made_db)
     assert_refused(run(*arguments, cwd=tmp_path), "does not fit", "768 x 576")
-
-
-def test_scene_without_a_box(made_db: Path, sample: Path, tmp_path: Path) -> None:
-    ran = run("search", sample / "frame_0001.jpg", "--db", made_db, cwd=tmp_path)
-    assert_refused(ran, "wider than high", "--box")
 
 
 def test_picture_that_does_not_decode(made_db: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from reidsearch.core.errors import SourceError
 from reidsearch.core.types import Frame
 from reidsearch.footage import open_source
-from reidsearch.footage.video import jump_to_frames
+from reidsearch.footage.seeking import read_at
 from tests.fuzz.mutations import mutated
 from tests.fuzz.refusals import may_refuse
 
@@ -46,10 +46,10 @@ WHOLE = [
 
 
 def look(path):
-    """How many frames there are, good and bad; jumping to some must do no harm either."""
+    """How many frames there are, good and bad; seeking some must do no harm either."""
     source = open_source(path)
     assert len(source) >= 0
-    list(jump_to_frames(path, [1, FRAMES, 10**6, 2**62]))
+    list(read_at(path, [1, FRAMES, 10**6, 2**62]))
     frames = list(itertools.islice(source.frames(), MOST_FRAMES))
     good = [frame for frame in frames if isinstance(frame, Frame)]
     return len(good), len(frames) - len(good)

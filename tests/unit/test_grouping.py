@@ -58,23 +58,37 @@ def test_limits_of_distance_and_source():
 
 
 def test_passages_are_shown_by_their_nearest_sighting():
-    found = Grouping(10, gap_s=0.1).choose(PEOPLE, 2)
+    found = Grouping(10, gap_s=0.1, max_distance=1).choose(PEOPLE, 2)
     assert summary(found) == [(1, "gate", 1), (2, "yard", 9), (3, "gate", 40)]
     walk = found[0].passage
     assert (walk.first.frame, walk.last.frame, walk.count) == (1, 3, 3)
     assert [match.passage.count for match in found] == [3, 2, 1]
-    apart = Grouping(10, gap_s=0.05).choose(PEOPLE, 2)
+    apart = Grouping(10, gap_s=0.05, max_distance=1).choose(PEOPLE, 2)
     assert len(apart) == 6
 
 
-def test_passage_grows_with_the_likely_but_not_with_all():
-    people = PEOPLE[:5] + PEOPLE[6:]  # of the walk past the gate, frame 3 comes late
-    two = Grouping(2, gap_s=0.1)
-    assert [m.passage.count for m in two.choose(people, 2)] == [2, 1]
-    assert [m.passage.count for m in two.choose(people, 2, 0.7)] == [3, 1]
+@pytest.mark.parametrize(
+    ("limits", "likely_distance", "counts"),
+    [
+        pytest.param({}, 0.65, [2, 1, 1], id="likely"),
+        pytest.param({}, 0.75, [3, 1, 1], id="one-more-likely"),
+        pytest.param({"max_distance": 0.75}, 0.35, [3, 1, 1], id="distance-beats-likely"),
+        pytest.param({"max_distance": 0.35}, 0.75, [2], id="no-farther"),
+        pytest.param({}, 0.0, [1, 1, 1, 1], id="none-likely"),
+        pytest.param({}, None, [1, 1, 1, 1], id="not-calibrated"),
+    ],
+)
+def test_passage_claims_only_what_is_near_enough(limits, likely_distance, counts):
+    """Others were seen while it lasted, too."""
+    people = PEOPLE[:5] + PEOPLE[6:7]  # of the walk past the gate, frame 3 comes late, at 0.7
+    found = Grouping(10, gap_s=0.1, **limits).choose(people, 2, likely_distance)
+    assert [match.passage.count for match in found] == counts
+
+
+def test_no_more_is_read_than_what_is_likely_and_enough():
     taken = iter(ranked(*[(GATE, 100 * n, 1) for n in range(1, 50)]))
-    assert len(two.choose(taken, 1)) == 2
-    assert len(list(taken)) == 49 - 3  # the third is farther than the second passage
+    assert len(Grouping(2, gap_s=0.1).choose(taken, 1, 0.35)) == 2
+    assert len(list(taken)) == 49 - 4
 
 
 def test_passages_that_grow_together_are_not_counted_twice():
@@ -86,8 +100,8 @@ def test_passages_that_grow_together_are_not_counted_twice():
 
 def test_passages_of_each_source_are_limited_too():
     people = ranked((GATE, 1, 1), (GATE, 50, 1), (GATE, 100, 1), (YARD, 9, 1), (YARD, 10, 1))
-    found = Grouping(2, per_source=1, gap_s=0.1).choose(people, 2)
-    assert [(m.detection.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 1)]
+    found = Grouping(2, per_source=1, gap_s=0.1).choose(people, 2, 1.0)
+    assert [(m.detection.camera, m.passage.count) for m in found] == [("gate", 1), ("yard", 2)]
 
 
 def test_nobody():

@@ -94,14 +94,14 @@ def test_frames_of_a_video_are_those_very_frames(film):
         assert hash_crop(one.image) == one.detection.crop_hash
 
 
-def test_a_jump_that_misses_is_made_good(film, monkeypatch):
+def test_seeking_that_misses_is_made_good(film, monkeypatch):
     path, detections = film
 
     def miss(path, numbers):
         for number in numbers:
             yield number, np.zeros((48, 64, 3), np.uint8)
 
-    monkeypatch.setattr(footage, "jump_to_frames", miss)
+    monkeypatch.setattr(footage, "read_at", miss)
     assert [one.problem for one in read_frames(detections)] == [""] * 3
     unknown = replace(detections[0], crop_hash="f" * 16)
     found = {one.detection.id: one for one in read_frames([unknown, *detections[1:]])}

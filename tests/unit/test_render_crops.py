@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from reidsearch.footage.reread import FoundFrame
-from reidsearch.render.crops import GREEN, draw_text, fit, render_crop
+from reidsearch.render.crops import GREEN, fit, render_crop
+from reidsearch.render.text import draw_text
 from tests.unit.builders import make_detection, make_info
 
 SIZE = 160, 240
@@ -78,3 +79,23 @@ def test_texts_are_told_from_each_other():
     lines = [draw_text(text, 14, (255, 255, 255), (0, 0, 0)) for text in ("7.1", "1.7", "Tür", "")]
     assert len({line.tobytes() for line in lines}) == 4
     assert all(line.max() > 200 for line in lines[:3])
+
+
+def test_letters_of_europe_are_drawn():
+    """Each is another picture than that of a letter which the font lacks."""
+    drawn = {draw_text(c, 20, (255,) * 3, (0,) * 3).tobytes() for c in "üéñßØłčΩЖ\uffff"}
+    assert len(drawn) == 10
+
+
+def test_text_is_cut_to_a_width():
+    text = draw_text("a long name of a camera", 14, (255,) * 3, (0,) * 3, 80)
+    assert 60 < text.shape[1] <= 80
+    assert draw_text("wide", 14, (255,) * 3, (0,) * 3, 1).shape[1] < 40
+
+
+def test_a_changed_frame_looks_changed():
+    person = found((300.0, 200.0, 340.0, 300.0))
+    changed = render_crop(replace(person, problem="it has changed"), SIZE, GREEN).picture
+    colourful = changed[60:].std(axis=2) > 30
+    assert not colourful.any()
+    assert (render_crop(person, SIZE, GREEN).picture[60:].std(axis=2) > 30).any()

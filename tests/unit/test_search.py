@@ -67,19 +67,20 @@ def outsider(degrees=0):
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
-        pytest.param("0", Moment(frame=0), id="frame-zero"),
-        pytest.param("120", Moment(frame=120), id="frame"),
-        pytest.param("0s", Moment(time_s=0.0), id="zero-seconds"),
-        pytest.param("4.8s", Moment(time_s=4.8), id="seconds"),
-        pytest.param("2:03", Moment(time_s=123.0), id="minutes"),
-        pytest.param("90:00", Moment(time_s=5400.0), id="many-minutes"),
-        pytest.param("1:02:03.5", Moment(time_s=3723.5), id="hours"),
-        pytest.param(
-            "2009-05-06T14:30:00Z", Moment(time_s=1241620200.0, is_date=True), id="date-with-zone"
-        ),
+        pytest.param("0", Moment("frame", 0), id="frame-zero"),
+        pytest.param("120", Moment("frame", 120), id="frame"),
+        pytest.param("0s", Moment("seconds", 0.0), id="zero-seconds"),
+        pytest.param("4.8s", Moment("seconds", 4.8), id="seconds"),
+        pytest.param("2:03", Moment("clock", 123.0, 7380.0), id="minutes-or-hours"),
+        pytest.param("90:00", Moment("clock", 5400.0), id="many-minutes"),
+        pytest.param("1:02:03.5", Moment("clock", 3723.5, 3723.5), id="hours"),
+        pytest.param("24:00:00", Moment("clock", 86400.0), id="more-than-a-day"),
+        pytest.param("+4.8s", Moment("relative", 4.8), id="seconds-from-the-query"),
+        pytest.param("+2:03", Moment("relative", 123.0), id="minutes-from-the-query"),
+        pytest.param("2009-05-06T14:30:00Z", Moment("date", 1241620200.0), id="date-with-zone"),
         pytest.param(
             "2009-05-06T16:30:00.5+02:00",
-            Moment(time_s=1241620200.5, is_date=True),
+            Moment("date", 1241620200.5),
             id="date-with-offset",
         ),
     ],
@@ -89,7 +90,11 @@ def test_after_is_a_frame_or_a_time(text, moment):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "4.8", "5.s", "-3s", "1e3s", "1:2", "1:2:3", ":30", "noon", "2009-13-01"]
+    "text",
+    [
+        *("", "-1", "4.8", "5.s", "-3s", "1e3s", "1:2", "1:2:3", ":30", "noon", "2009-13-01"),
+        *("+", "+120", "++3s", "+2009-05-06", "-1:30"),
+    ],
 )
 def test_after_refuses_what_is_neither(text):
     with pytest.raises(UsageError, match="is not a valid frame or time") as caught:
@@ -326,11 +331,10 @@ def test_camera_restricts_the_search():
     assert "of camera gate" in result.scope
 
 
-def test_camera_of_another_clock_has_nothing_to_search():
+def test_camera_of_another_clock_cannot_be_searched():
     store = make_store(GATE, DATED)
-    result = find_later(store, query_stored(store, "monday:1"), camera="roof")
-    assert result.matches == []
-    assert result.left_out == ("roof/tuesday",)
+    with pytest.raises(QueryError, match="of camera roof: times with and without --start"):
+        find_later(store, query_stored(store, "monday:1"), camera="roof")
 
 
 def test_unknown_camera_lists_the_known():
@@ -346,15 +350,15 @@ def test_nobody_is_found_in_an_empty_database():
 @pytest.mark.parametrize(
     ("query_frame", "after", "frames"),
     [
-        pytest.param(None, Moment(), [1, 1, 2, 3, 3], id="outside-picture"),
-        pytest.param(None, Moment(frame=1), [2, 3, 3], id="outside-picture-after-frame"),
-        pytest.param(None, Moment(frame=0), [1, 1, 2, 3, 3], id="outside-picture-after-zero"),
-        pytest.param(None, Moment(time_s=0.1), [3, 3], id="outside-picture-after-time"),
-        pytest.param(1, Moment(frame=2), [3, 3], id="frame-later-than-the-query"),
-        pytest.param(2, Moment(frame=1), [3, 3], id="frame-earlier-than-the-query"),
-        pytest.param(1, Moment(time_s=0.1), [3, 3], id="time-later-than-the-query"),
-        pytest.param(2, Moment(time_s=0.0), [3, 3], id="time-earlier-than-the-query"),
-        pytest.param(1, Moment(frame=3), [], id="after-the-end"),
+        pytest.param(None, None, [1, 1, 2, 3, 3], id="outside-picture"),
+        pytest.param(None, Moment("frame", 1), [2, 3, 3], id="outside-picture-after-frame"),
+        pytest.param(None, Moment("frame", 0), [1, 1, 2, 3, 3], id="outside-picture-after-zero"),
+        pytest.param(None, Moment("seconds", 0.1), [3, 3], id="outside-picture-after-time"),
+        pytest.param(1, Moment("frame", 2), [3, 3], id="frame-later-than-the-query"),
+        pytest.param(2, Moment("frame", 1), [3, 3], id="frame-earlier-than-the-query"),
+        pytest.param(1, Moment("seconds", 0.1), [3, 3], id="time-later-than-the-query"),
+        pytest.param(2, Moment("seconds", 0.0), [3, 3], id="time-earlier-than-the-query"),
+        pytest.param(1, Moment("frame", 3), [], id="after-the-end"),
     ],
 )
 def test_matches_lie_after_the_given_moment_too(query_frame, after, frames):
@@ -384,9 +388,9 @@ def test_no_more_than_top_come_and_they_are_the_nearest(top):
     [
         pytest.param(None, None, "later frames", id="plain"),
         pytest.param("gate", None, "later frames of camera gate", id="camera"),
-        pytest.param(None, Moment(frame=2), "later frames after frame 2", id="frame"),
+        pytest.param(None, Moment("frame", 2), "later frames after frame 2", id="frame"),
         pytest.param(
-            "gate", Moment(time_s=4.8), "later frames of camera gate after 4.8 s", id="all"
+            "gate", Moment("seconds", 4.8), "later frames of camera gate after 0:00:04.8", id="all"
         ),
     ],
 )
@@ -394,3 +398,89 @@ def test_result_says_which_frames_were_searched(camera, after, scope):
     store = make_store(GATE)
     query = query_stored(store, "monday:1")
     assert find_later(store, query, camera=camera, after=after).scope == scope
+
+
+def frames_found(store, query, **window):
+    parsed = {name: Moment.parse(window.pop(name)) for name in ("after", "before") & window.keys()}
+    result = find.find_later(store, query, Window(**window, **parsed), Grouping(99))
+    return sorted(f"{match.detection.camera}:{match.detection.frame}" for match in result.matches)
+
+
+@pytest.mark.parametrize("info", [GATE, DATED], ids=["seconds", "dates"])
+def test_plus_counts_from_the_query(info):
+    """Frames are a tenth of a second apart."""
+    store = make_store(info, people={(frame, 1): 0 for frame in range(1, 9)})
+    query = query_stored(store, f"{info}:3")
+    assert frames_found(store, query, after="+0.1s") == [f"{info.camera}:{n}" for n in (5, 6, 7, 8)]
+    found = frames_found(store, query, after="+0.1s", before="+0:00.35")
+    assert found == [f"{info.camera}:{n}" for n in (5, 6)]
+    with pytest.raises(UsageError, match="a picture has no time"):
+        frames_found(store, outsider(), after="+0.1s")
+
+
+def test_all_times_are_all_other_frames_of_every_clock():
+    store = make_store(GATE, DATED)
+    query = query_stored(store, "monday:2")
+    found = frames_found(store, query, all_times=True)
+    assert found == ["gate:1", "gate:3", "roof:1", "roof:2", "roof:3"]
+    assert frames_found(store, query, all_times=True, before="+0s") == ["gate:1"]
+    assert frames_found(store, query, all_times=True, before="0.1s") == ["gate:1"]
+
+
+@pytest.fixture
+def utc(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+def test_clock_is_the_time_of_day_where_dates_are_known():
+    day, minute = parse_start("2009-05-06"), {(n, 1): 0 for n in (1, 2, 3)}  # 30 s apart
+    first = make_info("gate", "first", start_s=day + 52200, fps=1 / 30)  # 14:30
+    store = make_store(first, people=minute)
+    assert frames_found(store, outsider(), after="14:30", before="14:31") == ["gate:2"]
+    assert frames_found(store, outsider(), after="14:30:30") == ["gate:3"]
+    with pytest.raises(UsageError, match="not one time of day"):
+        frames_found(store, outsider(), after="90:00")
+
+    fill(store, make_info("yard", "next", start_s=day + 138600, fps=1 / 30), minute)
+    with pytest.raises(UsageError, match="not one time of day") as caught:
+        frames_found(store, outsider(), after="14:30")
+    assert "2009-05-06T14:30" in caught.value.hint
+    query = query_stored(store, "next:1")
+    assert frames_found(store, query, after="14:30:30") == ["yard:3"]
+
+    fill(store, GATE, {(1, 1): 0, (9000, 1): 0})  # 0:00 to 14:59
+    assert frames_found(store, query_stored(store, "monday:1"), after="14:30") == ["gate:9000"]
+    with pytest.raises(UsageError, match="not one time of day"):
+        frames_found(store, outsider(), after="14:30")
+
+
+@pytest.mark.parametrize(
+    ("frame", "window", "words"),
+    [
+        pytest.param(1, {"after": "5", "before": "5"}, "after frame 5 and before", id="frames"),
+        pytest.param(1, {"after": "5s", "before": "4s"}, "0:00:05.0 and before", id="times"),
+        pytest.param(3, {"before": "0.1s"}, "later than the query, 0:00:00.2", id="query"),
+    ],
+)
+def test_nothing_can_lie_in_the_window(frame, window, words):
+    store = make_store(GATE)
+    with pytest.raises(UsageError, match=words):
+        frames_found(store, query_stored(store, f"monday:{frame}"), **window)
+
+
+def test_seconds_of_footage_suit_no_query_with_a_date():
+    """Nothing would be searched, so to find nobody would be no answer."""
+    store = make_store(GATE, DATED)
+    with pytest.raises(QueryError, match=r"nothing can be searched after 0:00:30\.0"):
+        frames_found(store, query_stored(store, "tuesday:1"), after="30s")
+
+
+def test_source_of_the_cameras_that_are_meant():
+    store = make_store(GATE, YARD)
+    assert find_source(store, "monday", ["yard"]).info == YARD
+    assert find_source(store, "gate/monday", ["yard"]).info == GATE

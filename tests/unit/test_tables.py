@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from reidsearch.cli.tables import detection_table, format_box, match_table, source_table
-from reidsearch.core.text import format_bytes, format_time
-from reidsearch.core.types import Match, StoredDetection
+from reidsearch.core.text import format_bytes, format_probability, format_time
+from reidsearch.core.types import Match
 from tests.unit.builders import make_detection, make_info, make_source_record
 
 
@@ -62,10 +62,7 @@ def test_bytes_are_written_in_the_unit_that_suits(count, expected):
 
 
 def test_box_is_written_as_the_option_takes_it():
-    detection = StoredDetection(
-        "c/s:1:1", "c", "s", 1, 0.0, (10.6, 20.4, 40.1, 100.2), 0.5, "/f", "0"
-    )
-    assert format_box(detection) == "11,20,40,100"
+    assert format_box((10.6, 20.4, 40.1, 100.2)) == "11,20,40,100"
 
 
 def test_empty_tables_have_their_heads_only():
@@ -79,7 +76,7 @@ def test_detection_table_has_a_line_for_each_person():
     head, *lines = print_lines(
         detection_table([make_detection(info, 12, 3), make_detection(info, 5)])
     )
-    assert head == ["camera", "source", "frame", "person", "time", "box", "score"]
+    assert head == ["camera", "source", "frame", "n", "time", "box", "score"]
     assert lines[0] == ["gate", "monday", "12", "3", "0:00:01.1", "30,5,38,30", "0.70"]
     assert lines[1][2:4] == ["5", "1"]
 
@@ -113,3 +110,14 @@ def test_no_terminal_obeys_a_name():
     assert not {"\x1b", "\x07", "\x9b"} & set(text)
     assert "]0;owned" in text
     assert "[bold]" in text
+
+
+@pytest.mark.parametrize(
+    ("probability", "expected"),
+    [
+        *((0.0, "< 1 %"), (0.004, "< 1 %"), (0.01, "1 %"), (0.97, "97 %"), (0.994, "99 %")),
+        *((0.996, "> 99 %"), (1.0, "> 99 %")),
+    ],
+)
+def test_nothing_is_certain(probability, expected):
+    assert format_probability(probability) == expected
