@@ -14,8 +14,9 @@ from PIL import Image
 from torch import nn
 
 from reidsearch.core.types import Detections
+from reidsearch.models.detectors.merge import merge_views
 from reidsearch.models.detectors.tensorflow_graph import tf
-from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
+from reidsearch.models.detectors.tiles import lay_out, parse_tiles
 from reidsearch.models.embedders.torchreid_network import load_network
 from reidsearch.models.weights import weights_path
 
@@ -39,9 +40,8 @@ class DemoDetector:
     def detect(self, image: np.ndarray) -> Detections:
         """Find the people in one frame."""
         height, width = image.shape[:2]
-        grid = self._grid or choose_grid(width, height, self._card.input_hw[0])
-        tiles = lay_tiles(width, height, grid)
-        joined = merge_tiles(tiles, [self._look(image, *tile) for tile in tiles])
+        tiles = lay_out(width, height, self._grid, self._card)
+        joined = merge_views(tiles, [self._look(image, *tile) for tile in tiles])
         tall = joined.xyxy[:, 3] - joined.xyxy[:, 1] >= MIN_HEIGHT_PX
         return joined[tall & (joined.score >= self._card.min_score)]
 

@@ -96,7 +96,7 @@ class KnownBoxes:
         xyxy = np.concatenate([np.empty((0, 4), np.float32), *(part.xyxy for part in parts)])
         score = np.concatenate([np.empty(0, np.float32), *(part.score for part in parts)])
         height, width = frame.image.shape[:2]
-        detections = Detections(clip_to(xyxy, width, height), score)
+        detections = Detections(clip_to(xyxy, (0, 0, width, height)), score)
         return detections[np.argsort(-score, kind="stable")]
 
 

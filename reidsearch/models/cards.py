@@ -86,12 +86,15 @@ class DetectorCard(ModelCard):
             API; or `openvino_ir`, which suppresses overlapping boxes itself.
         person_class: the class id of "person".
         min_score: the score from which its boxes are trusted, in `[0, 1]`.
+        smallest_px: the height, in its input, of people whom it still finds well; see
+            `choose_grids`.
         input_hw: frames are stretched to it; `faster_rcnn` resizes them to fit, as they are.
     """
 
     architecture: str
     person_class: int
     min_score: float
+    smallest_px: int = 60
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reidsearch.core.boxes import clip_to, iou_matrix, nms
+from reidsearch.core.boxes import clip_to, cover_matrix, iou_matrix, nms
 
 
 def as_boxes(*rows):
@@ -62,14 +62,14 @@ def test_iou_agrees_with_counting_pixels():
 )
 def test_boxes_are_cut_off_at_the_borders(box, expected):
     given = as_boxes(box)
-    clipped = clip_to(given, 20, 10)
+    clipped = clip_to(given, (0, 0, 20, 10))
     assert clipped.tolist() == [list(expected)]
     assert clipped.dtype == np.float32
     assert given.tolist() == [list(box)]
 
 
 def test_no_boxes_are_cut_off_to_no_boxes():
-    assert clip_to(as_boxes(), 20, 10).shape == (0, 4)
+    assert clip_to(as_boxes(), (0, 0, 20, 10)).shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,10 @@ def test_no_boxes_are_cut_off_to_no_boxes():
 )
 def test_boxes_are_suppressed_by_the_first_that_they_overlap(boxes, groups):
     assert [group.tolist() for group in nms(as_boxes(*boxes), 0.3)] == groups
+
+
+def test_cover_is_the_share_of_the_first_that_the_second_covers():
+    half, whole, apart = as_boxes((0, 0, 10, 10), (0, 0, 20, 10), (50, 0, 60, 10))
+    cover = cover_matrix(np.stack([half, whole]), np.stack([half, whole, apart]))
+    np.testing.assert_allclose(cover, [[1, 1, 0], [0.5, 1, 0]])
+    assert cover_matrix(as_boxes((5, 5, 5, 5)), as_boxes((0, 0, 9, 9))) == 0

@@ -10,7 +10,8 @@ import numpy as np
 from reidsearch.core.boxes import clip_to
 from reidsearch.core.native import cv2
 from reidsearch.core.types import Detections
-from reidsearch.models.detectors.tiles import choose_grid, lay_tiles, merge_tiles, parse_tiles
+from reidsearch.models.detectors.merge import merge_views
+from reidsearch.models.detectors.tiles import lay_out, parse_tiles
 from reidsearch.models.detectors.view_cache import ViewCache
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class TiledDetector:
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See `Detector.detect`."""
-        layouts = [self._lay_tiles(image) for image in images]
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        layouts = [lay_out(*size, self._grid, self._card) for size in sizes]
         views = [
             self._cut(image, tile)
             for image, tiles in zip(images, layouts, strict=True)
@@ -49,16 +51,7 @@ class TiledDetector:
         else:
             tiles = [tile for layout in layouts for tile in layout]
             inferred = iter(self._cache.infer(tiles, views))
-        return [
-            self._merge(image, tiles, list(islice(inferred, len(tiles))))
-            for image, tiles in zip(images, layouts, strict=True)
-        ]
-
-    def _lay_tiles(self, image: NDArray[np.uint8]) -> list[Tile]:
-        height, width = image.shape[:2]
-        return lay_tiles(
-            width, height, self._grid or choose_grid(width, height, self._card.input_hw[0])
-        )
+        return [self._merge(tiles, list(islice(inferred, len(tiles)))) for tiles in layouts]
 
     def _cut(self, image: NDArray[np.uint8], tile: Tile) -> NDArray[np.uint8]:
         x1, y1, x2, y2 = tile
@@ -68,12 +61,9 @@ class TiledDetector:
         height, width = self._card.input_hw
         return np.asarray(cv2.resize(view, (width, height)), np.uint8)
 
-    def _merge(
-        self, image: NDArray[np.uint8], tiles: list[Tile], views: list[Detections]
-    ) -> Detections:
-        merged = merge_tiles(tiles, list(map(_to_frame, views, tiles)))
-        height, width = image.shape[:2]
-        return self._settings.select(Detections(clip_to(merged.xyxy, width, height), merged.score))
+    def _merge(self, tiles: list[Tile], views: list[Detections]) -> Detections:
+        merged = merge_views(tiles, list(map(_to_frame, views, tiles)))
+        return self._settings.select(Detections(clip_to(merged.xyxy, tiles[0]), merged.score))
 
 
 def _to_frame(detections: Detections, tile: Tile) -> Detections:
