@@ -13,6 +13,7 @@ from reidsearch.core.text import printable, to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+INTERRUPTED = 130
 _PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)

@@ -3,6 +3,7 @@ from pathlib import Path
 import chromadb
 import pytest
 
+from reidsearch.database.layout import SCHEMA
 from tests.conftest import assert_refused, run
 
 
@@ -66,7 +67,7 @@ def test_plain_chromadb_opens_the_collection(own_db: Path) -> None:
         "crop_hash",
     }
     assert row["metadatas"][0]["frame"] == 21
-    assert people.metadata["schema"] == 5
+    assert people.metadata["schema"] == SCHEMA
     assert {"fingerprint", "detector", "detector_sha256", "embedder"} <= set(people.metadata)
     assert people.configuration_json["hnsw"]["space"] == "l2"
 
