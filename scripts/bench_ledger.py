@@ -45,7 +45,7 @@ def main(
         with tempfile.TemporaryDirectory() as db:
             clock.seconds = 0.0
             footage = open_source(source, SourceOptions(max_frames=frames))
-            [report] = open_database(db).ingest(footage)
+            report = open_database(db).ingest(footage)
             lock_s = time_lock(Path(db))
         shares.append((clock.seconds + lock_s) / report.seconds)
         print(

@@ -5,33 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from reidsearch.cli.opening import open_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db, Json, OwnPrecision, SkipUnchanged
-from reidsearch.cli.output import print_json, print_table, say, warn
+from reidsearch.cli.output import INTERRUPTED, print_json, print_table, say, warn
 from reidsearch.cli.progress import Bar
 from reidsearch.core import defaults
-from reidsearch.core.errors import SourceError, UsageError
+from reidsearch.core.errors import UsageError
 from reidsearch.core.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reidsearch.core.progress import Progress
-    from reidsearch.footage import FrameSource
-    from reidsearch.footage.box_files import KnownBoxes
-    from reidsearch.ingest.report import IngestReport, StageTimes
-    from reidsearch.services.ingest import Ingest
+    from reidsearch.ingest.report import IngestReport
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-_BLINK_S = 0.1
 
 
 def ingest(
@@ -115,138 +107,77 @@ def ingest(
 
     Stored frames are skipped: an interrupted ingest continues where it stopped.
     """
-    from reidsearch.footage import SourceOptions, open_source
+    from reidsearch.footage import SourceOptions
     from reidsearch.footage.box_files import read_boxes
-    from reidsearch.ingest.growing import follow
     from reidsearch.models.pair import ModelChoice
     from reidsearch.search.window import parse_start
-    from reidsearch.services.ingest import DetectionOptions, require_consistent, require_own_names
+    from reidsearch.services.ingest import DetectionOptions
 
+    if watch and (max_frames or detections or profile):
+        raise UsageError("--watch excludes --max-frames, --detections and --profile")
     boxes = None if detections is None else read_boxes(detections)
     start_s = None if start is None else parse_start(start)
-    options = SourceOptions(camera, every, max_frames, fps, start_s, growing=watch)
-    if watch:
-        _require_watchable(sources, excluded=max_frames or detections or profile)
-        names = [(camera or path.resolve().name, path.resolve().name) for path in sources]
-        require_own_names(zip(names, map(str, sources), strict=True))
-    opened = [] if watch else [open_source(path, options) for path in sources]
-    detection = DetectionOptions(min_score, min_height, tiles, skip_unchanged, boxes)
-    require_consistent(opened, detection)
+    reading = SourceOptions(camera, every, max_frames, fps, start_s)
+    options = DetectionOptions(min_score, min_height, tiles, skip_unchanged, boxes)
     models = ModelChoice(detector, embedder, backend, precision)
-    with (
-        open_db(db, models) as database,
-        database.write(detection, wait=wait) as ingest,
-        _StoppableBar() as progress,
-    ):
-        ingest.require(opened, refresh=refresh)
-        if watch:
-            say(f"watching {', '.join(escape(str(path)) for path in sources)}; Ctrl-C ends it")
-            folders = follow(sources, options, progress.wait, refresh=refresh)
-            reports = [_ingest_rounds(ingest, folders, progress, refresh=refresh)]
-        else:
-            progress.phase("frames", sum(map(len, opened)))
-            reports = [
-                ingest.run(source, progress, refresh=refresh)
-                for source in opened
-                if not progress.cancelled
-            ]
-            if progress.cancelled:
-                raise KeyboardInterrupt
-            _require_decoded(reports)
-        frame = ingest.name_frame(reports)
-    changed = sum(report.frames_changed for report in reports)
-    if changed and not refresh:
-        warn(f"{count(changed, 'frame')} changed since ingested: --refresh processes them again")
-    _finish(reports, db, boxes, profile=profile, json=json)
-    if frame and not json:
-        _say_next(frame, db)
-
-
-def _require_watchable(folders: list[Path], *, excluded: object) -> None:
-    if excluded:
-        raise UsageError("--watch excludes --max-frames, --detections and --profile")
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"--watch follows folders: {folder} is not a folder")
-
-
-def _ingest_rounds(
-    ingest: Ingest, folders: Iterable[FrameSource], progress: Progress, *, refresh: bool
-) -> IngestReport:
-    """Ingest what comes into growing folders until cancelled, and report all of it as one."""
-    from reidsearch.ingest.report import IngestReport
-
-    began, cpu_began = time.monotonic(), time.process_time()
-    failures: set[str] = set()
-    frames = detections = changed = 0
-    for source in folders:
-        report = ingest.run(source, progress, refresh=refresh)
-        frames += report.frames
-        detections += report.detections
-        failures |= set(report.failures)
-        changed += report.frames_changed
-        if report.frames:
-            found = (
-                f"{count(report.detections, 'detection')} in {count(report.frames, 'new frame')}"
-            )
-            say(f"{escape(str(source.info))}: {found}")
-    return IngestReport(
-        frames=frames,
-        failures=tuple(failures),
-        frames_skipped=0,
-        frames_changed=changed,
-        detections=detections,
-        seconds=time.monotonic() - began,
-        cpu_s=time.process_time() - cpu_began,
-        stages=(),
-    )
-
-
-def _require_decoded(reports: list[IngestReport]) -> None:
-    failed = sum(len(report.failures) for report in reports)
-    if failed and not any(report.frames + report.frames_skipped for report in reports):
-        raise SourceError(f"none of the {failed} frames could be decoded")
-
-
-def _finish(
-    reports: list[IngestReport], db: Path, boxes: KnownBoxes | None, *, profile: bool, json: bool
-) -> None:
-    frames = sum(report.frames for report in reports)
-    failed = sum(len(report.failures) for report in reports)
-    skipped = sum(report.frames_skipped for report in reports)
-    detections = sum(report.detections for report in reports)
-    seconds = sum(report.seconds for report in reports)
-    cores = sum(report.cpu_s for report in reports) / seconds
-    stages = [_add_up(same) for same in zip(*(report.stages for report in reports), strict=True)]
-    if boxes is not None and frames and not detections:
-        warn(f"no box of {boxes.path} is in any of the {frames} frames; both count from 1")
+    with open_db(db, models, _StoppableBar()) as database:
+        store = database.watch if watch else database.ingest
+        report = store(*sources, reading=reading, options=options, refresh=refresh, wait=wait)
+    if report.frames_changed and not refresh:
+        changed = count(report.frames_changed, "frame")
+        warn(f"{changed} changed since ingested: --refresh processes them again")
+    if boxes is not None and report.frames and not report.detections:
+        frames = count(report.frames, "frame")
+        warn(f"no box of {boxes.path} is in the {frames}; both count from 1")
     if json:
-        document = {
-            "frames": frames,
-            "frames_failed": failed,
-            "frames_skipped": skipped,
-            "frames_changed": sum(report.frames_changed for report in reports),
-            "detections": detections,
-            "seconds": round(seconds, 3),
-            "frames_per_s": round(frames / seconds, 2),
-            "db": str(db),
-        }
-        if profile:
-            document["cores_busy"] = round(cores, 3)
-            document["stages"] = [asdict(times) for times in stages]
-        print_json(document)
-        return
+        print_json(_to_fields(report, db, profile=profile))
+    else:
+        _show(report, db, profile=profile)
+        if report.example:
+            _say_next(report.example, db)
+    if report.unread:
+        say(
+            f"[bold red]error:[/] {len(report.unread)} of {count(len(sources), 'source')} "
+            "could not be read"
+        )
+    if report.interrupted:
+        say("interrupted; everything stored so far is kept")
+        raise typer.Exit(INTERRUPTED)
+    if report.unread:
+        raise typer.Exit(1)
+
+
+def _to_fields(report: IngestReport, db: Path, *, profile: bool) -> dict[str, Any]:
+    fields = {
+        "frames": report.frames,
+        "frames_failed": len(report.failures),
+        "frames_skipped": report.frames_skipped,
+        "frames_changed": report.frames_changed,
+        "detections": report.detections,
+        "seconds": round(report.seconds, 3),
+        "frames_per_s": round(report.frames_per_s, 2),
+        "db": str(db),
+        "sources_failed": [asdict(source) for source in report.unread],
+        "interrupted": report.interrupted,
+    }
+    if profile:
+        fields["cores_busy"] = round(report.cores_busy, 3)
+        fields["stages"] = [asdict(times) for times in report.stages]
+    return fields
+
+
+def _show(report: IngestReport, db: Path, *, profile: bool) -> None:
     if profile:
         from reidsearch.cli.tables import stage_table
 
-        print_table(stage_table(stages))
-        say(f"{cores:.2f} of {os.cpu_count()} cores were busy")
-    parts = [f"{count(detections, 'detection')} in {count(frames, 'frame')}"]
-    if skipped:
-        parts.append(f"{skipped} stored already")
-    if failed:
-        parts.append(f"{failed} failed")
-    say(f"{', '.join(parts)}; {seconds:.1f} s, database {escape(str(db))}")
+        print_table(stage_table(report.stages))
+        say(f"{report.cores_busy:.2f} of {os.cpu_count()} cores were busy")
+    parts = [f"{count(report.detections, 'detection')} in {count(report.frames, 'frame')}"]
+    if report.frames_skipped:
+        parts.append(f"{report.frames_skipped} stored already")
+    if report.failures:
+        parts.append(f"{len(report.failures)} failed")
+    say(f"{', '.join(parts)}; {report.seconds:.1f} s, database {escape(str(db))}")
 
 
 def _say_next(frame: str, db: Path) -> None:
@@ -255,18 +186,8 @@ def _say_next(frame: str, db: Path) -> None:
     say(f"next: {escape(command)}")
 
 
-def _add_up(stages: tuple[StageTimes, ...]) -> StageTimes:
-    """What one stage did in all sources."""
-    return replace(
-        stages[0],
-        busy_s=sum(times.busy_s for times in stages),
-        input_wait_s=sum(times.input_wait_s for times in stages),
-        output_wait_s=sum(times.output_wait_s for times in stages),
-    )
-
-
 class _StoppableBar(Bar):
-    """Is cancelled by Ctrl-C or SIGTERM; gives each warning once.
+    """Is cancelled by Ctrl-C or SIGTERM once frames are read; gives each warning once.
 
     The first Ctrl-C waits for the frames at hand: raised anywhere, it could end in a callback from
     native code, which swallows it. The second ends the process, as any kill may.
@@ -275,10 +196,15 @@ class _StoppableBar(Bar):
     def __init__(self) -> None:
         super().__init__()
         self._warnings: set[str] = set()
+        self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Self:
-        self._before = {s: signal.signal(s, self._interrupt) for s in _STOPPING}
-        return self
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Show another bar; that of the frames can be stopped."""
+        super().phase(name, total)
+        if name == "frames":
+            self._before = {s: signal.signal(s, self._interrupt) for s in _STOPPING}
+        if total is None:
+            say("watching; Ctrl-C ends it")
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -286,9 +212,9 @@ class _StoppableBar(Bar):
             signal.signal(number, handler)
 
     def _interrupt(self, *_: object) -> None:
+        if self.cancelled:
+            os._exit(INTERRUPTED)
         self.cancelled = True
-        for number in _STOPPING:
-            signal.signal(number, signal.SIG_DFL)
         say("stopping after the current frames; Ctrl-C again stops at once")
 
     def warn(self, text: str) -> None:
@@ -296,10 +222,3 @@ class _StoppableBar(Bar):
         if text not in self._warnings:
             self._warnings.add(text)
             super().warn(text)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, and say whether to stop; an event could not be set by a signal safely."""
-        until = time.monotonic() + seconds
-        while not self.cancelled and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _BLINK_S))
-        return self.cancelled

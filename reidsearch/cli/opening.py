@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_db(db: Path, models: ModelChoice | None = None) -> Iterator[Database]:
+def open_db(
+    db: Path, models: ModelChoice | None = None, bar: Bar | None = None
+) -> Iterator[Database]:
     """Name a database; see `open_database`."""
     from reidsearch.services.database import open_database
 
-    with Bar() as bar:
-        yield open_database(db, models=models, progress=bar)
+    with bar or Bar() as progress:
+        yield open_database(db, models=models, progress=progress)
 
 
 @contextmanager

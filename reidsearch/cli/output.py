@@ -14,6 +14,7 @@ from reidsearch.core.text import printable, to_json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+INTERRUPTED = 130
 NOTHING_MATCHED = 3
 """How every command ends that found nobody, having written no file."""
 _PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -119,13 +120,14 @@ def erasure_table(detections: Mapping[str, int], frames: Mapping[str, int]) -> T
 
 def run_table(runs: Iterable[Run]) -> Table:
     """Who wrote a database, and how that ended."""
-    table = _new_table(
-        "started", "ended", "outcome", "frames", "detections", "precision", "reidsearch"
-    )
+    table = _new_table("started", "took", "outcome", "command", "sources", "frames", "detections")
     for run in runs:
         counts = str(run.frames), str(run.detections)
-        made_with = run.precision, run.version
-        _add_row(table, run.started, run.ended or "", run.outcome or "", *counts, *made_with)
+        began = datetime.fromisoformat(run.started)
+        ended = None if run.ended is None else datetime.fromisoformat(run.ended)
+        took = "" if ended is None else format_time((ended - began).total_seconds())
+        what = run.outcome or "", run.command, ", ".join(run.sources)
+        _add_row(table, f"{began:%Y-%m-%d %H:%M}", took, *what, *counts)
     return table
 
 

@@ -48,7 +48,7 @@ from reidsearch.database.swap import finish_swap, finish_swap_locked
 from reidsearch.database.verify import batched, require_stored, verify_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import chromadb
@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from reidsearch.core.store import SnapshotId
     from reidsearch.core.types import FileStamp, Filter, Fuse, Records, StoredDetection, StoredFrame
     from reidsearch.database.index_files import Manifest
+    from reidsearch.database.runs import CurrentRun
     from reidsearch.database.verify import VerifiedRows
-    from reidsearch.models.backends import Precision
 
 _FIRST_ASKED = 100
 _FRAMES_TO_DELETE = 100
@@ -144,9 +144,14 @@ class ChromaStore:
         """See `WritableStore.restamp`."""
         self._ledger.restamp(key, stamps)
 
-    def computes_in(self, precision: Precision) -> None:
-        """Note that networks of this process compute in another precision than the database's."""
-        self._ledger.run.precision = precision
+    @property
+    def run(self) -> CurrentRun:
+        """Of this process."""
+        return self._ledger.run
+
+    def begin_run(self, keys: Iterable[SourceKey]) -> None:
+        """See `Ledger.begin_run`."""
+        self._ledger.begin_run(keys)
 
     def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         """See `WritableStore.add`."""

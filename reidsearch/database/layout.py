@@ -12,7 +12,7 @@ from pathlib import Path
 from reidsearch.core.errors import ReadOnlyError, SchemaError, StoreError
 
 COLLECTION = "people"
-SCHEMA = 5
+SCHEMA = 6
 
 DATABASE_FILE = "chroma.sqlite3"
 LOCK_FILE = "reidsearch.lock"

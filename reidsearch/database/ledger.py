@@ -185,6 +185,13 @@ class Ledger:
                     f"the time of frame {frame.number} of {key} must rise with its number"
                 )
 
+    def begin_run(self, keys: Iterable[SourceKey]) -> None:
+        """Record that this process reads sources, also where it will store nothing of them."""
+        with self._db:
+            self.run.begin()
+            for key in keys:
+                self.run.read(self.source_id(key))
+
     def announce(self, source: SourceRecord, frames: Iterable[int]) -> bool:
         """Say that rows of these frames are about to be written.
 
@@ -196,6 +203,7 @@ class Ledger:
         with self._db:
             is_changed = self._record(source)
             number = self.source_id(source.info.key)
+            self.run.read(number)
             rows = ((number, frame) for frame in frames)
             self._db.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", rows)
         return is_changed
@@ -363,8 +371,9 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
             connection.execute("PRAGMA journal_mode = TRUNCATE")  # a sixth of the time of DELETE
             yield ledger
         except BaseException as error:
+            is_stopped = isinstance(error, KeyboardInterrupt)
+            ledger.run.outcome = "interrupted" if is_stopped else "failed"
             with suppress(sqlite3.Error):  # what is damaged or full cannot be told
-                outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                ledger.run.end(outcome)
+                ledger.run.end()
             raise
-        ledger.run.end("finished")
+        ledger.run.end()

@@ -96,7 +96,7 @@ def open_copy(folder: Path) -> Iterator[LedgerCopy]:
         ledger = LedgerCopy(connection)
         ledger.run.precision = ledger.provenance.precision
         yield ledger
-        ledger.run.end("finished")
+        ledger.run.end()
 
 
 def copy_ledger(folder: Path, made: Path) -> None:

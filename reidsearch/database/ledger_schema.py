@@ -30,7 +30,8 @@ _TABLES = """
         versions TEXT NOT NULL, package_version TEXT NOT NULL, crc32 INTEGER NOT NULL
     );
     CREATE TABLE runs (
-        id INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, outcome TEXT,
+        id INTEGER PRIMARY KEY, command TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
+        outcome TEXT,
         version TEXT NOT NULL, precision TEXT NOT NULL, versions TEXT NOT NULL,
         frames INTEGER NOT NULL DEFAULT 0, detections INTEGER NOT NULL DEFAULT 0
     );
@@ -43,6 +44,10 @@ _TABLES = """
         crc32 INTEGER NOT NULL DEFAULT 0,
         UNIQUE (camera, name)
     );
+    CREATE TABLE run_sources (
+        run INTEGER NOT NULL REFERENCES runs, source INTEGER NOT NULL REFERENCES sources
+        ON DELETE CASCADE, PRIMARY KEY (run, source)
+    ) WITHOUT ROWID;
     CREATE TABLE files (
         id INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, digest TEXT
     );

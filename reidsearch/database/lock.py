@@ -16,6 +16,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import ReadWriteLock, Timeout
@@ -27,13 +28,14 @@ from reidsearch.database.layout import LOCK_FILE, OWNER_FILE, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from reidsearch.core.progress import Progress
 
 WAIT_S = 1.0
 FOREVER = math.inf
 _MOMENT_S = 0.25
+_OWN_PROGRAMS = ("reidsearch", "__main__.py")
+_WATCH = "--watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def writing(folder: Path, wait_s: float = WAIT_S, progress: Progress = SILENT) -
         note = folder / OWNER_FILE
         try:
             with atomic_write(note) as partial:
-                partial.write_text(json.dumps(asdict(_this_process())), "utf-8")
+                partial.write_text(json.dumps(asdict(this_process())), "utf-8")
         except OSError as error:
             raise explain(error, folder) from error
         try:
@@ -151,9 +153,13 @@ def _acquire(
             is_said = True
 
 
-def _this_process() -> Owner:
-    words = sys.argv[1:2] + [word for word in sys.argv[2:] if word == "--watch"]
-    command = " ".join(["reidsearch", *words])
+def this_process() -> Owner:
+    """Who this process is, to others."""
+    program = Path(sys.argv[0]).name
+    words = ["Python", program]
+    if program in _OWN_PROGRAMS:
+        words = ["reidsearch", *sys.argv[1:2], *(w for w in sys.argv[2:] if w == _WATCH)]
+    command = " ".join(words)
     started = datetime.now().astimezone().isoformat(" ", "seconds")
     return Owner(socket.gethostname(), os.getpid(), started, command)
 
@@ -172,8 +178,10 @@ def _read_writer(folder: Path) -> Owner | None:
 
 def _busy(folder: Path) -> DatabaseBusyError:
     owner = _read_writer(folder)
+    hint = "wait for it to finish (ingest and erase do with --wait), or stop it"
+    if owner is not None and owner.command.endswith(_WATCH):
+        hint = "it does not end by itself: stop it with Ctrl-C or `kill`"
     return DatabaseBusyError(
         f"another reidsearch is using the database {folder}{f': {owner}' if owner else ''}",
-        hint="wait for it to finish (ingest and erase do with --wait), or stop it: "
-        "what it has stored is kept",
+        hint=f"{hint}; what it has stored is kept",
     )

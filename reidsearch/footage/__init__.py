@@ -42,7 +42,9 @@ class SourceOptions:
             raise UsageError(
                 f"{self.fps:g} is not a valid frame rate", hint="use 0.001 to 10000 per second"
             )
-        if self.camera is not None and (not self.camera or "/" in self.camera):
+        if self.camera == "":
+            raise UsageError("the name of a camera is empty", hint="name it, or drop --camera")
+        if self.camera is not None and "/" in self.camera:
             raise UsageError(
                 f"{self.camera!r} is not a valid camera name", hint="use a name without a /"
             )

@@ -205,7 +205,7 @@ def measure_search(
         over_all.append(average_precisions[-1] * hits / max(hits, sightings))
         first_right.append(bool(is_right[0]))
     return SearchQuality(
-        *map(_mean, (average_precisions, over_all, first_right)), queries=len(first_right)
+        _mean(average_precisions), _mean(over_all), _mean(first_right), len(first_right)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from reidsearch.database.audit_read import Verdict
     from reidsearch.database.doctor import Finding
     from reidsearch.database.runs import Run
-    from reidsearch.footage import FrameSource
+    from reidsearch.footage import FrameSource, SourceOptions
     from reidsearch.ingest.report import IngestReport
     from reidsearch.services.erase import Erasure
     from reidsearch.services.ingest import DetectionOptions, Ingest
@@ -105,40 +106,71 @@ class Database:
             models.require_matching()
             if not store.sources() and self._choice.advice:
                 self._progress.say(self._choice.advice)
-            store.computes_in(models.precision)
-            yield Ingest(store, models, options or DetectionOptions())
+            store.run.precision = models.precision
+            yield Ingest(store, models, options or DetectionOptions(), self._progress)
 
     def ingest(
         self,
         *sources: FrameSource | str | Path,
+        reading: SourceOptions | None = None,
         options: DetectionOptions | None = None,
         refresh: bool = False,
         wait: bool = False,
-    ) -> list[IngestReport]:
+    ) -> IngestReport:
         """Store everyone in footage that the database does not have yet.
 
+        A source that cannot be opened does not keep the others from being stored; the report and a
+        warning name it.
+
         Args:
-            sources: folders of frames, videos, or either opened with options by `open_source`.
+            sources: folders of frames, videos, or either opened by `open_source`.
+            reading: how to read those given by their paths.
             options: where people are looked for.
             refresh: process frames again whose files have changed.
             wait: until other processes have let go of the database.
 
         Raises:
-            SourceError: footage cannot be read, or the database has other footage of its name.
+            SourceError: no source can be opened, or the database has other footage of its name.
+            UsageError: two sources of one camera would start at the same time.
             StoreError, DatabaseBusyError, ModelError: as `write` raises them.
         """
-        from reidsearch.services.ingest import open_sources, require_consistent
+        from reidsearch.services.ingest import open_sources
 
-        opened = open_sources(sources)
-        require_consistent(opened, options)
+        opened, unread = open_sources(sources, reading, options, self._progress)
         with self.write(options, wait=wait) as ingest:
-            ingest.require(opened, refresh=refresh)
-            self._progress.phase("frames", sum(map(len, opened)))
-            return [
-                ingest.run(source, self._progress, refresh=refresh)
-                for source in opened
-                if not self._progress.cancelled
-            ]
+            return replace(ingest.run_all(opened, refresh=refresh), unread=unread)
+
+    def watch(
+        self,
+        *folders: str | Path,
+        reading: SourceOptions | None = None,
+        options: DetectionOptions | None = None,
+        refresh: bool = False,
+        wait: bool = False,
+    ) -> IngestReport:
+        """Store everyone in frames that come into folders, until the progress is cancelled.
+
+        Args:
+            folders: they may be empty yet; the names of their frames have numbers.
+            reading: how to read them.
+            options: where people are looked for.
+            refresh: process frames again whose files have changed.
+            wait: until other processes have let go of the database.
+
+        Raises:
+            SourceError: a folder is not there any more, its frames have no numbers, or the
+                database has other footage of its name.
+            UsageError: one is no folder, or two of one camera would start at the same time.
+            StoreError, DatabaseBusyError, ModelError: as `write` raises them.
+        """
+        from reidsearch.footage import SourceOptions
+        from reidsearch.services.ingest import require_watchable
+
+        paths = [*map(Path, folders)]
+        growing = replace(reading or SourceOptions(), growing=True)
+        require_watchable(paths, growing)
+        with self.write(options, wait=wait) as ingest:
+            return ingest.watch(paths, growing, refresh=refresh)
 
     def erase(self, erasure: Erasure, *, wait: bool = False) -> None:
         """Erase what was chosen for good; see `services.erase`.

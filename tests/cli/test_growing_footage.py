@@ -96,14 +96,18 @@ def test_frames_that_are_gone_stay_known(gate: Path, tmp_path: Path) -> None:
 
 def test_runs_are_on_record(gate: Path, tmp_path: Path) -> None:
     assert run(*INGEST, cwd=tmp_path).code == 0
-    run(*INGEST, cwd=tmp_path)  # which has nothing to do, and writes nothing
-    (only,) = run("inspect", "runs", "--json", cwd=tmp_path).json
-    assert (only["outcome"], only["frames"]) == ("finished", 3)
-    assert only["started"] <= only["ended"]
+    run(*INGEST, cwd=tmp_path)  # which has nothing to do
+    runs = run("inspect", "runs", "--json", cwd=tmp_path).json
+    assert [(one["outcome"], one["frames"]) for one in runs] == [("finished", 3), ("finished", 0)]
+    for one in runs:
+        assert (one["command"], one["sources"]) == ("reidsearch ingest", ["gate/gate"])
+        assert one["started"] <= one["ended"]
     table = run("inspect", "runs", cwd=tmp_path).out.splitlines()
-    columns = ["started", "ended", "outcome", "frames", "detections", "precision", "reidsearch"]
-    assert table[0].split() == columns
-    assert len(table) == 2
+    assert table[0].split() == [
+        *("started", "took", "outcome", "command", "sources", "frames", "detections"),
+    ]
+    assert len(table) == 3
+    assert "gate/gate" in table[1]
 
 
 @contextmanager
@@ -203,7 +207,7 @@ def test_what_cannot_be_watched(gate: Path, tmp_path: Path) -> None:
     watch = ("ingest", "--watch")
     assert_refused(run(*watch, "gone", cwd=tmp_path), "gone is not a folder", code=2)
     video = gate / "frame_0001.jpg"
-    assert_refused(run(*watch, video, cwd=tmp_path), "--watch follows folders", code=2)
+    assert_refused(run(*watch, video, cwd=tmp_path), "only folders can be watched", code=2)
     assert_refused(run(*watch, gate, "--max-frames", 3, cwd=tmp_path), "--max-frames", code=2)
     assert_refused(run(*watch, "nameless", cwd=tmp_path), "have no numbers")
     (tmp_path / "other" / "gate").mkdir(parents=True)

@@ -70,10 +70,13 @@ def test_several_sources_one_camera_every_and_limits(tmp_path: Path) -> None:
     first = copy_frames(tmp_path / "a", 1, 21, 41, 61)
     second = copy_frames(tmp_path / "b", 1, 21, 41)
     options = ("--camera", "yard", "--every", 2, "--max-frames", 1, "--fps", 2, "--json")
-    ran = run(
-        *("ingest", first, second, *options, "--start", "2009-05-06T14:30:00+00:00"), cwd=tmp_path
-    )
-    assert ran.json["frames"] == 2
+    start = ("--start", "2009-05-06T14:30:00+00:00")
+    ran = run("ingest", first, second, *options, *start, cwd=tmp_path)
+    assert ran.code == 2
+    assert f"{first} and {second} are of one camera, yard, and would both start at" in ran.err
+    assert not (tmp_path / "db").exists()
+    assert run("ingest", first, *options, *start, cwd=tmp_path).json["frames"] == 1
+    assert run("ingest", second, *options, cwd=tmp_path).json["frames"] == 1
     sources = run("inspect", "sources", "--json", cwd=tmp_path).json
     assert [(s["camera"], s["source"], s["frames"]) for s in sources] == [
         ("yard", "a", 1),
@@ -157,7 +160,7 @@ def test_nothing_but_bad_frames(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     (folder / "1.jpg").write_text("no picture")
-    assert_refused(run("ingest", folder, cwd=tmp_path), "1.jpg", "none of the 1 frames")
+    assert_refused(run("ingest", folder, cwd=tmp_path), "1.jpg", "no frame could be decoded")
     assert not (tmp_path / "db").exists()
 
 
@@ -168,7 +171,7 @@ def test_a_failed_first_ingest_leaves_no_database(own_db: Path, tmp_path: Path) 
     (tmp_path / "new" / "README.md").write_text("mine")
     for db, left in (("new", ["README.md"]), (own_db, sorted(p.name for p in own_db.iterdir()))):
         ran = run("ingest", "frames", "--tiles", "off", "--db", db, cwd=tmp_path)
-        assert_refused(ran, "none of the 1 frames")
+        assert_refused(ran, "no frame could be decoded")
         assert sorted(path.name for path in (tmp_path / db).iterdir()) == left
     assert (tmp_path / "new" / "README.md").read_text() == "mine"
 
@@ -206,10 +209,24 @@ def bad_folder(tmp_path: Path, kind: str) -> Path:
 def test_footage_that_cannot_be_opened(
     tmp_path: Path, sample: Path, kind: str, words: tuple[str, ...]
 ) -> None:
-    # A good source before the bad one: nothing may have been written when the bad one is refused.
-    ran = run("ingest", sample, bad_folder(tmp_path, kind), cwd=tmp_path)
-    assert_refused(ran, *words)
+    bad = bad_folder(tmp_path, kind)
+    assert_refused(run("ingest", bad, cwd=tmp_path), *words)
     assert not (tmp_path / "db").exists()
+
+
+def test_one_bad_source_leaves_the_others_to_be_ingested(tmp_path: Path) -> None:
+    copy_frames(tmp_path / "good", 1)
+    (tmp_path / "empty").mkdir()
+    sources = ("--tiles", "off", "empty", "good", "gone.mp4")
+    ran = run("ingest", *sources, "--json", cwd=tmp_path)
+    assert (ran.code, ran.json["frames"]) == (1, 1)
+    assert [one["path"] for one in ran.json["sources_failed"]] == ["empty", "gone.mp4"]
+    assert "is empty" in ran.json["sources_failed"][0]["error"]
+    assert ran.err.count("warning:") == 2
+    assert ran.err.splitlines()[-1] == "error: 2 of 3 sources could not be read"
+    ran = run("ingest", "empty", "gone.mp4", "--json", "--db", "new", cwd=tmp_path)
+    assert "gone.mp4" in ran.err
+    assert not (tmp_path / "new").exists()
 
 
 def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> None:
@@ -467,5 +484,5 @@ def test_json_is_one_document(tmp_path: Path) -> None:
     ran = run("ingest", frames, "--json", cwd=tmp_path)
     assert set(json.loads(ran.out)) == {
         *("frames", "frames_failed", "frames_skipped", "frames_changed", "detections"),
-        *("seconds", "frames_per_s", "db"),
+        *("seconds", "frames_per_s", "db", "sources_failed", "interrupted"),
     }

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from reidsearch.database.layout import SCHEMA
 from tests.conftest import BOXES, assert_refused, run
 
 
@@ -103,7 +104,7 @@ def test_plain_chromadb_opens_the_collection(own_db: Path) -> None:
         "crop_hash",
     }
     assert row["metadatas"][0]["frame"] == 21
-    assert people.metadata["schema"] == 5
+    assert people.metadata["schema"] == SCHEMA
     assert {"fingerprint", "detector", "detector_sha256", "embedder"} <= set(people.metadata)
     assert people.configuration_json["hnsw"]["space"] == "l2"
 

@@ -13,37 +13,42 @@ import chromadb
 import numpy as np
 import pytest
 
-from tests.conftest import COMMAND, run
+from tests.conftest import COMMAND, Ran, run
 
 pytestmark = pytest.mark.networks
 
 TIMEOUT_S = 120
 
 
-def has_frames(db: Path) -> bool:
-    """Whether the ledger has any, read beside the process that writes it."""
+def count_frames(db: Path) -> int:
+    """How many the ledger has, read beside the process that writes it."""
     try:
         with closing(sqlite3.connect(f"file:{db}/reidsearch.sqlite3?mode=ro", uri=True)) as ledger:
-            return bool(ledger.execute("SELECT COUNT(*) FROM frames").fetchone()[0])
+            return int(ledger.execute("SELECT COUNT(*) FROM frames").fetchone()[0])
     except sqlite3.OperationalError:  # not there yet, or being written
-        return False
+        return 0
 
 
 def stop_half_way(
-    frames: Path, folder: Path, how: signal.Signals, delay_s: float
-) -> tuple[int, str]:
-    """Ingest frames and stop as soon as the first of them are stored."""
-    command = [COMMAND, "ingest", frames, "--fps", "10"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as writer:
+    frames: Path, folder: Path, how: signal.Signals, delay_s: float = 0.0, times: int = 1
+) -> Ran:
+    """Ingest frames and stop as soon as the first of them, or more of them, are stored."""
+    known = count_frames(folder / "db")
+    command = [COMMAND, "ingest", frames, "--fps", "10", "--json"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as writer:
         until = time.monotonic() + TIMEOUT_S
-        while not has_frames(folder / "db"):
+        while count_frames(folder / "db") == known:
             assert writer.poll() is None, "it ended before anything was stored"
             assert time.monotonic() < until
             time.sleep(0.01)
         time.sleep(delay_s)
-        writer.send_signal(how)
-        err = writer.communicate()[1]
-    return writer.returncode, err
+        for _ in range(times):
+            writer.send_signal(how)
+            time.sleep(0.01)
+        out, err = writer.communicate()
+    return Ran(writer.returncode, out, err)
 
 
 def contents(db: Path) -> dict[str, tuple[Any, np.ndarray]]:
@@ -68,8 +73,7 @@ def undisturbed(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_ingest_goes_on(
     undisturbed: Path, sample: Path, tmp_path: Path, delay_s: float
 ) -> None:
-    code, _ = stop_half_way(sample, tmp_path, signal.SIGKILL, delay_s)
-    assert code == -signal.SIGKILL
+    assert stop_half_way(sample, tmp_path, signal.SIGKILL, delay_s).code == -signal.SIGKILL
     kept = run("inspect", "--json", cwd=tmp_path).json["frames"]
     assert 0 < kept < 40
     ran = run("ingest", sample, "--fps", 10, "--json", cwd=tmp_path)
@@ -86,12 +90,18 @@ def test_ctrl_c_keeps_what_is_stored(sample: Path, tmp_path: Path) -> None:
     frames.mkdir()
     for number in range(1, 401):  # so many that the last are not at hand when the first are stored
         shutil.copy(images[number % len(images)], frames / f"{number}.jpg")
-    code, err = stop_half_way(frames, tmp_path, signal.SIGINT, 0.0)
-    assert code == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
+    assert stop_half_way(frames, tmp_path, signal.SIGINT, times=2).code == 130
+    known = run("inspect", "--json", cwd=tmp_path).json["frames"]
+    ran = stop_half_way(frames, tmp_path, signal.SIGINT)
+    assert ran.code == 130
+    assert "interrupted" in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.json["interrupted"]
     kept = run("inspect", "--json", cwd=tmp_path).json
-    assert 0 < kept["frames"] < 400
+    assert 0 < known < kept["frames"] == known + ran.json["frames"] < 400
+    runs = run("inspect", "runs", "--json", cwd=tmp_path).json
+    assert runs[0]["outcome"] in ("killed", "interrupted")  # before the second Ctrl-C came
+    assert (runs[1]["outcome"], runs[1]["frames"]) == ("interrupted", ran.json["frames"])
     assert kept["detections"] == kept["sources"][0]["detections"]
     assert run("search", "--frame", "long:1", cwd=tmp_path).code == 0
 
