@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tomllib
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from reidsearch._version import __version__
 from reidsearch.cli import (
@@ -26,53 +30,94 @@ from reidsearch.cli import (
     search,
     train,
 )
-from reidsearch.cli.output import say
+from reidsearch.cli.output import INTERRUPTED, print_json, say
+from reidsearch.cli.usage import CONFIG_FILE, explain, origin
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import read_text
 
-_CONFIG_FILE = Path("reidsearch.toml")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class _Group(TyperGroup):
-    """Turns our errors into a message, a hint and an exit code."""
+    """Turns what goes wrong into a message, a hint and an exit code."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _hide_variables(self)
+        self._running: Any = None  # the context of the command
+        for command in _all_commands(self):
+            _prepare_help(command)
+            command.invoke = partial(self._note, command.invoke)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read what stands before the command."""
+        with self._explaining():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; `kill` ends it as Ctrl-C does."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
+        with self._explaining():
             return super().invoke(ctx)
+
+    def _note(self, invoke: Callable[[Any], Any], ctx: Any) -> Any:
+        self._running = ctx
+        return invoke(ctx)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
         except ReidsearchError as error:
-            _say_error(str(error), error.hint)
-            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+            code = 2 if isinstance(error, UsageError) else 1
+            self._end(code, str(error), self._origin(error), error.hint)
+        except TyperException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                raise
+            explained = explain(error)
+            self._end(2, str(explained), explained.hint)
         except BrokenPipeError:  # `| head`: Typer ends without a word
             raise
         except OSError as error:  # that no layer below has explained
-            _say_error(f"{error.filename or 'output'}: {error.strerror}")
-            raise typer.Exit(1) from None
+            self._end(1, f"{error.filename or 'output'}: {error.strerror}")
         except KeyboardInterrupt:
-            say("interrupted; everything stored so far is kept")
-            raise typer.Exit(130) from None
+            self._end(INTERRUPTED, "interrupted; everything stored so far is kept")
+
+    def _origin(self, error: ReidsearchError) -> str:
+        where = "" if self._running is None else origin(str(error), self._running)
+        return f"it was set by {where}" if where else ""
+
+    def _end(self, code: int, message: str, *hints: str) -> NoReturn:
+        hint = "; ".join(filter(None, hints))
+        if code == INTERRUPTED:
+            say(message)
+        else:
+            say(f"[bold red]error:[/] {escape(message)}")
+        if hint:
+            first, *steps = hint.split("\n")  # of a list of steps, each has its line
+            say(f"[bold]hint:[/] {escape(first)}")
+            for step in steps:
+                say(escape(step))
+        if "--json" in sys.argv or (self._running and self._running.params.get("json")):
+            print_json({"error": message, "hint": hint})
+        raise typer.Exit(code) from None
 
 
-def _say_error(message: str, hint: str = "") -> None:
-    say(f"[bold red]error:[/] {escape(message)}")
-    if hint:
-        first, *steps = hint.split("\n")  # of a list of steps, each has its line
-        say(f"[bold]hint:[/] {escape(first)}")
-        for step in steps:
-            say(escape(step))
+def _all_commands(group: Any) -> Iterator[Any]:
+    """All commands below a group, groups left out."""
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            yield from _all_commands(command)
+        else:
+            yield command
 
 
-def _hide_variables(command: Any) -> None:
-    """Hide REIDSEARCH_* from the help of each option: the epilog explains them once."""
+def _prepare_help(command: Any) -> None:
+    """Let paragraphs be wrapped anew, and explain REIDSEARCH_* in the epilog only."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     for param in command.params:
         param.show_envvar = param.name == "db"
-    for sub in getattr(command, "commands", {}).values():
-        _hide_variables(sub)
 
 
 app = typer.Typer(
@@ -119,8 +164,8 @@ def _shared(
 ) -> None:
     """Find people in footage: ingest it once, then ask where someone is seen later."""
     del version  # its callback has done the work
-    if _CONFIG_FILE.is_symlink() or _CONFIG_FILE.exists():
-        ctx.default_map = _read_config(_CONFIG_FILE, ctx)
+    if CONFIG_FILE.is_symlink() or CONFIG_FILE.exists():
+        ctx.default_map = _read_config(CONFIG_FILE, ctx)
 
 
 def _read_config(path: Path, ctx: typer.Context) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from reidsearch.cli.progress import Bar
 from reidsearch.core import defaults
 from reidsearch.core.errors import ReidsearchError, UsageError
 from reidsearch.core.files import resolve
-from reidsearch.core.text import format_percent
+from reidsearch.core.text import count, format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,4 +185,4 @@ def _draw(result: Market1501Result, folder: Path) -> None:
             )
     except OSError as error:
         raise ReidsearchError(f"cannot write to {folder}: {error.strerror}") from error
-    say(f"{len(result.orders)} pictures in {escape(str(folder))}")
+    say(f"{count(len(result.orders), 'picture')} in {escape(str(folder))}")

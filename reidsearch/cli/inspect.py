@@ -93,6 +93,7 @@ def inspect(
 
 def _show_database(store: Store, size: int, *, json: bool) -> None:
     from reidsearch.cli.tables import source_table
+    from reidsearch.core.provenance import name_finders
     from reidsearch.core.text import format_bytes
 
     sources, provenance = store.sources(), store.provenance
@@ -101,7 +102,10 @@ def _show_database(store: Store, size: int, *, json: bool) -> None:
         "frames": sum(record.frames for record in sources),
         "cameras": sorted({record.info.camera for record in sources}),
         "bytes": size,
-        "models": {"detector": provenance.detector, "embedder": provenance.embedder},
+        "models": {
+            "detector": ", ".join(name_finders(provenance, sources)),
+            "embedder": provenance.embedder,
+        },
         "dimension": provenance.dimension,
         "fingerprint": provenance.fingerprint,
         "precision": provenance.precision,

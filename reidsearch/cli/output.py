@@ -45,10 +45,14 @@ def print_json(document: object) -> None:
 def print_table(table: RenderableType) -> None:
     """Print a table, or what else Rich can, as wide as the terminal; in a pipe as wide as it needs.
 
-    In a pipe, nothing is padded.
+    Rows that a terminal is too narrow for take several lines. In a pipe, nothing is padded.
     """
     if sys.stdout.isatty():
-        Console(emoji=False).print(table)
+        from reidsearch.cli.folding import fold_rows
+
+        terminal = Console(emoji=False)
+        for part in fold_rows(table, terminal):
+            terminal.print(part)
         return
     console = Console(width=_PIPE_WIDTH, emoji=False)
     with console.capture() as captured:

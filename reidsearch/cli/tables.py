@@ -54,7 +54,7 @@ def match_table(
         cells = (*cells, *_detection_cells(match.detection))
         if match.passage is not None:
             times = (match.passage.first.time_s, match.passage.last.time_s)
-            cells = (*cells, str(match.passage.count), *map(format_time, times))
+            cells = (*cells, str(match.passage.count), *map(_format_moment, times))
         table.add_row(*picture, *map(_as_cell, cells))
     return table
 
@@ -94,7 +94,7 @@ def source_table(sources: Iterable[SourceRecord]) -> Table:
     table = _new_table("camera", "source", "frames", "detections", "from", "to", "fps", "path")
     for record in sources:
         info = record.info
-        span = [format_time(info.time_of(n)) for n in record.span] if record.span else ["", ""]
+        span = [_format_moment(info.time_of(n)) for n in record.span or ()] or ["", ""]
         counts = f"{record.frames}", f"{record.detections}"
         _add_row(table, info.camera, info.name, *counts, *span, f"{info.fps:g}", info.path)
     return table
@@ -120,14 +120,14 @@ def erasure_table(detections: Mapping[str, int], frames: Mapping[str, int]) -> T
 
 def run_table(runs: Iterable[Run]) -> Table:
     """Who wrote a database, and how that ended."""
-    table = _new_table("started", "took", "outcome", "command", "sources", "frames", "detections")
+    table = _new_table("started", "took", "outcome", "frames", "detections", "command", "sources")
     for run in runs:
         counts = str(run.frames), str(run.detections)
         began = datetime.fromisoformat(run.started)
         ended = None if run.ended is None else datetime.fromisoformat(run.ended)
         took = "" if ended is None else format_time((ended - began).total_seconds())
-        what = run.outcome or "", run.command, ", ".join(run.sources)
-        _add_row(table, f"{began:%Y-%m-%d %H:%M}", took, *what, *counts)
+        what = run.command, ", ".join(run.sources)
+        _add_row(table, f"{began:%Y-%m-%d %H:%M}", took, run.outcome or "", *counts, *what)
     return table
 
 
@@ -148,7 +148,7 @@ def audit_table(entries: Iterable[Entry]) -> Table:
         _add_row(
             table,
             str(entry.number),
-            entry.time,
+            entry.time.replace("T", " ").partition(".")[0],
             f"{entry.actor or entry.user}@{entry.host}",
             entry.action,
             asked or _as_words(pictures),
@@ -160,17 +160,17 @@ def audit_table(entries: Iterable[Entry]) -> Table:
 
 def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
     """The catalogue."""
-    table = _new_table("name", "size", "input", "licence", "data", "needs", "weights")
+    table = _new_table("name", "size", "input", "weights", "licence", "data", "needs")
     for card in cards:
         _add_row(
             table,
             card.name,
             format_bytes(card.bytes) if card.bytes else "",
             card.input_size,
+            _describe_weights(card),
             card.license,
             card.data_license,
             ", ".join(card.needs),
-            _describe_weights(card),
         )
     return table
 
@@ -199,9 +199,11 @@ _RIGHT = {
         "size",
     ),
     *("probability", "mean", "observed", "pairs", "detections", "from", "to"),
-    *("entry", "results"),
+    *("entry", "results", "took"),
     *_STAGE_COLUMNS,
 }
+# Texts that may be folded; all other cells stay in one line.
+_TEXTS = {"path", "found", "what to do", "asked for", "where and how", "sources", "licence", "data"}
 # What `scope` says in words, and what has a column of its own.
 _IN_SCOPE = {"scope", "camera", "source", "after", "before", "between", "min_score"}
 _MOST_WORDS = 3
@@ -211,17 +213,27 @@ _IN_COLUMNS = {"pictures", "detections"}
 def _describe(about: Mapping[str, Any]) -> str:
     """What an entry of the audit log is about: the scope, and options that are not in it."""
     left_out = _IN_COLUMNS | (_IN_SCOPE if "scope" in about else set())
-    options = [
-        name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {_as_words(value)}"
-        for name, value in about.items()
-        if name not in left_out
-    ]
+    options = [_as_option(*pair) for pair in about.items() if pair[0] not in left_out]
     return ", ".join([*map(str, filter(None, [about.get("scope")])), *options])
+
+
+def _as_option(name: str, value: object) -> str:
+    """Write `gap 5 s` or `box 250,218,283,309`, of names with a unit or an order of edges."""
+    if name.endswith("_xyxy") and isinstance(value, list):
+        return f"{name[:-5]} {','.join(map(_as_number, value))}"
+    if name.endswith("_s"):
+        return f"{name[:-2]} {_as_number(value)} s"
+    words = name.replace("_", " ")
+    return words if value is True else f"{words} {_as_words(value)}"
+
+
+def _as_number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _as_words(value: object) -> str:
     if not isinstance(value, list):
-        return str(value)
+        return _as_number(value)
     more = [f"and {len(value) - _MOST_WORDS} more"] if len(value) > _MOST_WORDS else []
     return ", ".join([*map(str, value[:_MOST_WORDS]), *more])
 
@@ -232,16 +244,25 @@ def _detection_cells(detection: StoredDetection) -> tuple[str, ...]:
         detection.source,
         str(detection.frame),
         str(detection.index),
-        format_time(detection.time_s),
+        _format_moment(detection.time_s),
         format_box(detection.box_xyxy),
         f"{detection.score:.2f}",
     )
 
 
+def _format_moment(time_s: float) -> str:
+    return format_time(time_s, zone=False)
+
+
 def _new_table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if column in _RIGHT else "left",
+            overflow="fold",
+            no_wrap=column not in _TEXTS,
+        )
     return table
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from reidsearch.cli.output import say
 from reidsearch.cli.progress import Bar
 from reidsearch.core import extras
+from reidsearch.core.errors import UsageError
 
 
 def train(
@@ -57,13 +58,13 @@ def train(
     result, DIR/card.toml, is what `ingest --embedder` takes.
     """
     if loss not in ("softmax", "triplet"):
-        raise typer.BadParameter("must be softmax or triplet", param_hint="--loss")
+        raise UsageError(f"--loss {loss} is not softmax or triplet")
     if not 0 < lr < float("inf"):
-        raise typer.BadParameter("must be a number above 0", param_hint="--lr")
+        raise UsageError(f"--lr {lr:g} is not a number above 0")
     input_hw = _parse_pair(size, "--size", "256x128")
     identities, crops = _parse_pair(batch, "--batch", "16x4")
     if min(identities, crops) < 2:
-        raise typer.BadParameter("needs two people and two crops of each", param_hint="--batch")
+        raise UsageError(f"--batch {batch} is not two people or more and two crops or more of each")
 
     extras.require(extras.TRAIN, "train", "training")
     from reidsearch.research.training.recipe import Recipe
@@ -90,5 +91,5 @@ def train(
 def _parse_pair(text: str, option: str, example: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
     if not found:
-        raise typer.BadParameter(f"must be two numbers, for example {example}", param_hint=option)
+        raise UsageError(f"{option} {text} is not two numbers (for example {example})")
     return int(found[1]), int(found[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from reidsearch.core.errors import SourceError, UsageError
 from reidsearch.core.types import SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reidsearch.core.types import Detections
 
@@ -112,6 +113,13 @@ class SourceRecord:
             raise ValueError(f"not a source: {error}") from error
 
 
+def name_finders(provenance: Provenance, sources: Sequence[SourceRecord]) -> list[str]:
+    """What found the people of a database, or will: its detector, a file of boxes, or both."""
+    given = [bool(source.settings.boxes_sha256) for source in sources]
+    detector = [] if given and all(given) else [provenance.detector]
+    return [*detector, *(["boxes from a file"] if any(given) else [])]
+
+
 def require_same_footage(known: SourceRecord, info: SourceInfo) -> None:
     """Check that `info` is the footage that the database knows under that name.
 
@@ -158,7 +166,8 @@ def require_same_options(
         if ours != theirs:
             raise SourceError(
                 f"{info} was ingested {_with(option, ours)}, and now {_with(option, theirs)}",
-                hint=f"use the same {option} again, or ingest everything into another --db",
+                hint=f"use the same {option} again; to change it, "
+                f"`reidsearch erase --source {shlex.quote(str(info))}` first",
             )
 
 

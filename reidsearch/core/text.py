@@ -30,8 +30,10 @@ def _is_shown(character: str) -> bool:
 
 
 def count(number: int, noun: str) -> str:
-    """Write `1 frame`, `2 frames`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    """Write `1 frame`, `2 frames`, `3 entries`."""
+    if number != 1:
+        noun = f"{noun.removesuffix('y')}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number} {noun}"
 
 
 def iso_time(time_s: float) -> str | None:
@@ -41,11 +43,12 @@ def iso_time(time_s: float) -> str | None:
     return datetime.fromtimestamp(time_s).astimezone().isoformat(timespec="milliseconds")
 
 
-def format_time(time_s: float) -> str:
-    """Write seconds as `0:01:23.4`, or epoch seconds as local date, time and zone."""
+def format_time(time_s: float, *, zone: bool = True) -> str:
+    """Write seconds as `0:01:23.4`, or epoch seconds as local date and time, with the zone."""
     date = iso_time(time_s)
     if date is not None:
-        return date.replace("T", " ")
+        date = date.replace("T", " ")
+        return date if zone else date[: len("2009-05-06 14:30:00.0")]
     minutes, tenths = divmod(round(abs(time_s) * 10), 600)
     sign = "-" if time_s < 0 and minutes + tenths else ""
     return f"{sign}{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"

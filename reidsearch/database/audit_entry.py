@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Action = Literal["search", "export", "erase"]
+Action = Literal["search", "render", "export", "erase"]
 # `[id, salt]`, or its commitment once the person was erased.
 Sealed = list[str] | str
 
@@ -56,7 +56,8 @@ class Entry:
         action: what was done.
         query: sha256 of the vectors searched for, as little-endian float16, or None.
         asked: the stored person asked for, or None.
-        about: filters and options, and the files it was written to.
+        about: filters and options, and the files that it was meant for: it is recorded before they
+            are written.
         ids: the people shown, nearest first, or of those erased.
         previous: hash of the line before; zeros in the first.
         hash: see `digest`.

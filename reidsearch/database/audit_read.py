@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
+from reidsearch.core.text import count
 from reidsearch.database.audit_entry import START, Entry
 from reidsearch.database.audit_log import explain, locked, read_head
 from reidsearch.database.layout import AUDIT_FILE, AUDIT_HEAD_FILE
@@ -69,7 +70,7 @@ def verify(folder: Path, noted: str = "") -> Verdict:
         problem = f"{AUDIT_HEAD_FILE} is missing or damaged"
         return Verdict(last.number, last.hash, erased, None, problem)
     if head is not None and head.number > last.number:
-        problem = f"it is missing: {AUDIT_HEAD_FILE} counts {head.number} entries"
+        problem = f"it is missing: {AUDIT_HEAD_FILE} counts {count(head.number, 'entry')}"
         return Verdict(last.number, last.hash, erased, last.number + 1, problem)
     problem = ""
     if head not in (None, last, before):
@@ -113,8 +114,8 @@ def _notes(tail: bytes, *, is_behind: bool) -> tuple[str, ...]:
     notes = []
     if tail:
         notes.append(
-            f"the last {len(tail)} bytes are an unfinished line, as a power cut leaves "
-            "it; the next event replaces them"
+            f"the log ends in an unfinished line of {count(len(tail), 'byte')}, as a power cut "
+            "leaves it; the next event replaces it"
         )
     if is_behind:
         notes.append(

@@ -17,6 +17,7 @@ from reidsearch.database.layout import (
     LEDGER_FILE,
     REPAIR_HINT,
     explain,
+    not_ours,
     require_schema,
 )
 
@@ -78,10 +79,7 @@ def open_collection(client: Client, folder: Path, create: Provenance | None) -> 
         if (folder / LEDGER_FILE).is_file():
             raise StoreError(f"Chroma has lost the rows of {folder}", hint=REPAIR_HINT) from None
         if create is None or client.list_collections():
-            raise StoreError(
-                f"the Chroma database in {folder} was created by another program",
-                hint=f"it has no collection named {COLLECTION}",
-            ) from None
+            raise not_ours(folder) from None
         return create_collection(client, create)
     schema = (collection.metadata or {}).get("schema")
     if not isinstance(schema, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
@@ -12,7 +13,7 @@ import numpy as np
 
 from reidsearch._version import __version__
 from reidsearch.core import extras
-from reidsearch.core.errors import ReidsearchError, StoreError
+from reidsearch.core.errors import ReadOnlyError, ReidsearchError, StoreError
 from reidsearch.core.text import count
 from reidsearch.core.types import FileStamp
 from reidsearch.database.audit_read import verify
@@ -82,8 +83,18 @@ class Finding:
     remedy: str = ""
 
 
+_UNREAD = Finding(
+    Part.CHROMA,
+    "warning",
+    "not read: Chroma writes to its folder, and this one is read-only",
+    "check a copy of the folder",
+)
+
+
 def examine(folder: Path, *, files: bool = False) -> list[Finding]:
     """Check everything about a database, and change none of it.
+
+    In a folder that is read-only, Chroma's part is not read, and no writer is kept out.
 
     Args:
         folder: the database.
@@ -97,23 +108,22 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
     finish_swap(folder)
     require_database(folder)
     require_own_schema(folder)
-    with reading(folder):
+    with ExitStack() as held:
+        can_write = True
+        try:
+            held.enter_context(reading(folder))
+        except ReadOnlyError:
+            can_write = False
         findings = [_check_sqlite(folder)]
-        ledger, records = _check_ledger(folder)
-        recorded = None if ledger.state == "bad" else sum(record.detections for record in records)
+        ledger, records, provenance = _check_ledger(folder)
         findings.append(ledger)
-        provenance = None
-        if recorded is not None:
-            try:
-                seen = probe(folder)
-            except StoreError as error:
-                findings.append(Finding(Part.CHROMA, "bad", str(error), Fix.REPAIR))
-            else:
-                findings += _check_rows(seen, recorded)
-                provenance = seen.provenance
-        findings += _check_index(folder) if recorded is not None else [_look_at_index(folder)]
-        if provenance is not None:
+        if provenance is None:
+            findings.append(_look_at_index(folder))
+        else:
+            recorded = sum(record.detections for record in records)
+            findings += _check_chroma(folder, recorded) if can_write else [_UNREAD]
             findings += [
+                *_check_index(folder),
                 *_check_models(provenance),
                 _check_precision(provenance, folder),
                 _check_versions(provenance),
@@ -141,27 +151,41 @@ def _check_sqlite(folder: Path) -> Finding:
     return Finding("database file", "good", "intact")
 
 
-def _check_ledger(folder: Path) -> tuple[Finding, tuple[SourceRecord, ...]]:
+def _check_ledger(
+    folder: Path,
+) -> tuple[Finding, tuple[SourceRecord, ...], Provenance | None]:
+    """Also gives what the ledger says of sources and models, where it can be believed."""
     try:
         with open_ledger(folder) as ledger:
             ledger.require_consistent()
             sources, pending = ledger.sources(), ledger.pending()
+            provenance = ledger.provenance
         runs = read_runs(folder)
     except ReidsearchError as error:
-        return Finding(Part.LEDGER, "bad", str(error), Fix.REPAIR), ()
+        return Finding(Part.LEDGER, "bad", str(error), Fix.REPAIR), (), None
     records = tuple(sources[key] for key in sorted(sources))
     frames = count(sum(record.frames for record in records), "frame")
-    detections = sum(record.detections for record in records)
-    found = f"{count(len(runs), 'run')}, {frames} with {detections} detections"
-    if pending:
-        left = sum(map(len, pending.values()))
-        return Finding(
-            Part.LEDGER,
-            "warning",
-            f"{found}; {left} frames were being written when a process was killed",
-            "ingest the same footage again: it continues where it stopped",
-        ), records
-    return Finding(Part.LEDGER, "good", found), records
+    detections = count(sum(record.detections for record in records), "detection")
+    found = f"{count(len(runs), 'run')}, {frames} with {detections}"
+    if not pending:
+        return Finding(Part.LEDGER, "good", found), records, provenance
+    left = count(sum(map(len, pending.values())), "frame")
+    finding = Finding(
+        Part.LEDGER,
+        "warning",
+        f"{found}; {left} being written when a process was killed",
+        "ingest the same footage again: it continues where it stopped",
+    )
+    return finding, records, provenance
+
+
+def _check_chroma(folder: Path, recorded: int) -> Iterator[Finding]:
+    try:
+        seen = probe(folder)
+    except StoreError as error:
+        yield Finding(Part.CHROMA, "bad", str(error), Fix.REPAIR)
+    else:
+        yield from _check_rows(seen, recorded)
 
 
 def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
@@ -169,10 +193,10 @@ def _check_rows(seen: Probe, recorded: int) -> Iterator[Finding]:
         found = f"{count(len(frames), 'frame')} not as stored; the first is {frames[0]}"
         yield Finding(f"rows of {camera}/{name}", "bad", found, Fix.REPAIR)
     if seen.rows > recorded:
-        found = f"{seen.rows} rows, {seen.rows - recorded} of unconfirmed frames"
+        found = f"{count(seen.rows, 'row')}, {seen.rows - recorded} of unconfirmed frames"
         yield Finding(Part.CHROMA, "warning", found, "the next ingest removes them")
     elif not seen.damaged:
-        yield Finding(Part.CHROMA, "good", f"{seen.rows} rows, all as stored")
+        yield Finding(Part.CHROMA, "good", f"{count(seen.rows, 'row')}, all as stored")
 
 
 def _check_index(folder: Path) -> Iterator[Finding]:
@@ -181,17 +205,17 @@ def _check_index(folder: Path) -> Iterator[Finding]:
     except DamagedIndexError as error:
         yield Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
         return
-    yield Finding(Part.INDEX, "good", f"{len(files.rows)} rows, all checksums match")
+    yield Finding(Part.INDEX, "good", f"{count(len(files.rows), 'row')}, all checksums match")
     yield _check_vectors(files.vectors)
 
 
 def _look_at_index(folder: Path) -> Finding:
     """Whether there is an index, where no ledger says what it should be."""
     try:
-        rows = len(read_index_alone(folder / FOLDER).files.rows)
+        rows = count(len(read_index_alone(folder / FOLDER).files.rows), "row")
     except DamagedIndexError as error:
         return Finding(Part.INDEX, "bad", str(error), Fix.REPAIR)
-    return Finding(Part.INDEX, "warning", f"{rows} rows, not verified: the ledger is damaged")
+    return Finding(Part.INDEX, "warning", f"{rows}, not verified: the ledger is damaged")
 
 
 def _check_vectors(vectors: CheckedFile) -> Finding:
@@ -244,7 +268,7 @@ def _check_audit(folder: Path) -> Finding:
             f"{where}{verdict.problem}",
             "`reidsearch audit verify`; to begin a new log, move audit.jsonl and audit.head away",
         )
-    return Finding("audit log", "good", f"{verdict.entries} entries, intact")
+    return Finding("audit log", "good", f"{count(verdict.entries, 'entry')}, intact")
 
 
 def _check_disk(folder: Path) -> Finding:

@@ -40,14 +40,23 @@ def has_database(folder: Path) -> bool:
     """Whether there is a database, or part of one.
 
     Raises:
-        StoreError: `folder` is no folder, or see `require_own_files`.
+        StoreError: `folder` is no folder, or another program's database; or see
+            `require_own_files`.
     """
+    _require_readable(folder)
     if not folder.is_dir():
         if folder.exists() or folder.is_symlink():
             raise StoreError(f"{folder} is not a folder", hint=_HINT)
         return False
     require_own_files(folder)
-    return any((folder / name).exists() for name in (DATABASE_FILE, LEDGER_FILE))
+    if (folder / LEDGER_FILE).exists():
+        return True
+    if not (folder / DATABASE_FILE).exists():
+        return False
+    names = _collection_names(folder)
+    if names and COLLECTION not in names:
+        raise not_ours(folder)
+    return True
 
 
 def require_own_files(folder: Path) -> None:
@@ -56,8 +65,9 @@ def require_own_files(folder: Path) -> None:
     What was written to it would go elsewhere, or never end. To be asked before anything is opened.
 
     Raises:
-        StoreError: it has.
+        StoreError: it has, or this user may not look.
     """
+    _require_readable(folder)
     if not any(os.path.lexists(folder / name) for name in _NAMES):
         return  # somebody's documents, perhaps a great many
     for parent, folders, files in os.walk(folder):
@@ -70,6 +80,18 @@ def require_own_files(folder: Path) -> None:
                         f"{path} is not a regular file: something else was put into the database",
                         hint="replace it by a copy of the file that it leads to, if you trust that",
                     )
+
+
+def _require_readable(folder: Path) -> None:
+    try:
+        may_read = not folder.is_dir() or os.access(folder, os.R_OK | os.X_OK)
+    except PermissionError:  # one above it keeps us out
+        may_read = False
+    if not may_read:
+        raise StoreError(
+            f"the database folder {folder} cannot be read: Permission denied",
+            hint="ask its owner for read access, or name another with --db",
+        )
 
 
 def require_database(folder: Path) -> None:
@@ -108,13 +130,26 @@ def require_schema(schema: int, folder: Path) -> None:
         )
 
 
+def not_ours(folder: Path) -> StoreError:
+    """Say that a database is another program's."""
+    return StoreError(
+        f"the Chroma database in {folder} was created by another program",
+        hint=f"it has no collection named {COLLECTION}: give --db another folder",
+    )
+
+
 def foreign_collections(folder: Path) -> list[str]:
-    """Names of other programs' collections in a database, past Chroma, which may not open."""
+    """Names of other programs' collections in a database."""
+    return [name for name in _collection_names(folder) if name != COLLECTION]
+
+
+def _collection_names(folder: Path) -> list[str]:
+    """Read past Chroma, which may not open."""
     uri = f"{(folder / DATABASE_FILE).resolve().as_uri()}?mode=rw"
-    asked = "SELECT name FROM collections WHERE name != ? ORDER BY name"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return [str(name) for [name] in connection.execute(asked, (COLLECTION,))]
+            rows = connection.execute("SELECT name FROM collections ORDER BY name")
+            return [str(name) for [name] in rows]
     except (sqlite3.Error, UnicodeDecodeError):  # then nobody can read them
         return []
 

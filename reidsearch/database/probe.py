@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reidsearch.core.errors import StoreError
-from reidsearch.core.provenance import Provenance
 
 _WAIT_S = 3600
 _PASSING = ("disk is full", "No space left", "read-only", "readonly", "locked")
@@ -29,12 +28,10 @@ class Probe:
 
     Attributes:
         rows: all that are in the collection.
-        provenance: of the database.
         damaged: camera and name of a source, and its frames whose rows are not what was stored.
     """
 
     rows: int
-    provenance: Provenance
     damaged: list[tuple[str, str, list[int]]]
 
 
@@ -64,7 +61,7 @@ def probe(folder: Path) -> Probe:
         raise BrokenChromaError(fields["broken"])
     if "error" in fields:
         raise StoreError(fields["error"])
-    return Probe(**fields | {"provenance": Provenance(**fields["provenance"])})
+    return Probe(**fields)
 
 
 def integrity_error(file: Path) -> str:
@@ -92,7 +89,7 @@ def _read(folder: Path) -> Probe:
             wrong = [n for batch in store.verify(record.info.key) for n in batch.wrong]
             if wrong:
                 damaged.append((*record.info.key, wrong))
-        return Probe(store.rows, store.provenance, damaged)
+        return Probe(store.rows, damaged)
 
 
 def _answer(folder: Path) -> dict[str, object]:

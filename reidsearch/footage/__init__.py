@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -121,6 +122,12 @@ def open_source(path: Path, options: SourceOptions | None = None) -> FrameSource
         from reidsearch.footage.video import VideoSource
 
         return VideoSource(path, options)
+    if address := re.fullmatch(r"([a-z]+):/+(.+)", str(path)):
+        raise SourceError(
+            f"{address[1]}://{address[2]} is an address, and only files and folders are read",
+            hint="download it; of a stream, let another program write frames into a folder, and "
+            "follow that with --watch",
+        )
     if path.exists():
         raise SourceError(f"no footage at {path}: it is neither a file nor a folder")
     raise SourceError(f"no footage at {path}: there is no such file or folder")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_MOST_NAMED = 3
 _MAX_NUMBER = 2**53  # exact as a float, and well within SQLite's integers
 
 
@@ -43,10 +44,7 @@ class FolderSource:
         if options.growing:
             paths = [path for path in paths if _is_settled(path)]
         if not paths:
-            found = "contains no picture" if any(path.iterdir()) else "is empty"
-            raise EmptyFolderError(
-                f"folder {path} {found}", hint=f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}"
-            )
+            raise _explain_empty(path)
         numbered, self._without_number = _number_files(path, paths)
         if not numbered and options.growing:
             raise SourceError(
@@ -218,6 +216,16 @@ def _is_settled(path: Path) -> bool:
         return abs(time.time() - path.stat().st_mtime) >= defaults.SETTLED_S
     except OSError:
         return True
+
+
+def _explain_empty(folder: Path) -> EmptyFolderError:
+    """Say that a folder has no frame, and what it has instead."""
+    found = "contains no picture" if any(folder.iterdir()) else "is empty"
+    hint = f"frames end in {', '.join(sorted(IMAGE_SUFFIXES))}"
+    if inner := sorted(path.name for path in folder.iterdir() if path.is_dir()):
+        more = ", ..." if len(inner) > _MOST_NAMED else ""
+        hint = f"give the folders in it: {', '.join(inner[:_MOST_NAMED])}{more}"
+    return EmptyFolderError(f"folder {folder} {found}", hint=hint)
 
 
 def _digest(path: Path) -> str:

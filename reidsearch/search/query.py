@@ -10,6 +10,7 @@ import numpy as np
 
 from reidsearch.core.errors import QueryError, UsageError
 from reidsearch.core.ids import CropId
+from reidsearch.core.text import count
 from reidsearch.core.types import Detections, Filter
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def find_frame(store: Store, address: str) -> tuple[SourceRecord, int]:
         nearest = frames[np.abs(frames - number).argmin()]
         raise QueryError(
             f"frame {number} of {source.info} is not in the database",
-            hint=f"it has {source.frames} frames from {source.span[0]} to {source.span[1]}; "
-            f"the nearest is {nearest}",
+            hint=f"it has {count(source.frames, 'frame')} from {source.span[0]} to "
+            f"{source.span[1]}; the nearest is {nearest}",
         )
     return source, number
 

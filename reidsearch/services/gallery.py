@@ -192,7 +192,7 @@ class Gallery:
             window: of `window`; None is all footage.
             grouping: which detections become matches; None takes the ten nearest, one of each
                 frame.
-            files: what the matches will be written to, for the audit log.
+            files: what the matches are meant for, for the audit log.
             action: what is done with them, likewise.
 
         Raises:
@@ -223,7 +223,7 @@ class Gallery:
             record: of the source.
             max_distance: frames without a detection this near have no match; None takes the
                 distance up to which a match is likelier right than wrong, where that is known.
-            files: what the matches will be written to, for the audit log.
+            files: what the matches are meant for, for the audit log.
 
         Raises:
             QueryError: the source's times cannot be compared with the query's.
@@ -233,7 +233,7 @@ class Gallery:
         found = find_in_each_frame(self.store, query, record, max_distance)
         about = {"scope": str(record.info), "max_distance": max_distance}
         ids = [match.detection.id for match in found.matches.values()]
-        self.record(query, ids, about, files=files)
+        self.record(query, ids, about, files=files, action="render")
         return found
 
     def nearest_distances(self, query: Query, window: Window, fuse: Fuse) -> list[float]:
@@ -248,7 +248,7 @@ class Gallery:
             "kind": kind,
             "source": [str(record.info) for record in chosen],
             "detections": sum(record.detections for record in chosen),
-            **({} if is_stdout(file) else {"files": [str(file.resolve())]}),
+            **({} if is_stdout(file) else {"meant_for": [str(file.resolve())]}),
         }
         self._recorder.record("export", about=about)
 
@@ -267,14 +267,14 @@ class Gallery:
             query: who was searched for.
             crop_ids: who was found.
             about: what else there is to say; what is empty is left out.
-            files: what the matches will be written to.
+            files: what the matches are meant for.
             action: what is done with them.
         """
         fields = {
             **about,
             "pictures": [str(Path(path).resolve()) for path in query.paths],
             "box_xyxy": query.box_xyxy,
-            "files": [str(path.resolve()) for path in files],
+            "meant_for": [str(path.resolve()) for path in files],
         }
         self._recorder.record(
             action,

@@ -211,7 +211,7 @@ def open_sources(
         options.boxes.require_for([source.info for source in opened])
     problems = [*failed.values()]
     for problem in problems if opened else problems[1:]:
-        progress.warn(str(problem))
+        progress.warn(f"{problem} (hint: {problem.hint})" if problem.hint else str(problem))
     if problems and not opened:
         raise problems[0]
     return opened, tuple(Unread(path, str(e), e.hint) for path, e in failed.items())

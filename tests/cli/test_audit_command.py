@@ -70,7 +70,7 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
         return entries(plain_db)[before:]
 
     [entry] = recorded("search", *FRAME, "--report", "r.html", "--sheet", "s.jpg")
-    assert entry["about"]["files"] == [str(tmp_path / "s.jpg"), str(tmp_path / "r.html")]
+    assert entry["about"]["meant_for"] == [str(tmp_path / "s.jpg"), str(tmp_path / "r.html")]
     [nobody] = recorded("search", "--frame", "pets09-s2l1:781", "--csv", code=3)
     assert (nobody["asked"], nobody["ids"]) == ("pets09-s2l1/pets09-s2l1:781:1", [])
     assert nobody["query"] != entry["query"]
@@ -79,8 +79,8 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
     [approximate] = recorded("search", *FRAME, "--approximate")
     assert approximate["about"]["approximate"] is True
     [video] = recorded("render", "video", *FRAME, "--max-distance", 2)
-    assert video["about"]["files"] == [str(tmp_path / "matches.mp4")]
-    assert (video["asked"], len(video["ids"])) == (PERSON, 39)
+    assert video["about"]["meant_for"] == [str(tmp_path / "matches.mp4")]
+    assert (video["action"], video["asked"], len(video["ids"])) == ("render", PERSON, 39)
     [box] = recorded("search", sample / "frame_0001.jpg", "--box", "250,218,283,309")
     assert (box["asked"], box["ids"][0]) == (None, PERSON)
     assert box["about"]["pictures"] == [str(sample / "frame_0001.jpg")]
@@ -100,14 +100,14 @@ def test_exports_are_recorded(plain_db: Path, tmp_path: Path) -> None:
         assert ran.code == 0, ran.err
     found, *whole = entries(plain_db)
     assert (found["action"], found["asked"], len(found["ids"])) == ("export", PERSON, 4)
-    assert found["about"]["files"] == [str(tmp_path / "matches.csv")]
+    assert found["about"]["meant_for"] == [str(tmp_path / "matches.csv")]
     assert [entry["action"] for entry in whole] == ["export", "export"]
     assert [entry["about"] for entry in whole] == [
         {
             "kind": kind,
             "detections": PEOPLE,
             "source": ["pets09-s2l1/pets09-s2l1"],
-            "files": [str(tmp_path / f"{kind}.csv")],
+            "meant_for": [str(tmp_path / f"{kind}.csv")],
         }
         for kind in ("embeddings", "detections")
     ]
@@ -126,13 +126,15 @@ def test_pictures_each_by_itself(plain_db: Path, sample: Path, tmp_path: Path) -
 
 def test_tables_show_who_asked_for_whom(plain_db: Path, tmp_path: Path) -> None:
     for _ in range(3):
-        assert run("search", *FRAME, "--camera", "pets09-s2l1", cwd=tmp_path).code == 0
+        search = ("search", *FRAME, "--camera", "pets09-s2l1", "--gap", 5)
+        assert run(*search, cwd=tmp_path).code == 0
     ran = run("audit", "show", "--last", 2, cwd=tmp_path)
     head, *rows = ran.out.splitlines()
     assert head.split()[:4] == ["entry", "at", "user", "action"]
     assert [row.split()[0] for row in rows] == ["2", "3"]
     assert all(PERSON in row for row in rows)
-    assert all("later frames of camera pets09-s2l1, top 10 " in row for row in rows)
+    about = "later frames of camera pets09-s2l1, gap 5 s, top 10 "
+    assert all(about in row for row in rows)
     assert all(row.split()[-1] == "10" for row in rows)
 
 

@@ -14,7 +14,7 @@ from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.index_files import BLOCK_BYTES, checksum_block
 from reidsearch.database.lock import writing
 from reidsearch.database.runs import read_runs
-from tests.conftest import INGEST, PEOPLE, assert_refused, run
+from tests.conftest import INGEST, PEOPLE, assert_refused, run, run_apart
 from tests.unit.builders import (
     PROVENANCE,
     make_detection,
@@ -50,6 +50,24 @@ def test_a_healthy_database(made_db: Path) -> None:
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "no check failed" in table.err
     assert len(table.out.splitlines()) == 1 + 11
+
+
+def test_a_folder_that_is_read_only_is_examined(
+    own_db: Path, as_plain_user: tuple[str, ...]
+) -> None:
+    paths = [own_db, *own_db.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    ran = run_apart("doctor", "--json", cwd=own_db.parent, prefix=as_plain_user)
+    refused = run_apart("doctor", "--repair", cwd=own_db.parent, prefix=as_plain_user)
+    for path in paths:
+        path.chmod(0o755)
+    assert ran.code == 0, ran.err
+    states = {finding["check"]: finding["state"] for finding in ran.json["findings"]}
+    assert states.pop("Chroma") == "warning"
+    assert {"ledger", "exact index", "embedder", "audit log"} <= states.keys()
+    assert set(states.values()) == {"good"}
+    assert_refused(refused, "read-only")
 
 
 @pytest.mark.parametrize("name", ["vectors", "rows", "frames", "paths", "sources"])
@@ -323,7 +341,7 @@ def test_audit_log_that_was_changed(own_db: Path) -> None:
         path.unlink()
     assert examine(own_db)["audit log"][:2] == ("good", "0 entries, intact")
     run("search", "--frame", "pets09-s2l1:1", "--db", own_db, cwd=own_db.parent)
-    assert examine(own_db)["audit log"][:2] == ("good", "1 entries, intact")
+    assert examine(own_db)["audit log"][:2] == ("good", "1 entry, intact")
     log = own_db / "audit.jsonl"
     log.write_text(log.read_text().replace('"top":10', '"top":11'))
     state, found, remedy = examine(own_db)["audit log"]

@@ -104,7 +104,7 @@ def test_runs_are_on_record(gate: Path, tmp_path: Path) -> None:
         assert one["started"] <= one["ended"]
     table = run("inspect", "runs", cwd=tmp_path).out.splitlines()
     assert table[0].split() == [
-        *("started", "took", "outcome", "command", "sources", "frames", "detections"),
+        *("started", "took", "outcome", "frames", "detections", "command", "sources"),
     ]
     assert len(table) == 3
     assert "gate/gate" in table[1]

@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,9 @@ def bad_folder(tmp_path: Path, kind: str) -> Path:
     if kind == "missing":
         return folder
     folder.mkdir()
+    if kind == "folders":
+        (folder / "b").mkdir()
+        (folder / "a").mkdir()
     if kind == "no-pictures":
         (folder / "notes.txt").write_text("no frames here")
     if kind == "same-number":
@@ -200,6 +204,7 @@ def bad_folder(tmp_path: Path, kind: str) -> Path:
     [
         pytest.param("missing", ("no footage at",), id="missing-folder"),
         pytest.param("empty", ("is empty",), id="empty-folder"),
+        pytest.param("folders", ("no picture", "folders in it: a, b"), id="folders-only"),
         pytest.param("no-pictures", ("contains no picture", ".jpg"), id="no-pictures"),
         pytest.param("same-number", ("a_5.jpg", "b_05.jpg", "frame 5"), id="same-number"),
         pytest.param("broken-video", ("cannot decode", "clip.avi"), id="broken-video"),
@@ -212,6 +217,12 @@ def test_footage_that_cannot_be_opened(
     bad = bad_folder(tmp_path, kind)
     assert_refused(run("ingest", bad, cwd=tmp_path), *words)
     assert not (tmp_path / "db").exists()
+
+
+@pytest.mark.parametrize("address", ["rtsp://host/stream", "https://host/film.mp4"])
+def test_addresses_are_no_footage(tmp_path: Path, address: str) -> None:
+    ran = run("ingest", address, cwd=tmp_path)
+    assert_refused(ran, f"{address} is an address", "download it", "--watch")
 
 
 def test_one_bad_source_leaves_the_others_to_be_ingested(tmp_path: Path) -> None:
@@ -244,6 +255,7 @@ def test_unreadable_folder(tmp_path: Path, as_plain_user: tuple[str, ...]) -> No
         pytest.param(("--max-frames", "0"), "--max-frames", id="max-frames-zero"),
         pytest.param(("--fps", "0"), "frame rate", id="fps-zero"),
         pytest.param(("--fps", "nan"), "frame rate", id="fps-nan"),
+        pytest.param(("--camera", ""), "name it, or drop --camera", id="camera-without-name"),
         pytest.param(("--camera", "a/b"), "is not a valid camera name", id="camera-with-slash"),
         pytest.param(("--min-score", "2"), "--min-score", id="score-above-one"),
         pytest.param(("--tiles", "0x3"), "is not a valid tile grid", id="no-columns"),
@@ -275,7 +287,8 @@ def test_same_source_with_other_options(tmp_path: Path) -> None:
     for option, value in (("--fps", "7"), ("--tiles", "3x2"), ("--min-height", "50")):
         options = {"--fps": "10", "--tiles": "off", option: value}
         words = [word for pair in options.items() for word in pair]
-        assert_refused(run("ingest", frames, *words, cwd=tmp_path), option, value)
+        ran = run("ingest", frames, *words, cwd=tmp_path)
+        assert_refused(ran, option, value, "`reidsearch erase --source frames/frames` first")
 
 
 @pytest.mark.skipif(
@@ -343,6 +356,11 @@ def test_weights_of_the_wrong_kind(tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1)
     ran = run("ingest", frames, "--embedder", f"osnet_ain_x1_0={text}", cwd=tmp_path)
     assert_refused(ran, "weights.pth", "not a valid torch checkpoint")
+    onnx = tmp_path / "network.onnx"
+    onnx.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x052.1.0")
+    ran = run("ingest", frames, "--embedder", f"osnet_ain_x1_0={onnx}", cwd=tmp_path)
+    assert_refused(ran, "network.onnx is not a valid torch checkpoint", "torch.save")
+    assert "weights_only" not in ran.err
     built_in = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"
     ran = run(
         *("ingest", frames, "--db", "other"),
@@ -429,8 +447,14 @@ def test_folder_that_is_no_database(sample: Path, tmp_path: Path) -> None:
 def test_chroma_database_of_somebody_else(tmp_path: Path) -> None:
     with chromadb.PersistentClient(tmp_path / "db") as client:
         client.create_collection("recipes", embedding_function=None)
-    assert_refused(run("inspect", cwd=tmp_path), "created by another program", "people")
-    assert_refused(run("ingest", SAMPLE, cwd=tmp_path), "created by another program")
+    commands = ("inspect", "doctor", "doctor --repair", "backup b.zip", "audit show", "erase")
+    options = {"erase": "--camera gate --yes"}
+    said = set()
+    for command in (*commands, f"ingest {SAMPLE}"):
+        ran = run(*command.split(), *options.get(command, "").split(), cwd=tmp_path)
+        assert_refused(ran, "created by another program", "people")
+        said.add(ran.err)
+    assert len(said) == 1
 
 
 def test_read_only_database(
@@ -466,6 +490,15 @@ def test_second_process_is_told_to_wait(own_db: Path, tmp_path: Path) -> None:
     assert who in taken_over.err
     assert "died while writing" in taken_over.err
     assert "did not finish" not in run(*other, cwd=tmp_path).err
+
+
+def test_writer_that_watches_is_not_waited_for(
+    own_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reidsearch", "ingest", "gate", "--watch"])
+    with writing(own_db):
+        ran = run(*INGEST, cwd=tmp_path)
+    assert_refused(ran, "reidsearch ingest --watch (process", "does not end by itself")
 
 
 def test_second_process_waits_if_told_to(own_db: Path, tmp_path: Path) -> None:

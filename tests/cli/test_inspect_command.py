@@ -16,14 +16,14 @@ def test_database(made_db: Path, tmp_path: Path) -> None:
     assert ran["detections"] == ran["sources"][0]["detections"] > 200
     assert ran["cameras"] == ["pets09-s2l1"]
     assert ran["bytes"] == sum(p.stat().st_size for p in made_db.rglob("*") if p.is_file())
-    assert ran["models"]["embedder"] == "osnet_ain_x1_0.third"
+    assert ran["models"] == {"detector": "boxes from a file", "embedder": "osnet_ain_x1_0.third"}
     assert len(ran["fingerprint"]) == 64
     source = ran["sources"][0]
     assert (source["first_frame"], source["last_frame"]) == (1, 781)
     assert (source["from_s"], source["to_s"]) == (0.0, 78.0)
     table = run("inspect", "--db", made_db, cwd=tmp_path)
     assert table.code == 0
-    assert "ssdlite_mobilenet_v2_pedestrian" in table.out
+    assert "boxes from a file" in table.out
     assert "0:01:18.0" in table.out
 
 

@@ -240,6 +240,11 @@ def test_commands_list_show_verify_and_refuse(tmp_path: Path, cache: Path) -> No
     assert names["faster_rcnn_inception_v2_coco"]["files"][0]["path"] is None
     shown = run("models", "show", "faster_rcnn_inception_v2_coco", cwd=tmp_path)
     assert "db3295e9a52d" in shown.out
+    assert "600x1024" in shown.out
+    ran = run("models", "verify", "osnet_x1_0.imagenet", "osnet_ain_x1_0.third", cwd=tmp_path)
+    assert (ran.code, ran.out.count("bad ")) == (1, 1)
+    assert "error: missing or damaged: osnet_x1_0.imagenet" in ran.err
+    assert "models download osnet_x1_0.imagenet" in ran.err
     assert run("models", "verify", cwd=tmp_path).out.count("good") >= 2
     assert "see `reidsearch models list`" in run("models", "show", "x", cwd=tmp_path).err
 

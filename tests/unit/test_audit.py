@@ -363,7 +363,7 @@ def test_a_line_torn_by_a_power_cut(tmp_path: Path, torn: str, count: int) -> No
         file.write(torn)
     verdict = verify(tmp_path)
     assert (verdict.entries, verdict.problem) == (count, "")
-    assert f"the last {len(torn)} bytes" in verdict.notes[0]
+    assert f"an unfinished line of {len(torn)} bytes" in verdict.notes[0]
     assert len(read_entries(tmp_path)) == count
     fill(tmp_path, 1)
     verdict = verify(tmp_path)

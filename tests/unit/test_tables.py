@@ -1,9 +1,11 @@
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from reidsearch.cli.folding import fold_rows
 from reidsearch.cli.tables import detection_table, format_box, match_table, source_table
 from reidsearch.core.text import format_bytes, format_probability, format_time
 from reidsearch.core.types import Match
@@ -93,6 +95,22 @@ def test_source_table_says_from_when_to_when():
     _, line = print_lines(source_table([record]))
     expected = ["gate", "monday", "3", "7", "0:00:00.0", "0:00:04.0", "12.5", record.info.path]
     assert line == expected
+
+
+def test_narrow_terminals_split_rows_but_no_cell():
+    info = replace(make_info("gate-at-the-north", "monday-morning"), start_s=1241620200.0)
+    table = source_table([make_source_record(info, [1, 26], 7)] * 2)
+    console = Console(file=io.StringIO(), width=60)
+    for part in fold_rows(table, console):
+        console.print(part)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 60
+    whole = [line.split("  ") for line in lines]
+    for cell in ("gate-at-the-north", "monday-morning", format_time(info.start_s, zone=False)):
+        assert sum(cell in map(str.strip, line) for line in whole) == 2
+    assert len({line.index("monday") for line in lines if line.startswith("gate")}) == 1
+    [as_it_is] = fold_rows(table, Console(file=io.StringIO(), width=200))
+    assert as_it_is is table
 
 
 @pytest.mark.parametrize("name", ["cut[final]", "cut[/final]"])

@@ -39,9 +39,13 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         with torch.serialization.safe_globals(allowed):  # torchreid saves rank-1 as a numpy scalar
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path} is not a valid torch checkpoint: {reason}") from error
+    except UNREADABLE as error:  # torch's text advises to run whatever code the file holds
+        is_cut = isinstance(error, pickle.UnpicklingError)
+        reason = "" if is_cut else f": {str(error).partition(chr(10))[0]}"
+        raise ModelError(
+            f"{path} is not a valid torch checkpoint{reason}",
+            hint="give weights saved by torch.save, without other objects",
+        ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not _is_state_dict(state):
         raise ModelError(f"{path} does not contain a state dict")
