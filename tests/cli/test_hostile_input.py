@@ -39,7 +39,7 @@ def evil_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / f"{EVIL} 41.jpg").write_bytes(b"no picture")
     ran = run("ingest", folder, "--tiles", "off", "--camera", EVIL, cwd=root)
     assert ran.code == 0, ran.err
-    warning, summary = lines_of(ran.err)
+    warning, summary, _ = lines_of(ran.err)  # the last says what to do next
     assert warning.startswith("warning: cannot decode")
     assert "1 failed" in summary
     return root / "db"
