@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from reidsearch.cli.app import app
 from reidsearch.core.progress import SILENT
+from tests.local_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,3 +178,11 @@ def as_plain_user() -> tuple[str, ...]:
     if setpriv is None:
         pytest.skip("root ignores file permissions, and there is no setpriv")
     return (setpriv, "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", "--")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server on this machine that has nothing yet."""
+    made = Server()
+    yield made
+    made.close()

@@ -21,6 +21,7 @@ def save_detector(
     labels: list[int],
     shape: tuple[int, ...] = (1, 3, 256, 448),
     names: tuple[str, str] = ("boxes", "labels"),
+    name: str = "ir",
 ) -> Path:
     """Write a network that always finds the same boxes, if its first channel is not black.
 
@@ -37,9 +38,9 @@ def save_detector(
         ops.non_zero(ops.greater(ops.squeeze(scores, np.array([1])), np.float32(0))), [0]
     )
     outputs = [ops.gather(rows, kept, np.array(0)), ops.gather(np.array(labels), kept, np.array(0))]
-    for output, name in zip(outputs, names, strict=True):
-        output.output(0).set_names({name})
-    return _save(openvino.Model(outputs, [taken]), folder / "ir.xml")
+    for output, output_name in zip(outputs, names, strict=True):
+        output.output(0).set_names({output_name})
+    return _save(openvino.Model(outputs, [taken]), folder / f"{name}.xml")
 
 
 def _save(model: openvino.Model, path: Path) -> Path:

@@ -22,11 +22,12 @@ def test_nobody_in_any_view_is_nobody(grid):
     assert merged.xyxy.shape == (0, 4)
 
 
-def test_whole_frame_alone_keeps_its_scores():
+def test_whole_frame_alone_keeps_all_as_the_network_found_them():
     small, large = (10, 10, 20, 40, 0.6), (300, 0, 500, 576, 0.9)
-    merged = merge(768, 576, (1, 1), v0=make_detections(small, large))
-    np.testing.assert_allclose(merged.score, [0.9, 0.6])
-    np.testing.assert_allclose(merged.xyxy, [large[:4], small[:4]])
+    beside_it = (350, 0, 500, 576, 0.7)
+    merged = merge(768, 576, (1, 1), v0=make_detections(small, large, beside_it))
+    np.testing.assert_allclose(merged.score, [0.9, 0.7, 0.6])
+    np.testing.assert_allclose(merged.xyxy, [large[:4], beside_it[:4], small[:4]])
 
 
 def test_cut_person_is_dropped_and_the_whole_one_stays():

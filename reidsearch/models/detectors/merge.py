@@ -28,7 +28,7 @@ _VOTE_IOU = 0.7
 
 
 def merge_views(tiles: Sequence[Tile], views: Sequence[Detections]) -> Detections:
-    """Merge the detections of all views of one frame.
+    """Merge the detections of all views of one frame; a frame without tiles keeps its own.
 
     1. A box that ends at an inner border of its tile shows a part of a person. It goes: a
        neighbouring tile or the whole frame has all of that person.
@@ -43,14 +43,15 @@ def merge_views(tiles: Sequence[Tile], views: Sequence[Detections]) -> Detection
         tiles: from `lay_tiles`.
         views: for each, its detections in pixels of the full frame.
     """
+    if len(tiles) == 1:  # the network has suppressed its own boxes
+        return views[0][np.argsort(-views[0].score, kind="stable")]
     whole = tiles[0]
     is_cut = [
         _reach(found.xyxy, tile, whole, _BORDER) for tile, found in zip(tiles, views, strict=True)
     ]
     parts = [found[cut] for found, cut in zip(views, is_cut, strict=True)]
     kept = [found[~cut] for found, cut in zip(views, is_cut, strict=True)]
-    if len(tiles) > 1:
-        kept[0] = _trust(kept[0], tiles, parts)
+    kept[0] = _trust(kept[0], tiles, parts)
     return _vote(_drop_parts(tiles, kept))
 
 
