@@ -105,6 +105,8 @@ def footage(
 ) -> None:
     """Detect and search people in footage with ground truth.
 
+    Who counts follows TrackEval: pedestrians whose flag is not 0; distractors are ignored.
+
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first detection is searched for in all later frames; a match is right
     when its box overlaps that person by IoU 0.5; mAP, mAP_all, in which sightings that were not
