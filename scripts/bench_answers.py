@@ -148,7 +148,7 @@ def look(
             crops = cut_crops(frame.image, Detections(of_first["box"][its], of_first["score"][its]))
             same.append(embedder.embed(crops.images).vectors)
     found = {name: np.concatenate(parts) for name, parts in rows.items()}
-    people = read_mot(truth, person_map)
+    people = read_mot(truth, person_map).frames
     quality = measure_search(found["frame"], found["box"], found["own"], people)
     np.savez(
         out,

@@ -56,7 +56,7 @@ class Scene:
         """See `evaluate_footage`."""
         return evaluate_footage(
             open_source(self.video, SourceOptions(every=self.every)),
-            read_mot(self.truth, self.person_map),
+            read_mot(self.truth, self.person_map).frames,
             load_detector(find_detector(detector), settings),
             embedder,
             settings.min_score,

@@ -28,7 +28,7 @@ from reidsearch.research.footage import MATCH_IOU, measure_detection
 from reidsearch.research.mot import FrameTruth, read_mot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reidsearch.core.types import Detections
     from reidsearch.models.detectors.tiles import Tile
@@ -46,7 +46,7 @@ class Scene:
 
     name: str
     images: dict[int, np.ndarray]
-    truth: dict[int, FrameTruth]
+    truth: Mapping[int, FrameTruth]
 
 
 @app.command()
@@ -88,7 +88,7 @@ def main(
 def read_scene(name: str, path: Path, truth: Path, every: int) -> Scene:
     """Read footage."""
     source = open_source(path, SourceOptions(every=every))
-    return Scene(name, {f.number: f.image for f in source.frames()}, read_mot(truth))
+    return Scene(name, {f.number: f.image for f in source.frames()}, read_mot(truth).frames)
 
 
 def enlarge(scene: Scene) -> Scene:

@@ -19,7 +19,7 @@ import numpy as np
 
 def write_dataset(folder: Path, *parts: str, people: slice = slice(None), cameras: int = 2) -> Path:
     """Write crops of some of the ten people to each of the parts; frames take turns as cameras."""
-    truth = read_mot(SAMPLE / "gt.txt", SAMPLE / "person_map.json")
+    truth = read_mot(SAMPLE / "gt.txt", SAMPLE / "person_map.json").frames
     names = sorted({name for frame in truth.values() for name in frame.people})[people]
     for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from reidsearch.cli.options import Backend, Json, OwnEmbedder, PersonMap
-from reidsearch.cli.output import print_fields, print_json, print_table
+from reidsearch.cli.output import print_fields, print_json, print_table, say, warn
 from reidsearch.cli.progress import Bar
+from reidsearch.core.errors import UsageError
 from reidsearch.core.text import format_percent
 
 
@@ -29,6 +31,12 @@ def calibrate(
     apart: Annotated[
         float, typer.Option(min=0.0, help="Least seconds between two boxes compared, with GT.")
     ] = 10.0,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Take every Nth frame, with GT. Default: so that there are 200 at most."
+        ),
+    ] = None,
     prior: Annotated[
         float,
         typer.Option(min=0.0001, max=0.9, help="Assumed share of detections that show the query."),
@@ -46,13 +54,15 @@ def calibrate(
     Fitted on all people; how true it is, is measured on each half of them by a fit on the other.
     """
     from reidsearch.cli.tables import reliability_table
-    from reidsearch.footage import open_source
+    from reidsearch.footage import SourceOptions, open_source
     from reidsearch.models.catalog import default_embedder, find_embedder
     from reidsearch.models.embedders import load_embedder
     from reidsearch.research import calibrate as calibration
     from reidsearch.research.calibrated_card import require_card_file, save_card
     from reidsearch.research.mot import read_mot
 
+    if truth is None and every is not None:
+        raise UsageError("--every is for footage", hint="name its ground truth after it")
     card = find_embedder(embedder or default_embedder())
     if save is not None:
         require_card_file(card, save)
@@ -61,13 +71,24 @@ def calibrate(
         if truth is None:
             labelled = calibration.read_market1501(data, network, progress)
         else:
-            people, footage = read_mot(truth, person_map), open_source(data)
+            people = read_mot(truth, person_map).frames
+            every = every or calibration.choose_every(len(open_source(data)))
+            footage = open_source(data, SourceOptions(every=every))
             labelled = calibration.read_footage(footage, people, network, apart, progress)
     result = calibration.calibrate(labelled, prior=prior, data=data.resolve().name)
-    if save is not None:
-        save_card(card, result.calibration, save)
     fitted, likely = result.calibration, result.calibration.likely_distance
+    if save is not None:
+        replaced = save_card(card, fitted, save)
+        if replaced is not None:
+            was = ", ".join(f"{name} {replaced[name]}" for name in sorted(replaced))
+            say(f"{escape(str(save))} had a calibration, which this one replaces: {escape(was)}")
+    if result.is_weak:
+        warn(
+            f"this rests on {result.people} people only: for others, probabilities may "
+            "be wrong by more than the error says"
+        )
     counts = {
+        **({} if every is None else {"every": every}),
         "people": result.people,
         "same_pairs": result.same_pairs,
         "different_pairs": result.different_pairs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,7 @@ def market1501(
     fields |= {f"rank{k}": float(quality.cmc[k - 1]) for k in _RANKS}
     fields |= {"queries": quality.queries, "gallery": len(result.gallery)}
     if json:
-        print_json(_rounded(fields))
+        print_json(_rounded(fields) | {"answers": _answers(result)})
     else:
         print_fields(_as_percent(fields))
     if pictures is not None:
@@ -103,6 +104,8 @@ def footage(
     json: Json = False,
 ) -> None:
     """Detect and search people in footage with ground truth.
+
+    Who counts follows TrackEval: pedestrians whose flag is not 0; distractors are ignored.
 
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first detection is searched for in all later frames; a match is right
@@ -131,7 +134,7 @@ def footage(
     with Bar() as progress:
         quality = evaluate_footage(
             frames,
-            people,
+            people.frames,
             load_detector(card, every_score, backend, precision),
             load_embedder(find_embedder(embedder or default_embedder()), backend, precision),
             card.min_score if min_score is None else min_score,
@@ -149,11 +152,28 @@ def footage(
         "queries": searched.queries,
     }
     if json:
-        print_json({**counts, "detection": _rounded(detection), "search": _rounded(search)})
-    else:
-        named = {f"detection {name}": value for name, value in detection.items()}
-        named |= {f"search {name}": value for name, value in search.items()}
-        print_fields(_as_percent(counts | named))
+        document = {
+            **counts,
+            "left_out": dict(people.left_out),
+            "detection": _rounded(detection) | {"ignored": found.ignored},
+            "search": _rounded(search)
+            | {"answers": [asdict(answer) for answer in searched.answers]},
+        }
+        print_json(document)
+        return
+    named = {f"detection {name}": value for name, value in detection.items()}
+    named |= {f"search {name}": value for name, value in search.items()}
+    print_fields(_as_percent(counts | named))
+    if people.left_out:
+        rows = ", ".join(f"{what} ({number})" for what, number in people.left_out.items())
+        say(f"rows of the ground truth that were left out: {escape(rows)}")
+    if found.ignored:
+        say(f"{found.ignored} detections of distractors were left out")
+
+
+def _answers(result: Market1501Result) -> list[dict[str, object]]:
+    rows = zip(result.query.paths, result.answers, strict=True)
+    return [{"query": path.name, **asdict(answer)} for path, answer in rows]
 
 
 def _rounded(fields: Mapping[str, float]) -> dict[str, float | None]:

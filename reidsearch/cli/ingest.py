@@ -82,8 +82,8 @@ def ingest(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Take boxes from this file instead of a detector: .txt (MOTChallenge), .json "
-            "(COCO) or .jsonl (of export).",
+            help="Take boxes from this file instead of a detector: .txt or .csv (MOTChallenge), "
+            ".json (COCO), .csv or .jsonl (of export).",
         ),
     ] = None,
     backend: Backend = "auto",

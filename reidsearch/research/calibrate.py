@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from reidsearch.core.exact_search import l2_distances
 from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import cut, embed
-from reidsearch.research.datasets import DISTRACTOR, GALLERY, QUERY, read_crops
+from reidsearch.research.datasets import DISTRACTOR, GALLERY, QUERY, has_part, read_crops
 from reidsearch.research.market1501 import embed_crops
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from reidsearch.models.embedders import Embedder
     from reidsearch.research.mot import FrameTruth
 
+_MOST_FRAMES = 200  # more of them add pictures of people who are known already
+_FEW_PEOPLE = 20
 _BINS = 2000
 _BLOCK_ROWS = 1024
 _LEVELS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -86,13 +89,25 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """A fit, and how true it is for people that it has not seen."""
+    """A fit, and how true it is for people that it has not seen.
+
+    Attributes:
+        calibration: fitted on all people.
+        curve: of both halves of them, each by a fit on the other.
+        people: how many were seen twice, in two cameras or at two moments.
+        same_pairs, different_pairs: what was compared: crops of one person, and of two.
+    """
 
     calibration: Calibration
     curve: tuple[Level, ...]
     people: int
     same_pairs: int
     different_pairs: int
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it rests on so few people that its error says little about others."""
+        return self.people < _FEW_PEOPLE
 
 
 def read_market1501(
@@ -106,6 +121,12 @@ def read_market1501(
         DatasetError: a folder is missing, empty or of another layout.
         ImageError: a crop cannot be decoded.
     """
+    if dataset.exists() and not has_part(dataset, QUERY):
+        raise DatasetError(
+            f"{dataset} is not a data set in Market-1501's layout: it has no folder {QUERY}/",
+            hint="footage is calibrated with its ground truth: "
+            "reidsearch evaluate calibrate SOURCE GT",
+        )
     parts = [read_crops(dataset, part) for part in (QUERY, GALLERY)]
     people = np.concatenate([part.pids for part in parts])
     progress.phase("embedding", len(people))
@@ -119,6 +140,11 @@ def read_market1501(
     )
 
 
+def choose_every(frames: int) -> int:
+    """Which frames of footage are enough: every Nth, `_MOST_FRAMES` at most."""
+    return max(math.ceil(frames / _MOST_FRAMES), 1)
+
+
 def read_footage(
     source: FrameSource,
     truth: Mapping[int, FrameTruth],
@@ -128,11 +154,15 @@ def read_footage(
 ) -> LabelledVectors:
     """Embed the boxes of ground truth, a step each frame.
 
-    Pairs are at least so many seconds apart; boxes outside of their frames are left out.
+    Pairs are at least so many seconds apart; boxes outside of their frames are left out, and said.
+
+    Raises:
+        DatasetError: nobody is in any frame.
     """
     vectors = [np.empty((0, embedder.card.dimension), np.float32)]
     names: list[str] = []
     moments: list[float] = []
+    outside = 0
     progress.phase("frames", len(source))
     for frame in source.frames():
         progress.advance()
@@ -144,7 +174,18 @@ def read_footage(
         named = zip(truth[frame.number].people, crops, strict=True)
         found = [person for person, crop in named if len(crop)]
         names += found
+        outside += len(crops) - len(found)
         moments += [source.info.time_of(frame.number)] * len(found)
+    if not names:
+        raise DatasetError(
+            "the ground truth has nobody in the frames of this footage",
+            hint="both count frames from 1, or as the frames' names say",
+        )
+    if outside:
+        progress.warn(
+            f"{outside} of {outside + len(names)} boxes of the ground truth are outside of the "
+            "picture: is it of this footage?"
+        )
     people = np.unique(names, return_inverse=True)[1].astype(np.int64)
     return LabelledVectors(np.concatenate(vectors), people, np.array(moments), min_apart_s)
 
@@ -173,10 +214,15 @@ def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> Calibrat
     return CalibrationResult(
         Calibration(coefficients, prior, error, data),
         curve,
-        people=int((people >= 0).sum()),
+        people=_count_seen_twice(labelled),
         same_pairs=int(counts.same.sum()),
         different_pairs=int(counts.different.sum()),
     )
+
+
+def _count_seen_twice(labelled: LabelledVectors) -> int:
+    moments = [labelled.moments[labelled.people == person] for person in np.unique(labelled.people)]
+    return sum(float(np.ptp(own)) >= labelled.min_apart for own in moments)
 
 
 def count_pairs(labelled: LabelledVectors) -> PairCounts:

@@ -30,8 +30,11 @@ def require_card_file(card: EmbedderCard, path: Path) -> None:
     _read(card, path)
 
 
-def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
+def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> dict[str, Any] | None:
     """Write a card that `--embedder` takes; one that is there already keeps what else it says.
+
+    Returns:
+        The calibration that was there, as the file had it.
 
     Raises:
         ReidsearchError: see `require_card_file`; or the file cannot be written.
@@ -46,12 +49,15 @@ def save_card(card: EmbedderCard, calibration: Calibration, path: Path) -> None:
         "calibration": asdict(calibration),
     }
     del table["name"], table["exported"]
-    document["embedder"] = document.get("embedder", {}) | table
+    before = document.get("embedder", {})
+    document["embedder"] = before | table
     try:
         with atomic_write(path) as partial:
             partial.write_text(tomli_w.dumps(document), "utf-8")
     except OSError as error:
         raise ReidsearchError(f"cannot write {path}: {error.strerror}") from error
+    replaced = before.get("calibration")
+    return replaced if isinstance(replaced, dict) else None
 
 
 def _from(folder: Path, file: Path) -> str:

@@ -14,7 +14,7 @@ from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
-from reidsearch.research.metrics import detection_average_precision, ranking_average_precision
+from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,15 +29,39 @@ if TYPE_CHECKING:
     from reidsearch.research.mot import FrameTruth
 
 MATCH_IOU = 0.5
+_LEAST_RECALL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionQuality:
-    """Fractions; recall and precision count the detections of at least a given score."""
+    """Fractions; recall and precision count the detections of at least a given score.
+
+    Attributes:
+        ignored: how many of these are of distractors, and count neither as right nor as wrong.
+    """
 
     ap50: float
     recall: float
     precision: float
+    ignored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one person was found again, by their first detection.
+
+    Attributes:
+        person: see `FrameTruth`.
+        frame, box_xyxy: the first detection.
+        sightings: how often the ground truth has the person later.
+        ranked: the later detections; those that show the person are right.
+    """
+
+    person: str
+    frame: int
+    box_xyxy: tuple[float, ...]
+    sightings: int
+    ranked: RankedQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +74,14 @@ class SearchQuality:
             detected count as never found.
         rank1: how often the nearest later detection is right, as a fraction.
         queries: people who were detected again later, over whom `mean_ap` and `rank1` are means.
+        answers: one for each person who was detected and is there later.
     """
 
     mean_ap: float
     mean_ap_all: float
     rank1: float
     queries: int
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +149,14 @@ def evaluate_footage(
             else:
                 failures += (bad.reason for bad in item.bad)
                 progress.advance(len(item.frames) + len(item.bad))
+    detection = measure_detection(found, truth, min_score)
+    if detection.recall < _LEAST_RECALL:
+        progress.warn(
+            f"only {detection.recall:.1%} of the people in the ground truth were found: is it of "
+            "this footage?"
+        )
     return FootageQuality(
-        measure_detection(found, truth, min_score),
+        detection,
         measure_search(
             np.array(frames, np.int64),
             np.concatenate(boxes),
@@ -142,25 +174,31 @@ def measure_detection(
 ) -> DetectionQuality:
     """Compare detections with ground truth in the frames of `found`.
 
-    A detection is true when it overlaps a ground-truth box by IoU >= 0.5 that no detection of a
-    higher score has taken.
+    A detection is true when it overlaps a person's box by IoU >= 0.5 that no detection of a higher
+    score has taken. One that otherwise overlaps a distractor so, each of which takes one, is left
+    out.
 
     Args:
         found: for each frame looked at, all detections, also those of low scores.
         truth: for each frame with people.
         min_score: the score from which recall and precision count.
     """
-    scores = [detections.score for detections in found.values()]
-    true = [_match(detections, truth.get(frame)) for frame, detections in found.items()]
-    score = np.concatenate([np.empty(0, np.float32), *scores])
-    is_true = np.concatenate([np.empty(0, bool), *true])
+    score, is_true = [np.empty(0, np.float32)], [np.empty(0, bool)]
+    ignored = 0
+    for frame, detections in found.items():
+        hits, distracted = _match(detections, truth.get(frame))
+        ignored += int((detections.score[distracted] >= min_score).sum())
+        score.append(detections.score[~distracted])
+        is_true.append(hits[~distracted])
+    scores, are_true = np.concatenate(score), np.concatenate(is_true)
     truth_count = sum(len(truth[frame].people) for frame in found if frame in truth)
-    kept = score >= min_score
-    hits = int(is_true[kept].sum())
+    kept = scores >= min_score
+    hit_count = int(are_true[kept].sum())
     return DetectionQuality(
-        ap50=detection_average_precision(score, is_true, truth_count),
-        recall=hits / truth_count if truth_count else float("nan"),
-        precision=hits / int(kept.sum()) if kept.any() else float("nan"),
+        ap50=detection_average_precision(scores, are_true, truth_count),
+        recall=hit_count / truth_count if truth_count else float("nan"),
+        precision=hit_count / int(kept.sum()) if kept.any() else float("nan"),
+        ignored=ignored,
     )
 
 
@@ -172,8 +210,8 @@ def measure_search(
 ) -> SearchQuality:
     """Search for each person's first detection in all later frames of the same source.
 
-    A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5.
-    Distances are exact.
+    A match is right when its box overlaps a ground-truth box of the same person by IoU >= 0.5; one
+    that shows nobody but a distractor is left out. Distances are exact.
 
     Args:
         frames: `(N,)`, the frame of each detection in one source.
@@ -181,31 +219,42 @@ def measure_search(
         vectors: `(N, D)`, of length 1, as they are stored.
         truth: who is where in the frames that were looked at.
     """
-    overlaps = [
-        _overlap_by_person(box, truth.get(int(frame)))
-        for box, frame in zip(xyxy, frames, strict=True)
-    ]
+    places = list(zip(xyxy, (truth.get(int(frame)) for frame in frames), strict=True))
+    overlaps = [_overlap_by_person(*place) for place in places]
+    counts = np.array(
+        [
+            bool(some) or not _is_distractor(*place)
+            for some, place in zip(overlaps, places, strict=True)
+        ],
+        bool,
+    )
     stored = vectors.astype(np.float16)
-    average_precisions, over_all, first_right = [], [], []
+    answers = []
     for person in sorted({person for overlap in overlaps for person in overlap}):
         shows = np.array([person in overlap for overlap in overlaps])
         rows = np.flatnonzero(shows)
         first = min(rows, key=lambda row: (frames[row], -overlaps[row][person]))
-        later = frames > frames[first]
-        hits = int((shows & later).sum())
-        sightings = sum(n > frames[first] and person in at.people for n, at in truth.items())
-        if not hits:
-            over_all += [0.0] if sightings else []
-            continue
+        since = int(frames[first])
+        later = (frames > since) & counts
+        sightings = sum(n > since and person in at.people for n, at in truth.items())
         query, rows = stored[first : first + 1], np.flatnonzero(later)
         parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
         blocks = nearest_rows(stored, query, parts)
-        is_right = shows[np.concatenate([ranked for ranked, _ in blocks])]
-        average_precisions.append(ranking_average_precision(is_right))
-        over_all.append(average_precisions[-1] * hits / max(hits, sightings))
-        first_right.append(bool(is_right[0]))
+        is_right = shows[np.concatenate([np.empty(0, np.intp), *(ranked for ranked, _ in blocks)])]
+        if is_right.any() or sightings:
+            box = tuple(round(edge, 2) for edge in xyxy[first].tolist())
+            answers.append(Answer(person, since, box, sightings, rank_query(is_right)))
+    found = [answer.ranked for answer in answers if answer.ranked.right]
+    over_all = [
+        a.ranked.average_precision * a.ranked.right / max(a.ranked.right, a.sightings)
+        for a in answers
+    ]
     return SearchQuality(
-        _mean(average_precisions), _mean(over_all), _mean(first_right), len(first_right)
+        mean_ap=_mean([ranked.average_precision for ranked in found]),
+        mean_ap_all=_mean(over_all),
+        rank1=_mean([float(ranked.right_rank == 1) for ranked in found]),
+        queries=len(found),
+        answers=tuple(answers),
     )
 
 
@@ -213,17 +262,31 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _match(detections: Detections, truth: FrameTruth | None) -> NDArray[np.bool_]:
-    is_true = np.zeros(len(detections), bool)
-    if truth is None or not len(truth.people):
-        return is_true
-    iou = iou_matrix(detections.xyxy, truth.xyxy)
-    for row in np.argsort(-detections.score, kind="stable"):
-        best = int(iou[row].argmax())
-        if iou[row, best] >= MATCH_IOU:
-            is_true[row] = True
-            iou[:, best] = 0
-    return is_true
+def _match(
+    detections: Detections, truth: FrameTruth | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which detections show a person, and which of the others a distractor, each its own."""
+    is_true, is_distracted = np.zeros((2, len(detections)), bool)
+    if truth is None:
+        return is_true, is_distracted
+    order = np.argsort(-detections.score, kind="stable")
+    for taken, boxes in ((is_true, truth.xyxy), (is_distracted, truth.distractors_xyxy)):
+        if not len(boxes):
+            continue
+        iou = iou_matrix(detections.xyxy, boxes)
+        for row in order[~is_true[order]]:
+            best = int(iou[row].argmax())
+            if iou[row, best] >= MATCH_IOU:
+                taken[row] = True
+                iou[:, best] = 0
+    return is_true, is_distracted
+
+
+def _is_distractor(box_xyxy: NDArray[np.float32], truth: FrameTruth | None) -> bool:
+    if truth is None:
+        return False
+    iou = iou_matrix(box_xyxy[np.newaxis], truth.distractors_xyxy)
+    return bool((iou >= MATCH_IOU).any())
 
 
 def _overlap_by_person(box_xyxy: NDArray[np.float32], truth: FrameTruth | None) -> dict[str, float]:

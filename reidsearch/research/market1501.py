@@ -12,7 +12,7 @@ from reidsearch.core.exact_search import l2_distances
 from reidsearch.core.progress import SILENT
 from reidsearch.footage.images import read_image
 from reidsearch.research.datasets import GALLERY, QUERY, TRAIN, has_part, read_crops
-from reidsearch.research.metrics import measure_ranking, rank_gallery
+from reidsearch.research.metrics import measure_ranking, rank_gallery, rank_query
 from reidsearch.research.rerank import rerank_distances
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.core.progress import Progress
     from reidsearch.models.embedders import Embedder
     from reidsearch.research.datasets import CropSet
-    from reidsearch.research.metrics import RankingQuality
+    from reidsearch.research.metrics import RankedQuery, RankingQuality
 
 KEPT_RANKS = 50
 _BATCH_CROPS = 64
@@ -38,6 +38,7 @@ class Market1501Result:
         query, gallery: the crops.
         orders: for each query the rows of `gallery`, nearest first, its own camera's left out;
             the first `KEPT_RANKS` of them.
+        answers: for each query how well it was answered.
         shared_pids: identities that are also in the data set's training folder.
     """
 
@@ -45,6 +46,7 @@ class Market1501Result:
     query: CropSet
     gallery: CropSet
     orders: list[NDArray[np.intp]]
+    answers: tuple[RankedQuery, ...]
     shared_pids: tuple[int, ...]
 
 
@@ -78,13 +80,17 @@ def evaluate_market1501(
     else:
         distance = l2_distances(query_vectors, gallery_vectors)
     orders = rank_gallery(distance, query.pids, query.camids, gallery.pids, gallery.camids)
-    quality = measure_ranking(
-        [gallery.pids[order] == pid for order, pid in zip(orders, query.pids, strict=True)]
-    )
+    is_right = [gallery.pids[order] == pid for order, pid in zip(orders, query.pids, strict=True)]
+    quality = measure_ranking(is_right)
     if not quality.queries:
         raise DatasetError(f"no query of {dataset} is seen by another camera in its gallery")
     return Market1501Result(
-        quality, query, gallery, [order[:KEPT_RANKS].copy() for order in orders], shared
+        quality,
+        query,
+        gallery,
+        [order[:KEPT_RANKS].copy() for order in orders],
+        tuple(map(rank_query, is_right)),
+        shared,
     )
 
 

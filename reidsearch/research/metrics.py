@@ -27,6 +27,21 @@ class RankingQuality:
     queries: int
 
 
+@dataclass(frozen=True, slots=True)
+class RankedQuery:
+    """How well a gallery was ranked for one query.
+
+    Attributes:
+        right: how many right matches the gallery has.
+        right_rank: the rank, from 1, of the first; None if there is none.
+        average_precision: over them, as a fraction; 0 if there is none.
+    """
+
+    right: int
+    right_rank: int | None
+    average_precision: float
+
+
 def detection_average_precision(
     score: NDArray[np.float32], is_true: NDArray[np.bool_], truth_count: int
 ) -> float:
@@ -67,6 +82,18 @@ def ranking_average_precision(is_right: NDArray[np.bool_]) -> float:
         return float("nan")
     precision = np.cumsum(is_right) / np.arange(1, len(is_right) + 1)
     return float(precision[is_right].mean())
+
+
+def rank_query(is_right: NDArray[np.bool_]) -> RankedQuery:
+    """Measure the answer to one query.
+
+    Args:
+        is_right: `(N,)`, for the gallery from nearest to farthest.
+    """
+    if not is_right.any():
+        return RankedQuery(0, None, 0.0)
+    first = int(is_right.argmax()) + 1
+    return RankedQuery(int(is_right.sum()), first, ranking_average_precision(is_right))
 
 
 def rank_gallery(

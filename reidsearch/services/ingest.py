@@ -101,12 +101,19 @@ class Ingest:
     def run(self, source: FrameSource, *, refresh: bool = False) -> IngestReport:
         """Store everyone in a source that the database does not have yet; see `ingest`."""
         settings, boxes = self.models.settings, self._boxes
+        known = None if boxes is None else boxes.finder(source.info)
 
         def load_models() -> tuple[Finder, Embedder]:
-            known = None if boxes is None else boxes.finder(source.info, settings)
-            return known or finder_of(self.models.detector), self.models.embedder
+            if known is None:
+                return finder_of(self.models.detector), self.models.embedder
+            find = known.find
+            return lambda frames: [settings.select(find(f)) for f in frames], self.models.embedder
 
-        return ingest(source, load_models, self.store, settings, self._progress, refresh=refresh)
+        report = ingest(source, load_models, self.store, settings, self._progress, refresh=refresh)
+        is_whole = not (report.frames_skipped or self._progress.cancelled)
+        if known is not None and is_whole and (left_out := known.describe_left_out()):
+            self._progress.warn(left_out)
+        return report
 
     def run_all(self, sources: Sequence[FrameSource], *, refresh: bool = False) -> IngestReport:
         """Store what is new in sources, one after the other, until cancelled.

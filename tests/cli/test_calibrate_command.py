@@ -17,7 +17,8 @@ def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path)
     assert ran.code == 0, ran.err
     fitted = ran.json
     assert (fitted["data"], fitted["prior"]) == ("pets09-s2l1", 0.1)
-    assert fitted["people"] == 10
+    assert (fitted["people"], fitted["every"]) == (10, 1)
+    assert "10 people only" in ran.err
     assert 0.5 < fitted["likely_distance"] < 1.2
     assert sum(level["pairs"] for level in fitted["curve"]) == pytest.approx(1)
     card = tomllib.loads((tmp_path / "card.toml").read_text())["embedder"]
@@ -35,8 +36,13 @@ def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path)
     # It can be written again, and what else it says stays.
     with (tmp_path / "card.toml").open("a") as file:
         file.write('\n[training]\nwhen = "long ago"\n')
-    again = run(*calibrate, "--embedder", "card.toml", "--save", "card.toml", cwd=tmp_path)
+    again = run(
+        *(*calibrate, "--embedder", "card.toml", "--save", "card.toml", "--every", 2), cwd=tmp_path
+    )
     assert again.code == 0, again.err
+    assert "had a calibration, which this one replaces" in again.err
+    assert f"error {fitted['error']}" in again.err
+    assert "every              2" in again.out
     document = tomllib.loads((tmp_path / "card.toml").read_text())
     assert document["training"] == {"when": "long ago"}
     assert document["embedder"]["calibration"]["prior"] == pytest.approx(0.05)
@@ -88,11 +94,14 @@ def test_card_without_calibration_has_no_probability(made_db: Path, tmp_path: Pa
 
 def test_ways_to_go_wrong(sample: Path, tmp_path: Path) -> None:
     calibrate = ("evaluate", "calibrate", sample)
-    assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501")
+    assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501", "calibrate SOURCE GT")
+    assert_refused(run(*calibrate, "--every", 2, cwd=tmp_path), "ground truth", code=2)
     truth = (*calibrate, sample / "gt.txt")
     assert_refused(run(*truth, "--save", "card.txt", cwd=tmp_path), ".toml")
     (tmp_path / "other.toml").write_text('[[embedder.files]]\nsha256 = "0"\n')
     ran = run(*truth, "--apart", 1, "--save", "other.toml", cwd=tmp_path)
     assert_refused(ran, "other.toml", "another model")
-    ran = run(*truth, "--apart", 100000, cwd=tmp_path)
+    (tmp_path / "other.txt").write_text("5000,1,5,5,20,40,1\n")
+    assert_refused(run(*calibrate, "other.txt", cwd=tmp_path), "nobody in the frames")
+    ran = run(*truth, "--apart", 100000, "--every", 4, cwd=tmp_path)
     assert_refused(ran, "seen twice", "--apart")

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -20,7 +21,13 @@ def test_market1501_protocol(dataset: Path, tmp_path: Path) -> None:
     ran = run("evaluate", "market1501", dataset, "--json", "--pictures", "sheets", cwd=tmp_path)
     assert ran.code == 0, ran.err
     plain = ran.json
-    assert set(plain) == {"mAP", "rank1", "rank5", "rank10", "rank20", "queries", "gallery"}
+    ranks = {"rank1", "rank5", "rank10", "rank20"}
+    assert set(plain) == {"mAP", *ranks, "queries", "gallery", "answers"}
+    precisions = [answer["average_precision"] for answer in plain["answers"]]
+    assert sum(precisions) / len(precisions) == pytest.approx(plain["mAP"], abs=1e-6)
+    firsts = [answer["right_rank"] == 1 for answer in plain["answers"]]
+    assert sum(firsts) / len(firsts) == pytest.approx(plain["rank1"], abs=1e-6)
+    assert plain["answers"][0]["query"].endswith("_01.jpg")
     assert 0.5 < plain["mAP"] < plain["rank1"] <= plain["rank5"] <= plain["rank20"] <= 1
     sheets = sorted((tmp_path / "sheets").iterdir())
     assert len(sheets) == plain["queries"] == plain["gallery"]
@@ -87,6 +94,50 @@ def test_footage_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     assert ran.json["detection"]["precision"] > 0.87
     assert ran.json["search"]["mAP"] > 0.78
     assert ran.json["search"]["queries"] >= 9
+    assert ran.json["left_out"] == {"flag 0": 9}
+    answers = [a["ranked"] for a in ran.json["search"]["answers"] if a["ranked"]["right"]]
+    assert len(answers) == ran.json["search"]["queries"]
+    mean = sum(answer["average_precision"] for answer in answers) / len(answers)
+    assert mean == pytest.approx(ran.json["search"]["mAP"], abs=1e-6)
+
+
+def test_ground_truth_with_classes(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    shutil.copy(sample / "frame_0001.jpg", tmp_path / "frames")
+    evaluate = ("evaluate", "footage", "frames", "gt.txt", "--tiles", "3x2")
+
+    def measure(*kinds: int) -> dict[str, Any]:
+        rows = [row.split(",")[:6] for row in (sample / "gt.txt").read_text().splitlines()[:3]]
+        people = zip(rows, kinds, strict=True)
+        lines = [",".join([*row, str(int(kind == 1)), str(kind), "1"]) for row, kind in people]
+        (tmp_path / "gt.txt").write_text("\n".join(lines))
+        ran = run(*evaluate, "--json", cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        return dict(ran.json)
+
+    people, standing, cars = measure(1, 1, 1), measure(1, 1, 7), measure(1, 1, 3)
+    assert people["left_out"] == {}
+    assert standing["left_out"] == {"static person": 1}
+    assert cars["left_out"] == {"car": 1}
+    # Who stands still is neither missed nor punished; in place of a car nobody may be found.
+    assert standing["detection"]["ignored"] == 1
+    assert standing["detection"]["precision"] == people["detection"]["precision"] == 1
+    assert cars["detection"]["precision"] == pytest.approx(2 / 3)
+    said = run(*evaluate, cwd=tmp_path).err
+    assert "left out: car (1)" in said
+
+
+def test_ground_truth_of_other_footage(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    shutil.copy(sample / "frame_0001.jpg", tmp_path / "frames")
+    (tmp_path / "gt.txt").write_text("1,1,5,5,20,40,1\n")
+    evaluate = ("evaluate", "footage", "frames", "gt.txt", "--tiles", "off")
+    ran = run(*evaluate, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "only 0.0% of the people" in ran.err
+    (tmp_path / "map.json").write_text('{"track_to_person": {"9": "Ana"}}')
+    ran = run(*evaluate, "--person-map", "map.json", cwd=tmp_path)
+    assert_refused(ran, "map.json names none of the tracks of gt.txt")
 
 
 def test_precision_of_another_backend(dataset: Path, sample: Path, tmp_path: Path) -> None:
@@ -102,7 +153,8 @@ def test_ground_truth_that_does_not_fit(sample: Path, tmp_path: Path) -> None:
         options = ("--tiles", "off")
         assert_refused(run("evaluate", "footage", sample, "gt.txt", *options, cwd=tmp_path), *words)
 
-    refused("frame;id;x\n", "gt.txt", "MOT")
+    refused("frame;id;x\n", "gt.txt", "line 1", "separated by commas")
+    refused("1,-1,0,0,10,20,1\n", "gt.txt", "does not say whom")
     refused("100000,1,0,0,10,20,1\n", "no frame of the footage")
     ran = run("evaluate", "footage", sample, "gone.txt", cwd=tmp_path)
     assert_refused(ran, "gone.txt", "No such file")

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def test_ground_truth_can_be_ingested(sample: Path, tmp_path: Path) -> None:
     lines = truth.read_text().splitlines()
     numbers = {int(path.stem.rpartition("_")[2]) for path in sample.glob("*.jpg")}
     assert ran.json["detections"] == sum(int(line.split(",")[0]) in numbers for line in lines)
+
+
+def test_boxes_of_no_use_are_counted(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    shutil.copy(sample / "frame_0001.jpg", tmp_path / "frames")
+    rows = ("frame,id,left,top,width,height,score", "0,-1,9,9,20,60,0.9", "1,-1,9,9,20,60,0.9")
+    rows = (*rows, "1,-1,60,9,20,60,0.3", "1,-1,2000,9,20,60,0.9", "2,-1,9,9,20,60,0.9")
+    (tmp_path / "det.csv").write_text("\n".join(rows))
+    ingest = ("ingest", "frames", "--detections", "det.csv", "--min-score", 0.5, "--json")
+    ran = run(*ingest, cwd=tmp_path)
+    assert (ran.code, ran.json["detections"]) == (0, 1)
+    said = "2 detections of frames that were not read, 1 detection outside of the picture"
+    assert f"left out of det.csv: {said}" in ran.err
+    assert "left out" not in run(*ingest, cwd=tmp_path).err  # nothing was read again
 
 
 def test_boxes_that_do_not_fit(sample: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def noise(count: int) -> list[np.ndarray]:
 
 def people(sample: Path, number: int) -> list[np.ndarray]:
     """Who is in a sample frame, in the order of its ground truth."""
-    xyxy = read_mot(sample / "gt.txt")[number].xyxy
+    xyxy = read_mot(sample / "gt.txt").frames[number].xyxy
     detections = Detections(xyxy, np.ones(len(xyxy), np.float32))
     return list(cut_crops(read_image(sample / f"frame_{number:04}.jpg"), detections).images)
 
@@ -144,7 +144,7 @@ def test_files_without_a_state_dict(tmp_path: Path, content: object) -> None:
 
 
 def test_same_person_is_nearest_two_seconds_later(built_in: Embedder, sample: Path) -> None:
-    truth = read_mot(sample / "gt.txt", sample / "person_map.json")
+    truth = read_mot(sample / "gt.txt", sample / "person_map.json").frames
     first, later = (built_in.embed(people(sample, number)).vectors for number in (1, 21))
     nearest = l2_distances(first, later).argmin(axis=1)
     assert tuple(truth[21].people[row] for row in nearest) == truth[1].people

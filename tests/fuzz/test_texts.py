@@ -46,8 +46,7 @@ def require_boxes(path):
     for info in (INFO, make_info("yard")):
         with may_refuse(DetectionsError, path.name):
             boxes = read_boxes(path)
-            boxes.require_for([info])
-            found = boxes.find(info, FRAME)
+            found = boxes.finder(info).find(FRAME)
             assert isinstance(found, Detections)
             assert np.isfinite(found.xyxy).all()
             assert ((found.score >= 0) & (found.score <= 1)).all()
@@ -91,7 +90,7 @@ def test_ground_truth(folder, text):
     path = folder / "gt.txt"
     path.write_text(text, "utf-8", errors="surrogatepass")
     with may_refuse(ReidsearchError, "gt.txt"):
-        for truth in read_mot(path).values():
+        for truth in read_mot(path).frames.values():
             assert truth.xyxy.shape == (len(truth.people), 4)
             assert np.isfinite(truth.xyxy).all()
 
@@ -102,7 +101,7 @@ def test_person_maps(folder, document):
     truth.write_text(TRUTH)
     people.write_text(json.dumps(document))
     with may_refuse(ReidsearchError, "people.json"):
-        frames = read_mot(truth, people).values()
+        frames = read_mot(truth, people).frames.values()
         assert all(isinstance(person, str) for frame in frames for person in frame.people)
 
 

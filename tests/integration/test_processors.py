@@ -43,8 +43,9 @@ card = find_detector(default_detector())
 detector = load_detector(card, DetectionSettings(card.min_score, 24, "auto"))
 embedder = load_embedder(find_embedder(default_embedder()))
 source, known, crops, found = open_source(Path(sample)), read_boxes(Path(boxes)), [], []
+known = known.finder(source.info)
 for frame in list(source.frames())[::8]:
-    crops += cut_crops(frame.image, known.find(source.info, frame)).images
+    crops += cut_crops(frame.image, known.find(frame)).images
     [detections] = detector.detect([frame.image])
     stored = detections.as_stored()
     found.append(np.column_stack([np.full(len(stored), frame.number), stored.xyxy, stored.score]))

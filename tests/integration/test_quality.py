@@ -22,7 +22,7 @@ pytestmark = pytest.mark.networks
 
 
 def test_sample_frames(made_db: Path, sample: Path) -> None:
-    truth = read_mot(sample / "gt.txt", sample / "person_map.json")
+    truth = read_mot(sample / "gt.txt", sample / "person_map.json").frames
     with open_database(made_db).read() as gallery:
         records = gallery.store.scan(Filter())
     found = {

@@ -90,7 +90,7 @@ def test_boxes_come_back_as_they_were(store, tmp_path, ending):
     path = tmp_path / f"boxes{ending}"
     assert export_detections(as_gallery(store, tmp_path), store.sources(), path) == 3
     frame = Frame(np.zeros((100, 200, 3), np.uint8), 1, INFO.path)
-    found = read_boxes(path).find(INFO, frame)
+    found = read_boxes(path).finder(INFO).find(frame)
     assert found.xyxy.tolist() == [[10, 5, 18, 30], [20, 5, 28, 30]]
     assert found.score == pytest.approx([0.9, 0.8])
 

@@ -8,6 +8,7 @@ from reidsearch.ingest.source import ingest
 from reidsearch.ingest.stages import finder_of
 from reidsearch.research import footage
 from reidsearch.research.footage import evaluate_footage, measure_detection, measure_search
+from reidsearch.research.metrics import RankedQuery
 from reidsearch.research.mot import FrameTruth
 from tests.unit.builders import (
     FINGERPRINT,
@@ -76,6 +77,22 @@ def test_detections_in_a_frame_without_people_are_wrong(elsewhere):
     assert (quality.precision, quality.recall, quality.ap50) == (0.5, 1, 0.5)
 
 
+def test_detections_of_distractors_count_neither_way():
+    far = np.array([RIGHT], np.float32)
+    truth = {1: FrameTruth(("ana",), np.array([LEFT], np.float32), far)}
+    found = make_detections((*RIGHT, 0.9), (*LEFT, 0.8), (*RIGHT, 0.7), (*RIGHT, 0.4))
+    quality = measure_detection({1: found}, truth, min_score=0.5)
+    # The distractor takes one detection; the second one there is wrong.
+    assert (quality.precision, quality.recall, quality.ignored) == (1 / 2, 1, 1)
+    assert quality.ap50 == 1
+
+
+def test_person_before_a_distractor_is_found():
+    truth = {1: FrameTruth(("ana",), np.array([LEFT], np.float32), np.array([LEFT], np.float32))}
+    quality = measure_detection({1: make_detections((*LEFT, 0.8))}, truth, min_score=0.5)
+    assert (quality.precision, quality.recall, quality.ignored) == (1, 1, 0)
+
+
 def test_nothing_found_has_no_precision():
     quality = measure_detection({1: make_detections()}, {1: make_truth(ana=LEFT)}, 0.5)
     assert (quality.ap50, quality.recall) == (0, 0)
@@ -139,6 +156,22 @@ def test_someone_who_is_never_detected_again_is_never_found():
     truth = {frame: make_truth(ana=LEFT, ben=RIGHT) for frame in (1, 2)}
     quality = search(truth, (1, LEFT, 0), (2, LEFT, 5), (1, RIGHT, 90))
     assert (quality.queries, quality.mean_ap, quality.mean_ap_all) == (1, 1, 0.5)
+
+
+def test_distractors_are_not_ranked_and_every_person_has_an_answer():
+    far = np.array([RIGHT], np.float32)
+    truth = {n: FrameTruth(("ana",), np.array([LEFT], np.float32), far) for n in (1, 2, 3)}
+    rows = (1, LEFT, 0), (2, RIGHT, 1), (2, MIDDLE, 2), (3, LEFT, 5)
+    [answer] = search(truth, *rows).answers
+    assert (answer.person, answer.frame, answer.box_xyxy) == ("ana", 1, LEFT)
+    assert (answer.sightings, answer.ranked) == (2, RankedQuery(1, 2, 1 / 2))
+
+
+def test_person_who_is_not_detected_again_is_answered_by_nobody():
+    truth = {n: make_truth(ana=LEFT) for n in (1, 2)}
+    quality = search(truth, (1, LEFT, 0))
+    assert (quality.queries, quality.mean_ap_all) == (0, 0)
+    assert quality.answers[0].ranked == RankedQuery(0, None, 0)
 
 
 def test_earlier_and_same_frame_are_not_searched():
