@@ -39,9 +39,9 @@ def evil_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / f"{EVIL} 41.jpg").write_bytes(b"no picture")
     ran = run("ingest", folder, "--tiles", "off", "--camera", EVIL, cwd=root)
     assert ran.code == 0, ran.err
-    warning, summary, _ = lines_of(ran.err)  # the last says what to do next
-    assert warning.startswith("warning: cannot decode")
-    assert "1 failed" in summary
+    said = lines_of(ran.err)
+    assert sum(line.startswith("warning: cannot decode") for line in said) == 1
+    assert sum("1 failed" in line for line in said) == 1
     return root / "db"
 
 
@@ -138,7 +138,7 @@ def test_frames_that_are_no_files_are_named_and_left_out(traps: Path) -> None:
     (folder / "frame_5.jpg").symlink_to(".")
     ran = run("ingest", folder, "--tiles", "off", cwd=traps)
     assert ran.code == 0, ran.err
-    assert [line.partition(":")[0] for line in ran.err.splitlines()[:-1]] == ["warning"] * 5
+    assert sum(line.startswith("warning:") for line in ran.err.splitlines()) == 5
     for number in (0, 2, 3, 4, 5):
         assert f"frame_{number}.jpg: " in ran.err
     assert "in 1 frame, 5 failed" in ran.err
