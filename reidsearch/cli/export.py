@@ -94,7 +94,9 @@ def matches(
         result = options.search(gallery, options.query(gallery), files, "export")
         warn_of_doubts(result)
     if not result.matches:
-        say(f"nothing matched: {escape(str(out))} is not written")
+        if json:
+            print_json({"out": None, "rows": 0})
+        say("nothing matched: nothing is written")
         raise typer.Exit(NOTHING_MATCHED)
     _finish(export_matches(result.matches, out), out, json=json)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 NOTHING_MATCHED = 3
-"""How every command ends that found nobody, having written no file."""
+"""How every command ends that found nobody."""
 _PIPE_WIDTH = 10_000  # a table that nobody looks at in a terminal is not folded
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)

@@ -69,7 +69,9 @@ def video(
         drawn = VideoOptions(only_matches, fps, root)
         found = gallery.find_in_footage(query, record, max_distance, files=[out])
         if not found.matches:
-            say(f"nothing matched in {escape(str(record.info))}: {escape(str(out))} is not written")
+            if json:
+                print_json({"out": None, "frames": 0, "matched": 0})
+            say("nothing matched: nothing is written")
             raise typer.Exit(NOTHING_MATCHED)
         footage = open_moved(record, root, (match.detection for match in found.matches.values()))
         with Bar() as progress:

@@ -79,9 +79,12 @@ def search(
             for result in results:
                 (print_line if each else say)(_caption(result, options.max_distance))
                 _print(result, root, preview=preview)
+        drawn = bool(sheet or show or report)
         if not any(result.matches for result in results):
+            if drawn:
+                say("nothing is written")
             raise typer.Exit(NOTHING_MATCHED)
-        if sheet or show or report:
+        if drawn:
             _draw(results[0], gallery, options, sheet=sheet, show=show, report=report, root=root)
 
 

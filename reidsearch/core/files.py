@@ -105,7 +105,7 @@ def copy_sqlite(path: Path, to: Path) -> None:
 
 def is_stdout(out: Path) -> bool:
     """Whether an output is stdout: `-`, perhaps with an ending that names its format."""
-    return out.stem == "-"
+    return out.stem == "-" and out.parent == Path()
 
 
 def require_writable(

@@ -6,7 +6,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from reidsearch.core.errors import ReidsearchError, StoreError
+from reidsearch.core.errors import DatabaseBusyError, ReidsearchError, StoreError
 from reidsearch.database.layout import LEDGER_FILE, LOCK_FILE, OWNER_FILE, has_database
 from reidsearch.database.ledger_schema import connected, sources_of
 from reidsearch.database.lock import writing
@@ -23,8 +23,8 @@ def discarded_if_empty(folder: Path) -> Iterator[None]:
     kept = {path.name for path in folder.glob("*")}
     try:
         yield
-    except ReidsearchError:
-        if is_new:
+    except ReidsearchError as error:
+        if is_new and not isinstance(error, DatabaseBusyError):
             with suppress(OSError, StoreError):  # the error that brought us here is to be said
                 _discard_empty(folder, kept)
         raise

@@ -27,18 +27,22 @@ WRITING = [
 
 @pytest.mark.parametrize(("name", "command"), WRITING)
 def test_what_exists_is_replaced_with_force_only(
-    made_db: Path, tmp_path: Path, name: str, command: tuple[object, ...]
+    own_db: Path, tmp_path: Path, name: str, command: tuple[object, ...]
 ) -> None:
     (tmp_path / name).write_text("mine")
-    entries = (made_db / "audit.jsonl").read_bytes() if (made_db / "audit.jsonl").exists() else b""
-    assert_refused(run(*command, "--db", made_db, cwd=tmp_path), f"{name} exists", "--force")
+    recorded = read_audit(own_db)
+    assert_refused(run(*command, cwd=tmp_path), f"{name} exists", "--force")
     assert (tmp_path / name).read_text() == "mine"
-    if entries:  # nothing was searched
-        assert PERSON[1] not in (made_db / "audit.jsonl").read_bytes()[len(entries) :].decode()
-    ran = run(*command, "--db", made_db, "--force", cwd=tmp_path)
+    assert read_audit(own_db) == recorded  # nothing was searched or exported for it
+    ran = run(*command, "--force", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert (tmp_path / name).stat().st_size > 100
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} == {name, own_db.name}
+
+
+def read_audit(db: Path) -> bytes:
+    path = db / "audit.jsonl"
+    return path.read_bytes() if path.exists() else b""
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,7 @@ def test_nothing_matched_ends_with_3_and_writes_nothing(
     assert ran.code == 3, ran.err
     assert ran.out == ""
     assert re.search("no matches|none of|nothing match", ran.err)
+    assert "written" in ran.err or command[0] == "erase"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,6 +78,12 @@ def test_the_answer_is_there_even_if_its_file_cannot_be_written(
     assert f"cannot write {out}" in ran.err
     assert "--top" not in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_matched_in_json(made_db: Path, tmp_path: Path) -> None:
+    for command in (("export", "matches", "--out", "m.csv"), ("render", "video")):
+        ran = run(*command, *NOBODY, "--db", made_db, "--json", cwd=tmp_path)
+        assert (ran.code, ran.json["out"]) == (3, None)
 
 
 def test_a_sheet_too_large_for_its_format(
