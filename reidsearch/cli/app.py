@@ -70,7 +70,7 @@ class _Group(TyperGroup):
             yield
         except ReidsearchError as error:
             code = 2 if isinstance(error, UsageError) else 1
-            self._end(code, str(error), self._origin(error), error.hint)
+            self._end(code, str(error), self._origin(error), error.hint, **error.details)
         except TyperException as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 raise
@@ -87,19 +87,20 @@ class _Group(TyperGroup):
         where = "" if self._running is None else origin(str(error), self._running)
         return f"it was set by {where}" if where else ""
 
-    def _end(self, code: int, message: str, *hints: str) -> NoReturn:
+    def _end(self, code: int, message: str, *hints: str, **details: Any) -> NoReturn:
         hint = "; ".join(filter(None, hints))
         if code == INTERRUPTED:
             say(message)
         else:
             say(f"[bold red]error:[/] {escape(message)}")
         if hint:
-            first, *steps = hint.split("\n")  # of a list of steps, each has its line
+            # Of a list of steps, each has its line, indented: a name can forge no error.
+            first, *steps = hint.split("\n  ")
             say(f"[bold]hint:[/] {escape(first)}")
             for step in steps:
-                say(escape(step))
+                say(f"  {escape(step)}")
         if "--json" in sys.argv or (self._running and self._running.params.get("json")):
-            print_json({"error": message, "hint": hint})
+            print_json({"error": message, "hint": hint, **details})
         raise typer.Exit(code) from None
 
 

@@ -63,7 +63,8 @@ def search(
         try:
             queries = options.queries(gallery) if each else [options.query(gallery)]
         except SeveralPeopleError as error:
-            _show_scene(error.scene, sheet, preview=preview, json=json, csv=csv, show=show)
+            table = not (json or csv)
+            _show_scene(error.scene, sheet, table=table, preview=preview, show=show)
             raise
         results = [options.search(gallery, query, [sheet, report]) for query in queries]
         warn_of_doubts(results[0])
@@ -96,24 +97,20 @@ def _require_fitting(options: SearchOptions, *, each: bool, drawn: bool) -> None
 
 
 def _show_scene(
-    scene: Scene, sheet: Path | None, *, preview: bool, json: bool, csv: bool, show: bool
+    scene: Scene, sheet: Path | None, *, table: bool, preview: bool, show: bool
 ) -> None:
     """Number the people of a picture, for the user to choose one of them."""
     from reidsearch.footage.images import cut_crops
     from reidsearch.render.numbered import draw_numbered, write_numbered
 
-    found, boxes, pictures = scene.detections, scene.boxes_xyxy, None
-    if json:
-        rows = zip(boxes.items(), found.score.tolist(), strict=True)
-        people = [{"n": n, "box_xyxy": box, "score": round(score, 4)} for (n, box), score in rows]
-        print_json({"query": {"path": scene.path}, "detections": people, "matches": []})
-    elif not csv:
+    boxes, pictures = scene.boxes_xyxy, None
+    if table:
         from reidsearch.cli.tables import scene_table
 
         if preview:
             print_table(show_frame(draw_numbered(scene.image, boxes)))
-            pictures = [show_crop(crop) for crop in cut_crops(scene.image, found).images]
-        print_table(scene_table(found, pictures))
+            pictures = [show_crop(crop) for crop in cut_crops(scene.image, scene.detections).images]
+        print_table(scene_table(scene.detections, pictures))
     if sheet is not None or show:
         path = sheet or _temporary()
         write_numbered(scene.image, boxes, path)

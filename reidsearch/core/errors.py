@@ -21,7 +21,7 @@ ReidsearchError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reidsearch.core.types import Scene
@@ -37,6 +37,11 @@ class ReidsearchError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a program that asked can go on with."""
+        return {}
 
 
 class UsageError(ReidsearchError):
@@ -56,6 +61,18 @@ class SeveralPeopleError(UsageError):
             hint="--person N takes one; `reidsearch search --sheet FILE` shows their numbers",
         )
         self.scene = scene
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Whom it can choose from."""
+        people = zip(
+            self.scene.boxes_xyxy.items(), self.scene.detections.score.tolist(), strict=True
+        )
+        return {
+            "detections": [
+                {"n": n, "box_xyxy": box, "score": round(score, 4)} for (n, box), score in people
+            ]
+        }
 
 
 class SourceError(ReidsearchError):

@@ -70,7 +70,7 @@ def test_search_shows_names_and_obeys_none(asked: tuple[str, ...], tmp_path: Pat
     ran = run("search", *asked, "--csv", cwd=tmp_path)
     heading, row = csv.reader(lines_of(ran.out))
     assert row[heading.index("camera")] == f"'{printable(EVIL)}"
-    ran = run("render", "video", *asked, "--out", "a.mp4", cwd=tmp_path)
+    ran = run("render", "video", *asked, "--max-distance", 2, "--out", "a.mp4", cwd=tmp_path)
     assert ran.code == 0, ran.err
     lines_of(ran.err)
 
