@@ -43,7 +43,7 @@ def inspect(
     what: Annotated[
         What,
         typer.Argument(
-            help="The database, its sources, a frame, a stored detection, or the runs that wrote."
+            help="The database, its sources, a frame, a stored detection, or all ingests."
         ),
     ] = What.DATABASE,
     address: Annotated[

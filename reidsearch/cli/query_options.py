@@ -14,7 +14,7 @@ from reidsearch.cli.opening import read_db
 from reidsearch.cli.options import DEFAULT_DB, Backend, Db
 from reidsearch.cli.output import say, warn
 from reidsearch.core import defaults
-from reidsearch.core.errors import UsageError
+from reidsearch.core.errors import QueryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -288,7 +288,7 @@ def _list_pictures(path: Path) -> list[Path]:
 
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise UsageError(f"no picture in {path}")
+        raise QueryError(f"no picture in {path}")
     return found
 
 

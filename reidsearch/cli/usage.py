@@ -47,10 +47,11 @@ def explain(error: TyperException) -> UsageError:
 
 def origin(message: str, context: Any) -> str:
     """Where an option that a message is about was set, if that is not the command line."""
+    words = [word.strip(",.:;") for word in message.split()]
     for param in context.command.params:
         value = context.params.get(param.name)
-        is_named = isinstance(value, str) and value in message
-        if value is not None and (is_named or _name(param) in message.split()):
+        is_quoted = isinstance(value, str) and repr(value) in message
+        if value is not None and (is_quoted or _name(param) in words):
             where = _where(param, value, context)
             if not where.startswith(_name(param)):
                 return where

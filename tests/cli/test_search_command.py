@@ -309,7 +309,6 @@ def test_what_is_not_there(
         pytest.param(
             ("a.jpg", "--box", "1,2,3,4", "--person", "1"), ("--person needs",), id="person-in-box"
         ),
-        pytest.param((".",), ("no picture in",), id="folder-without-pictures"),
     ],
 )
 def test_what_cannot_be_read(
@@ -330,6 +329,10 @@ def test_picture_that_does_not_decode(made_db: Path, tmp_path: Path) -> None:
     text = tmp_path / "query.jpg"
     text.write_text("this is no picture")
     assert_refused(run("search", text, "--db", made_db, cwd=tmp_path), "query.jpg")
+
+
+def test_folder_without_pictures(made_db: Path, tmp_path: Path) -> None:
+    assert_refused(run("search", ".", "--db", made_db, cwd=tmp_path), "no picture in .")
 
 
 def test_no_database_is_not_made_by_a_search(tmp_path: Path) -> None:
