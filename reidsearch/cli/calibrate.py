@@ -18,23 +18,25 @@ from reidsearch.core.text import format_percent
 
 def calibrate(
     data: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            metavar="DIR|SOURCE",
-            help="Crops in Market-1501's layout, or footage with ground truth GT.",
+            metavar="DIR...|SOURCE",
+            help="Sets of crops in Market-1501's layout, each of other people; or footage.",
         ),
     ],
     truth: Annotated[
-        Path | None, typer.Argument(metavar="[GT]", help="Ground truth in MOTChallenge's format.")
+        Path | None,
+        typer.Option(metavar="GT", help="Ground truth of the footage, in MOTChallenge's format."),
     ] = None,
     person_map: PersonMap = None,
     apart: Annotated[
-        float, typer.Option(min=0.0, help="Least seconds between two boxes compared, with GT.")
+        float,
+        typer.Option(min=0.0, help="Least seconds between boxes of one person, with --truth."),
     ] = 10.0,
     every: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Take every Nth frame, with GT. Default: so that there are 200 at most."
+            min=1, help="Take every Nth frame, with --truth. Default: 200 frames at most."
         ),
     ] = None,
     prior: Annotated[
@@ -62,20 +64,23 @@ def calibrate(
     from reidsearch.research.mot import read_mot
 
     if truth is None and every is not None:
-        raise UsageError("--every is for footage", hint="name its ground truth after it")
+        raise UsageError("--every is for footage", hint="name its ground truth: --truth GT")
+    if truth is not None and len(data) > 1:
+        raise UsageError("--truth is of one source", hint="name one, or sets of crops without it")
     card = find_embedder(embedder or default_embedder())
     if save is not None:
         require_card_file(card, save)
     network = load_embedder(card, backend)
     with Bar() as progress:
         if truth is None:
-            labelled = calibration.read_market1501(data, network, progress)
+            sets = [calibration.read_market1501(path, network, progress) for path in data]
         else:
             people = read_mot(truth, person_map).frames
-            every = every or calibration.choose_every(len(open_source(data)))
-            footage = open_source(data, SourceOptions(every=every))
-            labelled = calibration.read_footage(footage, people, network, apart, progress)
-    result = calibration.calibrate(labelled, prior=prior, data=data.resolve().name)
+            every = every or calibration.choose_every(len(open_source(data[0])))
+            footage = open_source(data[0], SourceOptions(every=every))
+            sets = [calibration.read_footage(footage, people, network, apart, progress)]
+    names = ", ".join(path.resolve().name for path in data)
+    result = calibration.calibrate(sets, prior=prior, data=names)
     fitted, likely = result.calibration, result.calibration.likely_distance
     if save is not None:
         replaced = save_card(card, fitted, save)

@@ -19,7 +19,7 @@ from reidsearch.research.datasets import DISTRACTOR, GALLERY, QUERY, has_part, r
 from reidsearch.research.market1501 import embed_crops
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,34 +40,36 @@ _CENTRES = (_EDGES[:-1] + _EDGES[1:]) / 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledVectors:
-    """Embedded crops of known people; row i of all three is the same crop.
+    """Embedded crops of known people; row i of all arrays is the same crop.
 
     Attributes:
         vectors: `(N, D)` float32, of length 1.
         people: `(N,)` integers.
-        moments: `(N,)`, camera numbers or seconds: only pairs of different ones are compared, as
-            pictures a moment apart say nothing of finding someone again.
+        cameras: `(N,)` integers. Two people are compared in one camera only, where they look more
+            alike than in two.
+        moments: `(N,)`, cameras or seconds. Crops of one person are compared at different moments
+            only: pictures a moment apart say nothing of finding someone again.
         min_apart: by how much moments must differ.
     """
 
     vectors: NDArray[np.float32]
     people: NDArray[np.int64]
+    cameras: NDArray[np.int64]
     moments: NDArray[np.float64]
     min_apart: float
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> LabelledVectors:
         """The given rows."""
-        return LabelledVectors(
-            self.vectors[rows], self.people[rows], self.moments[rows], self.min_apart
-        )
+        arrays = self.vectors, self.people, self.cameras, self.moments
+        return LabelledVectors(*(array[rows] for array in arrays), self.min_apart)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairCounts:
     """How many pairs of crops lie at which distance; `_BINS` of equal width over `[0, 2]`."""
 
-    same: NDArray[np.int64]
-    different: NDArray[np.int64]
+    same: NDArray[np.float64]
+    different: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def read_market1501(
 ) -> LabelledVectors:
     """Embed `query` and `bounding_box_test`, a step each crop.
 
-    Pairs are of two cameras, distractors are nobody's.
+    Distractors are nobody's.
 
     Raises:
         DatasetError: a folder is missing, empty or of another layout.
@@ -125,17 +127,19 @@ def read_market1501(
         raise DatasetError(
             f"{dataset} is not a data set in Market-1501's layout: it has no folder {QUERY}/",
             hint="footage is calibrated with its ground truth: "
-            "reidsearch evaluate calibrate SOURCE GT",
+            "reidsearch evaluate calibrate SOURCE --truth GT",
         )
     parts = [read_crops(dataset, part) for part in (QUERY, GALLERY)]
     people = np.concatenate([part.pids for part in parts])
     progress.phase("embedding", len(people))
     nobody = people == DISTRACTOR
     people[nobody] = -1 - np.arange(nobody.sum())  # each is somebody else
+    cameras = np.concatenate([part.camids for part in parts])
     return LabelledVectors(
         np.concatenate([embed_crops(part.paths, embedder, progress) for part in parts]),
         people,
-        np.concatenate([part.camids for part in parts]).astype(np.float64),
+        cameras,
+        cameras.astype(np.float64),
         min_apart=1,
     )
 
@@ -154,7 +158,7 @@ def read_footage(
 ) -> LabelledVectors:
     """Embed the boxes of ground truth, a step each frame.
 
-    Pairs are at least so many seconds apart; boxes outside of their frames are left out, and said.
+    Boxes outside of their frames are left out, and said.
 
     Raises:
         DatasetError: nobody is in any frame.
@@ -187,26 +191,25 @@ def read_footage(
             "picture: is it of this footage?"
         )
     people = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    return LabelledVectors(np.concatenate(vectors), people, np.array(moments), min_apart_s)
+    return LabelledVectors(
+        np.concatenate(vectors), people, np.zeros_like(people), np.array(moments), min_apart_s
+    )
 
 
-def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> CalibrationResult:
+def calibrate(sets: Sequence[LabelledVectors], *, prior: float, data: str) -> CalibrationResult:
     """Fit on all people, and on either half of them to be checked with the other.
 
     Args:
-        labelled: crops of known people.
+        sets: crops of known people; each set weighs the same, and nobody is in two of them.
         prior: see `Calibration`.
         data: what they are, for the record.
 
     Raises:
         DatasetError: too few people were seen twice, or distance does not tell them apart.
     """
-    people = np.random.default_rng(0).permutation(np.unique(labelled.people))
-    halves = [
-        count_pairs(labelled[np.isin(labelled.people, half)]) for half in np.array_split(people, 2)
-    ]
-    counts = count_pairs(labelled)
-    coefficients = fit(counts)
+    counts = [count_pairs(labelled) for labelled in sets]
+    halves = [_join(half) for half in zip(*map(_count_in_halves, sets), strict=True)]
+    coefficients = fit(_join(counts))
     predicted = [
         Calibration(fit(own), prior, 0.0, data).probability(_CENTRES) for own in reversed(halves)
     ]
@@ -214,9 +217,23 @@ def calibrate(labelled: LabelledVectors, *, prior: float, data: str) -> Calibrat
     return CalibrationResult(
         Calibration(coefficients, prior, error, data),
         curve,
-        people=_count_seen_twice(labelled),
-        same_pairs=int(counts.same.sum()),
-        different_pairs=int(counts.different.sum()),
+        people=sum(map(_count_seen_twice, sets)),
+        same_pairs=int(sum(one.same.sum() for one in counts)),
+        different_pairs=int(sum(one.different.sum() for one in counts)),
+    )
+
+
+def _count_in_halves(labelled: LabelledVectors) -> list[PairCounts]:
+    people = np.random.default_rng(0).permutation(np.unique(labelled.people))
+    halves = np.array_split(people, 2)
+    return [count_pairs(labelled[np.isin(labelled.people, half)]) for half in halves]
+
+
+def _join(counts: Sequence[PairCounts]) -> PairCounts:
+    """Put sets together, each as if it had as many pairs as any other."""
+    return PairCounts(
+        np.sum([one.same / max(one.same.sum(), 1) for one in counts], axis=0),
+        np.sum([one.different / max(one.different.sum(), 1) for one in counts], axis=0),
     )
 
 
@@ -226,16 +243,17 @@ def _count_seen_twice(labelled: LabelledVectors) -> int:
 
 
 def count_pairs(labelled: LabelledVectors) -> PairCounts:
-    """Sort all pairs of crops by distance."""
-    same, different = np.zeros((2, _BINS), np.int64)
+    """Sort the pairs that are compared by distance; see `LabelledVectors`."""
+    same, different = np.zeros((2, _BINS))
     for start in range(0, len(labelled.people), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         distance = l2_distances(labelled.vectors[block], labelled.vectors[start:])
         apart = np.abs(labelled.moments[block, np.newaxis] - labelled.moments[start:])
-        counts = np.triu(apart >= labelled.min_apart, k=1)
+        is_together = labelled.cameras[block, np.newaxis] == labelled.cameras[start:]
         is_same = labelled.people[block, np.newaxis] == labelled.people[start:]
-        same += np.histogram(distance[counts & is_same], _EDGES)[0]
-        different += np.histogram(distance[counts & ~is_same], _EDGES)[0]
+        once = np.triu(np.ones_like(is_same), k=1)
+        same += np.histogram(distance[once & is_same & (apart >= labelled.min_apart)], _EDGES)[0]
+        different += np.histogram(distance[once & ~is_same & is_together], _EDGES)[0]
     return PairCounts(same, different)
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.networks
 
 
 def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path) -> None:
-    calibrate = ("evaluate", "calibrate", sample, sample / "gt.txt")
+    calibrate = ("evaluate", "calibrate", sample, "--truth", sample / "gt.txt")
     calibrate = (*calibrate, "--person-map", sample / "person_map.json", "--apart", 1)
     ran = run(*calibrate, "--prior", 0.1, "--save", "card.toml", "--json", cwd=tmp_path)
     assert ran.code == 0, ran.err
@@ -94,14 +94,16 @@ def test_card_without_calibration_has_no_probability(made_db: Path, tmp_path: Pa
 
 def test_ways_to_go_wrong(sample: Path, tmp_path: Path) -> None:
     calibrate = ("evaluate", "calibrate", sample)
-    assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501", "calibrate SOURCE GT")
+    assert_refused(run(*calibrate, cwd=tmp_path), "Market-1501", "calibrate SOURCE --truth GT")
     assert_refused(run(*calibrate, "--every", 2, cwd=tmp_path), "ground truth", code=2)
-    truth = (*calibrate, sample / "gt.txt")
+    ran = run(*calibrate, sample, "--truth", sample / "gt.txt", cwd=tmp_path)
+    assert_refused(ran, "one source", code=2)
+    truth = (*calibrate, "--truth", sample / "gt.txt")
     assert_refused(run(*truth, "--save", "card.txt", cwd=tmp_path), ".toml")
     (tmp_path / "other.toml").write_text('[[embedder.files]]\nsha256 = "0"\n')
     ran = run(*truth, "--apart", 1, "--save", "other.toml", cwd=tmp_path)
     assert_refused(ran, "other.toml", "another model")
     (tmp_path / "other.txt").write_text("5000,1,5,5,20,40,1\n")
-    assert_refused(run(*calibrate, "other.txt", cwd=tmp_path), "nobody in the frames")
+    assert_refused(run(*calibrate, "--truth", "other.txt", cwd=tmp_path), "nobody in the frames")
     ran = run(*truth, "--apart", 100000, "--every", 4, cwd=tmp_path)
     assert_refused(ran, "seen twice", "--apart")

@@ -21,8 +21,9 @@ CENTRES = (np.arange(BINS) + 0.5) / 1000
 
 
 def labelled(degrees, people, moments, min_apart=1.0):
+    one_camera = np.zeros(len(people), int)
     return LabelledVectors(
-        make_vectors(*degrees), np.array(people), np.array(moments, float), min_apart
+        make_vectors(*degrees), np.array(people), one_camera, np.array(moments, float), min_apart
     )
 
 
@@ -33,7 +34,8 @@ def crowd(spread, people=40, crops=8):
     vectors = (centres + spread * rng.standard_normal((people, crops, 16))).reshape(-1, 16)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     who = np.repeat(np.arange(people), crops)
-    return LabelledVectors(vectors.astype(np.float32), who, np.tile(np.arange(crops), people), 1)
+    cameras = np.tile(np.arange(crops), people)
+    return LabelledVectors(vectors.astype(np.float32), who, cameras, cameras, 1)
 
 
 def test_fit_finds_the_law_that_pairs_were_drawn_by():
@@ -59,12 +61,15 @@ def test_probability_falls_with_distance_and_rises_with_the_prior():
     assert Calibration((-9.0, -1.0, 0.0), 0.1, 0.0, "").likely_distance == 0
 
 
-def test_only_pairs_that_are_apart_count():
-    same_place = labelled((0, 60, 180), (1, 1, 2), (1, 1, 1))
-    assert count_pairs(same_place).same.sum() == count_pairs(same_place).different.sum() == 0
+def test_pairs_of_one_person_are_apart_and_pairs_of_two_are_of_one_camera():
+    one_moment = count_pairs(labelled((0, 60, 180), (1, 1, 2), (1, 1, 1)))
+    assert (one_moment.same.sum(), one_moment.different.sum()) == (0, 2)
     counts = count_pairs(labelled((0, 60, 180), (1, 1, 2), (1, 2, 3)))
     assert np.flatnonzero(counts.same)[0] in (999, 1000)  # 2 sin 30° = 1, on an edge
     assert counts.different.sum() == 2
+    cameras = np.array([1, 2, 2])
+    two = LabelledVectors(make_vectors(0, 60, 180), np.array([1, 1, 2]), cameras, cameras, 1)
+    assert (count_pairs(two).same.sum(), count_pairs(two).different.sum()) == (1, 1)
     seconds = labelled((0, 60, 180), (1, 1, 1), (0.0, 9.5, 19.5), min_apart=10)
     assert count_pairs(seconds).same.sum() == 2
 
@@ -73,11 +78,11 @@ def test_pairs_are_counted_once_also_across_blocks():
     people = crowd(0.3, people=200)  # 1600 rows: more than a block
     counts = count_pairs(people)
     assert counts.same.sum() == 200 * 8 * 7 / 2
-    assert counts.different.sum() == 200 * 199 / 2 * 8 * 7
+    assert counts.different.sum() == 200 * 199 / 2 * 8
 
 
 def test_calibration_is_true_for_people_that_were_not_fitted():
-    result = calibrate(crowd(0.35), prior=0.1, data="a crowd")
+    result = calibrate([crowd(0.35)], prior=0.1, data="a crowd")
     assert result.calibration.data == "a crowd"
     assert 0 < result.calibration.error < 0.1
     assert sum(level.pairs for level in result.curve) == pytest.approx(1)
@@ -103,7 +108,18 @@ def test_overconfidence_is_measured():
 )
 def test_labels_that_teach_nothing(crops, words):
     with pytest.raises(DatasetError, match=words):
-        calibrate(crops, prior=0.1, data="")
+        calibrate([crops], prior=0.1, data="")
+
+
+def test_sets_weigh_the_same_however_large():
+    exact, vague = crowd(0.1, people=80), crowd(0.5, people=20)
+    alone = [calibrate([one], prior=0.1, data="").calibration for one in (exact, vague)]
+    both = calibrate([exact, vague], prior=0.1, data="")
+    twice = calibrate([exact, vague, exact, vague], prior=0.1, data="")
+    assert both.people == 100
+    assert both.calibration.coefficients == pytest.approx(twice.calibration.coefficients, rel=1e-3)
+    likely = [one.likely_distance for one in alone]
+    assert min(likely) < both.calibration.likely_distance < max(likely)
 
 
 def test_distances_that_say_the_opposite():
