@@ -26,13 +26,13 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name from `models li
 def list_models(json: Json = False) -> None:
     """List every model, its licence, and where its weights are."""
     from reidsearch.cli.tables import model_table
-    from reidsearch.models.catalog import all_cards
+    from reidsearch.models.catalog import all_cards, recommended_pair
 
-    cards = all_cards()
+    cards, recommended = all_cards(), recommended_pair()
     if json:
-        print_json([_fields(card) for card in cards])
+        print_json([_fields(card) | {"recommended": card in recommended} for card in cards])
     else:
-        print_table(model_table(cards))
+        print_table(model_table(cards, recommended))
 
 
 @app.command()

@@ -158,16 +158,19 @@ def audit_table(entries: Iterable[Entry]) -> Table:
     return table
 
 
-def model_table(cards: Iterable[DetectorCard | EmbedderCard]) -> Table:
+def model_table(
+    cards: Iterable[DetectorCard | EmbedderCard], recommended: Sequence[ModelCard]
+) -> Table:
     """The catalogue."""
-    table = _new_table("name", "size", "input", "weights", "licence", "data", "needs")
+    table = _new_table("name", "size", "input", "weights", "measured", "licence", "data", "needs")
     for card in cards:
         _add_row(
             table,
             card.name,
             format_bytes(card.bytes) if card.bytes else "",
             card.input_size,
-            _describe_weights(card),
+            f"{_describe_weights(card)}{', recommended' * (card in recommended)}",
+            card.measured,
             card.license,
             card.data_license,
             ", ".join(card.needs),
@@ -203,7 +206,17 @@ _RIGHT = {
     *_STAGE_COLUMNS,
 }
 # Texts that may be folded; all other cells stay in one line.
-_TEXTS = {"path", "found", "what to do", "asked for", "where and how", "sources", "licence", "data"}
+_TEXTS = {
+    "path",
+    "found",
+    "what to do",
+    "asked for",
+    "where and how",
+    "sources",
+    "measured",
+    "licence",
+    "data",
+}
 # What `scope` says in words, and what has a column of its own.
 _IN_SCOPE = {"scope", "camera", "source", "after", "before", "between", "min_score"}
 _MOST_WORDS = 3

@@ -46,6 +46,7 @@ class ModelCard:
         exported: the same network in a zip that OpenVINO reads, made by `scripts/export.py`; else
             the network is converted when it is first used.
         license, data_license: of the code and weights; of the data they were trained on.
+        measured: how good and how fast it is, by `scripts/bench_pairs.py`.
         input_hw: height and width, in pixels, of the network's input.
     """
 
@@ -56,6 +57,7 @@ class ModelCard:
     exported: WeightFile | None = None
     license: str = ""
     data_license: str = ""
+    measured: str = ""
 
     @property
     def sha256(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -60,8 +60,13 @@ class LabelledVectors:
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> LabelledVectors:
         """The given rows."""
-        arrays = self.vectors, self.people, self.cameras, self.moments
-        return LabelledVectors(*(array[rows] for array in arrays), self.min_apart)
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            people=self.people[rows],
+            cameras=self.cameras[rows],
+            moments=self.moments[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
