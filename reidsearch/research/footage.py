@@ -152,10 +152,8 @@ def evaluate_footage(
                 progress.advance(len(item.frames) + len(item.bad))
     detection = measure_detection(found, truth, min_score)
     if detection.recall < _LEAST_RECALL:
-        progress.warn(
-            f"only {format_percent(detection.recall)} of the people in the ground truth were found: "
-            "is it of this footage?"
-        )
+        share = format_percent(detection.recall, 1)
+        progress.warn(f"only {share} of the people in GT were found: is it of this footage?")
     return FootageQuality(
         detection,
         measure_search(
