@@ -60,8 +60,13 @@ class LabelledVectors:
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> LabelledVectors:
         """The given rows."""
-        arrays = self.vectors, self.people, self.cameras, self.moments
-        return LabelledVectors(*(array[rows] for array in arrays), self.min_apart)
+        return LabelledVectors(
+            self.vectors[rows],
+            self.people[rows],
+            self.cameras[rows],
+            self.moments[rows],
+            self.min_apart,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
