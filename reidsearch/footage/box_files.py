@@ -131,7 +131,7 @@ class BoxFinder:
         for place, found in by_place.items():
             self._by_frame[place.frame].append(found)
         self._read: set[int | str] = set()
-        self._outside = 0
+        self._outside: list[int] = []  # by frame: several threads add to it
 
     def find(self, frame: Frame) -> Detections:
         """Find the boxes of a frame, clipped to it, by descending score; those outside go."""
@@ -143,7 +143,7 @@ class BoxFinder:
         height, width = frame.image.shape[:2]
         xyxy = clip_to(xyxy, (0, 0, width, height))
         inside = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))
-        self._outside += len(xyxy) - len(inside)
+        self._outside.append(len(xyxy) - len(inside))
         found = Detections(xyxy, score)[inside]
         return found[np.argsort(-found.score, kind="stable")]
 
@@ -155,8 +155,8 @@ class BoxFinder:
         reasons = []
         if unread:
             reasons.append(f"{count(unread, 'detection')} of frames that were not read")
-        if self._outside:
-            reasons.append(f"{count(self._outside, 'detection')} outside of the picture")
+        if outside := sum(self._outside):
+            reasons.append(f"{count(outside, 'detection')} outside of the picture")
         return f"left out of {self._path}: {', '.join(reasons)}" if reasons else ""
 
 
@@ -250,7 +250,7 @@ def _mot_box(cells: list[str]) -> Box:
         Place("", "", _whole(cells[0])),
         _near(left - 1, top - 1, left - 1 + width, top - 1 + height),
         1.0 if float(flag) == -1 else float(flag),
-        "" if float(track) == -1 else track,
+        "" if track == "-1" else track,
         _whole(kind) if has_class else None,
     )
 

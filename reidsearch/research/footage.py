@@ -11,6 +11,7 @@ from reidsearch.core.boxes import iou_matrix
 from reidsearch.core.errors import DatasetError
 from reidsearch.core.exact_search import CHUNK_ROWS, nearest_rows
 from reidsearch.core.progress import SILENT
+from reidsearch.core.text import format_percent
 from reidsearch.core.types import Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
@@ -151,10 +152,8 @@ def evaluate_footage(
                 progress.advance(len(item.frames) + len(item.bad))
     detection = measure_detection(found, truth, min_score)
     if detection.recall < _LEAST_RECALL:
-        progress.warn(
-            f"only {detection.recall:.1%} of the people in the ground truth were found: is it of "
-            "this footage?"
-        )
+        share = format_percent(detection.recall, 1)
+        progress.warn(f"only {share} of the people in GT were found: is it of this footage?")
     return FootageQuality(
         detection,
         measure_search(

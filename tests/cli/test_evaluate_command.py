@@ -5,6 +5,7 @@ from typing import Any
 import cv2
 import pytest
 
+from reidsearch.core.text import format_percent
 from reidsearch.research.datasets import GALLERY, QUERY, TRAIN
 from tests.conftest import assert_refused, run
 from tests.crops import write_dataset
@@ -35,7 +36,7 @@ def test_market1501_protocol(dataset: Path, tmp_path: Path) -> None:
     reranked = run("evaluate", "market1501", dataset, "--json", "--rerank", cwd=tmp_path).json
     assert reranked["mAP"] > plain["mAP"]
     table = run("evaluate", "market1501", dataset, cwd=tmp_path).out
-    assert f"{plain['mAP']:.1%}" in table
+    assert format_percent(plain["mAP"], 1) in table
 
 
 @pytest.mark.slow
@@ -134,7 +135,7 @@ def test_ground_truth_of_other_footage(sample: Path, tmp_path: Path) -> None:
     evaluate = ("evaluate", "footage", "frames", "gt.txt", "--tiles", "off")
     ran = run(*evaluate, cwd=tmp_path)
     assert ran.code == 0, ran.err
-    assert "only 0.0% of the people" in ran.err
+    assert "only 0.0 % of the people" in ran.err
     (tmp_path / "map.json").write_text('{"track_to_person": {"9": "Ana"}}')
     ran = run(*evaluate, "--person-map", "map.json", cwd=tmp_path)
     assert_refused(ran, "map.json names none of the tracks of gt.txt")
