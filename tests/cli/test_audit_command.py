@@ -85,7 +85,7 @@ def test_each_way_to_search_is_one_event(plain_db: Path, sample: Path, tmp_path:
     assert (box["asked"], box["ids"][0]) == (None, PERSON)
     assert box["about"]["pictures"] == [str(sample / "frame_0001.jpg")]
     assert box["about"]["box_xyxy"] == [250, 218, 283, 309]
-    assert ", box 250,218,283,309 " in run("audit", "show", "--last", 1, cwd=tmp_path).out
+    assert ", box 250,218,283,309, " in run("audit", "show", "--last", 1, cwd=tmp_path).out
     assert recorded("inspect", "frame", "pets09-s2l1:1") == []
     assert recorded("search", "--frame", "pets09-s2l1:2", code=1) == []
     assert verify(plain_db).json["entries"] == 6
