@@ -44,7 +44,7 @@ def test_weights_that_were_never_fetched_are_not_other_weights(own_db: Path, sam
         pytest.raises(ModelError, match="not on this machine") as caught,
         open_database(own_db).read() as gallery,
     ):
-        gallery.find_query(sample / "frame_0001.jpg")
+        gallery.find_query(sample / "frame_0001.jpg", box_xyxy=(250, 218, 283, 309))
     assert "models download osnet_ain_x1_0.ms_d_c" in caught.value.hint
 
 
