@@ -19,7 +19,8 @@ from reidsearch.footage import SourceOptions, open_source
     ],
 )
 def test_options_that_make_no_sense_are_refused(options):
-    with pytest.raises(UsageError, match=r"at least 1|not a valid (frame rate|camera name)|camera is empty"):
+    reasons = r"at least 1|not a valid (frame rate|camera name)|camera is empty"
+    with pytest.raises(UsageError, match=reasons):
         SourceOptions(**options)
 
 
