@@ -70,7 +70,16 @@ def test_a_folder_that_is_read_only_is_examined(
     assert_refused(refused, "read-only")
 
 
-@pytest.mark.parametrize("name", ["vectors", "rows", "frames", "paths", "sources"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rows",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("vectors", "frames", "paths", "sources")
+        ),
+    ],
+)
 def test_rot_in_the_index_is_found_and_repaired(own_db: Path, name: str) -> None:
     [path] = (own_db / "index").glob(f"{name}*")
     flip_a_bit(path)
@@ -348,6 +357,7 @@ def test_audit_log_that_was_changed(own_db: Path) -> None:
     assert (state, "line 1" in found, "audit verify" in remedy) == ("bad", True, True)
 
 
+@pytest.mark.slow
 def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
     footage = Path(shutil.copytree(sample, tmp_path / "gate"))
     weights = Path(__file__).parents[2] / "models" / "osnet_ain_x1_0.third.pt"

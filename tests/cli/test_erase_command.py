@@ -101,8 +101,8 @@ def test_single_people_leave_no_trace(own_db: Path) -> None:
     "what",
     [
         pytest.param(("--source", SOURCE), id="source"),
-        pytest.param(("--camera", "pets09-s2l1"), id="camera"),
-        pytest.param(("--older-than", "0m"), id="age-of-the-ingest"),
+        pytest.param(("--camera", "pets09-s2l1"), id="camera", marks=pytest.mark.slow),
+        pytest.param(("--older-than", "0m"), id="age-of-the-ingest", marks=pytest.mark.slow),
     ],
 )
 def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[str, ...]) -> None:
@@ -227,12 +227,16 @@ open_database(db).erase(Erasure(people, seen))
 """
 
 
-STEPS_BEFORE, STEPS_AFTER = ("copy", "log"), ("complete", "remove", "move1", "move3", "clean")
+STEPS_BEFORE, STEPS_AFTER = ("copy", "log"), ("complete", "remove", "move3", "clean")
 
 
 @pytest.mark.parametrize(
     ("step", "is_erased"),
-    [*((step, False) for step in STEPS_BEFORE), *((step, True) for step in STEPS_AFTER)],
+    [
+        *(pytest.param(step, False, marks=pytest.mark.slow) for step in STEPS_BEFORE),
+        pytest.param("move1", True),
+        *(pytest.param(step, True, marks=pytest.mark.slow) for step in STEPS_AFTER),
+    ],
 )
 def test_killed_erase_is_done_or_not_begun(own_db: Path, step: str, is_erased: bool) -> None:
     before = everything(own_db)
@@ -260,6 +264,7 @@ def test_files_and_runs_stay_known(own_db: Path) -> None:
     assert known() == before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_erased(own_db: Path, tmp_path: Path, sample: Path) -> None:
     stored = len(everything(own_db))
     for arguments, words in (

@@ -132,7 +132,9 @@ def wait_for(process: "subprocess.Popen[str]", words: str) -> None:
     raise AssertionError(f"it ended without saying {words!r}")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_growing_folder_is_followed(tmp_path: Path, how: signal.Signals) -> None:
     gate = tmp_path / "gate"
     gate.mkdir()
@@ -174,6 +176,7 @@ def test_bad_frame_of_a_growing_folder_is_named_once(gate: Path, tmp_path: Path)
     assert "in 4 frames, 1 failed" in err
 
 
+@pytest.mark.slow
 def test_changed_frame_is_counted_once_however_long_one_watches(gate: Path, tmp_path: Path) -> None:
     run(*INGEST, cwd=tmp_path)
     os.utime(put(541, gate, like=21), (1e9, 1e9))

@@ -126,6 +126,7 @@ def test_data_set_of_distractors_only(dataset: Path, tmp_path: Path) -> None:
     assert_refused(ran, "names nobody", "0000")
 
 
+@pytest.mark.slow
 def test_other_options_do_not_go_on_with_a_run(dataset: Path, tmp_path: Path) -> None:
     arguments = ("train", dataset, "--out", "run", *SMALL)
     assert run(*arguments, "--epochs", 1, cwd=tmp_path).code == 0

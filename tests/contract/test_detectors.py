@@ -21,7 +21,7 @@ pytestmark = pytest.mark.networks
 SETTINGS = DetectionSettings(0.25, 24, "auto")
 
 
-@pytest.fixture(scope="module", params=["auto", "reference"])
+@pytest.fixture(scope="module", params=["auto", pytest.param("reference", marks=pytest.mark.slow)])
 def built_in(request: pytest.FixtureRequest) -> Detector:
     return load_detector(find_detector(default_detector()), SETTINGS, request.param)
 
@@ -94,6 +94,7 @@ def test_tiles_find_more_small_people(built_in: Detector, sample: Path) -> None:
     assert recall(built_in) > 1.1 * recall(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exported", "overlap", "score"),
     [

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.networks
 ARCHITECTURES = ["osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x1_0"]
 
 
-@pytest.fixture(scope="module", params=["auto", "reference"])
+@pytest.fixture(scope="module", params=["auto", pytest.param("reference", marks=pytest.mark.slow)])
 def built_in(request: pytest.FixtureRequest) -> Embedder:
     return load_embedder(find_embedder(default_embedder()), request.param)
 
@@ -89,13 +89,8 @@ def save_checkpoint(path: Path, architecture: str, **changes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name != "osnet_x0_25"))
-        for name in ARCHITECTURES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_own_torchreid_checkpoint(tmp_path: Path, architecture: str) -> None:
     path = save_checkpoint(tmp_path / "model.pth.tar-60", architecture)
     embedder = load_embedder(find_embedder(f"{architecture}={path}"))

@@ -81,7 +81,7 @@ def test_graph_forgets_too(
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc fills memory")
 @pytest.mark.parametrize(
     ("people", "written"),
-    [(30, "data_level0.bin"), (PEOPLE, "length.bin")],
+    [(30, "data_level0.bin"), pytest.param(PEOPLE, "length.bin", marks=pytest.mark.slow)],
     indirect=["people"],
 )
 @pytest.mark.usefixtures("people")

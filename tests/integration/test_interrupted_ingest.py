@@ -67,9 +67,8 @@ def undisturbed(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "db"
 
 
-@pytest.mark.parametrize(
-    "delay_s", [0.0, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.1, 0.2))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2])
 def test_killed_ingest_goes_on(
     undisturbed: Path, sample: Path, tmp_path: Path, delay_s: float
 ) -> None:
