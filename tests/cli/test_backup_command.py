@@ -57,6 +57,7 @@ def has_frames(db: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_backup_beside_a_writer(sample: Path, tmp_path: Path) -> None:
     """What was confirmed, and an ingest can go on from there."""
     ingest = ("ingest", sample, "--fps", 10, "--every", 2, "--tiles", "off")

@@ -173,6 +173,7 @@ def test_database_of_a_newer_schema_is_not_repaired(own_db: Path) -> None:
     assert_refused(ran, "newer reidsearch", "99")
 
 
+@pytest.mark.slow
 def test_frames_withdrawn_by_a_killed_refresh_stay_away(own_db: Path) -> None:
     kept = Path(shutil.copytree(own_db / "index", own_db.parent / "index"))
     with open_chroma(own_db, rebuild_index=True) as store:
@@ -282,6 +283,7 @@ def break_page_of(db: Path, part: str, file: str = "chroma.sqlite3") -> None:
         file.write(b"\xff" * 8)
 
 
+@pytest.mark.slow
 def test_rot_that_only_sqlite_finds_is_repaired(made_db: Path, own_db: Path) -> None:
     break_page_of(own_db, "embedding_metadata_array_key_float")
     assert examine(own_db)["Chroma"][0] == "good"
@@ -326,6 +328,7 @@ def test_nothing_is_left_whole(own_db: Path) -> None:
     assert_refused(ran, "both the ledger and the exact index", "restore")
 
 
+@pytest.mark.slow
 def test_chroma_that_does_not_open(tmp_path: Path) -> None:
     """Its graph is in files of its own once it has some thousand rows."""
     info = make_info()
@@ -372,6 +375,7 @@ def test_models_and_footage_that_are_gone(sample: Path, tmp_path: Path) -> None:
     assert found["footage gate/gate"][:2] == ("warning", f"{footage} does not exist any more")
 
 
+@pytest.mark.slow
 def test_footage_that_is_another(sample: Path, tmp_path: Path) -> None:
     footage = Path(shutil.copytree(sample, tmp_path / "gate"))
     ingest = ("ingest", footage, "--max-frames", 3, "--tiles", "off")

@@ -130,6 +130,7 @@ def test_whole_source_leaves_no_trace(own_db: Path, sample: Path, what: tuple[st
     assert again.json["frames"] == 40
 
 
+@pytest.mark.slow
 def test_person_and_who_is_near(own_db: Path) -> None:
     before = everything(own_db)
     ran = erase(
@@ -162,6 +163,7 @@ def test_earlier_people_go_too(own_db: Path) -> None:
     assert {"1", str(late["frame"])} <= {line.split()[2] for line in ran.out.splitlines()[1:]}
 
 
+@pytest.mark.slow
 def test_age_of_dated_footage(sample: Path, tmp_path: Path) -> None:
     start = ("--start", "2009-05-06T12:00:00Z", "--fps", 10, "--tiles", "off", "--max-frames", 4)
     assert run("ingest", sample, *start, cwd=tmp_path).code == 0
@@ -351,6 +353,7 @@ def test_erase_that_waits_does_so_after_its_question(own_db: Path) -> None:
     assert len(everything(own_db)) == PEOPLE - len(people)
 
 
+@pytest.mark.slow
 def test_busy_log_is_said(own_db: Path) -> None:
     with open_to_read(own_db) as store:
         seen, people = store.state, store.detections(Filter(frame=1))
@@ -419,6 +422,7 @@ def test_defaults_of_other_commands_erase_nobody(own_db: Path) -> None:
     assert len(everything(own_db)) == PEOPLE
 
 
+@pytest.mark.slow
 def test_people_of_before_a_refresh_are_forgotten_too(sample: Path, tmp_path: Path) -> None:
     """The log has ids of people whom their frame lost when it was done again."""
     gate = tmp_path / "gate"

@@ -18,6 +18,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "square", QUERY, GALLERY)
 
 
+@pytest.mark.slow
 def test_market1501_protocol(dataset: Path, tmp_path: Path) -> None:
     ran = run("evaluate", "market1501", dataset, "--json", "--pictures", "sheets", cwd=tmp_path)
     assert ran.code == 0, ran.err

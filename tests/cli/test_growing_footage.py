@@ -160,6 +160,7 @@ def test_growing_folder_is_followed(tmp_path: Path, how: signal.Signals) -> None
     assert run(*INGEST, cwd=tmp_path).json["frames_skipped"] >= 2
 
 
+@pytest.mark.slow
 def test_bad_frame_of_a_growing_folder_is_named_once(gate: Path, tmp_path: Path) -> None:
     for path in (*gate.iterdir(), put(61, gate)):
         os.utime(path, (1e9, 1e9))

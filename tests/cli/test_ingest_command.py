@@ -501,6 +501,7 @@ def test_writer_that_watches_is_not_waited_for(
     assert_refused(ran, "reidsearch ingest --watch (process", "does not end by itself")
 
 
+@pytest.mark.slow
 def test_second_process_waits_if_told_to(own_db: Path, tmp_path: Path) -> None:
     frames = copy_frames(tmp_path / "frames", 1)
     arguments = [COMMAND, "ingest", frames, "--tiles", "off", "--wait"]

@@ -164,6 +164,7 @@ def test_full_disk_stops_and_keeps_the_checkpoint(dataset: Path, tmp_path: Path)
     assert run(*arguments, cwd=tmp_path).code == 0
 
 
+@pytest.mark.slow
 def test_same_people_trained_on_and_tested_are_named(dataset: Path, tmp_path: Path) -> None:
     leaky = write_dataset(tmp_path / "leaky", TRAIN, QUERY, GALLERY, people=slice(0, 4))
     ran = run("train", leaky, "--out", "run", "--epochs", 1, *SMALL, cwd=tmp_path)

@@ -84,6 +84,7 @@ def test_killed_ingest_goes_on(
         assert resumed[crop_id][1] == pytest.approx(vector, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_stored(sample: Path, tmp_path: Path) -> None:
     images, frames = sorted(sample.glob("*.jpg")), tmp_path / "long"
     frames.mkdir()

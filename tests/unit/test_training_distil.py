@@ -132,6 +132,7 @@ def test_it_learns(tmp_path, store):
     assert any(not torch.equal(before[name], after[name]) for name in after)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path, store):
     first = Distiller(LESSON, {}, 12, tmp_path)
     first.run_round(store)
