@@ -12,7 +12,7 @@ from rich.markup import escape
 from reidsearch.cli.options import Json
 from reidsearch.cli.output import print_fields, print_json, print_table, say
 from reidsearch.cli.progress import receiving
-from reidsearch.core.text import printable
+from reidsearch.core.text import format_bytes, printable
 
 if TYPE_CHECKING:
     from reidsearch.models.cards import ModelCard, WeightFile
@@ -107,7 +107,7 @@ def verify(
 
 def _announce(card: ModelCard) -> str:
     hosts = sorted({urlsplit(file.url).netloc for file in card.files if file.url})
-    size = f"{card.bytes / 1e6:.1f} MB" if card.bytes else "size not known"
+    size = format_bytes(card.bytes) if card.bytes else "size not known"
     where = f"{size} from {' and '.join(hosts)}" if hosts else "in the package"
     return f"{card.name}: {where}; {card.license}; trained on data: {card.data_license}"
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reidsearch.core.errors import ModelError
 from reidsearch.core.files import hash_file, read_text, resolve
-from reidsearch.models.cards import DetectorCard, EmbedderCard, WeightFile
+from reidsearch.models.cards import DetectorCard, EmbedderCard, ModelCard, WeightFile
 from reidsearch.models.validation import parse_as
-from reidsearch.models.weights import locate, missing_files
+from reidsearch.models.weights import has_weights, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,18 +25,12 @@ _MAX_PX = 1 << 14
 
 def default_detector() -> str:
     """Name of the detector that is used unless another is named."""
-    recommended, _ = recommended_pair()
-    return (
-        str(_catalog()["built_in"]["detector"]) if missing_files(recommended) else recommended.name
-    )
+    return _default("detector", recommended_pair()[0])
 
 
 def default_embedder() -> str:
     """Name of the embedder that is used unless another is named."""
-    _, recommended = recommended_pair()
-    return (
-        str(_catalog()["built_in"]["embedder"]) if missing_files(recommended) else recommended.name
-    )
+    return _default("embedder", recommended_pair()[1])
 
 
 def recommended_pair() -> tuple[DetectorCard, EmbedderCard]:
@@ -97,6 +91,10 @@ def archive_record(file: WeightFile) -> Path:
     """Lies beside a file that was unpacked: its sha256 and, after a blank, the archive's."""
     path = locate(file)
     return path.with_name(f"{path.name}.sha256")
+
+
+def _default(task: str, recommended: ModelCard) -> str:
+    return recommended.name if has_weights(recommended) else str(_catalog()["built_in"][task])
 
 
 @cache

@@ -11,6 +11,7 @@ from reidsearch.core import extras
 from reidsearch.core.errors import ModelError, UsageError
 from reidsearch.core.progress import SILENT
 from reidsearch.core.provenance import Provenance
+from reidsearch.core.text import format_bytes
 from reidsearch.models.backends import library_versions, require_precision
 from reidsearch.models.catalog import (
     default_detector,
@@ -22,7 +23,7 @@ from reidsearch.models.catalog import (
 from reidsearch.models.detectors import load_detector
 from reidsearch.models.embedders import load_embedder
 from reidsearch.models.matching import require_detector, require_embedder, require_same_precision
-from reidsearch.models.weights import missing_files, network_paths
+from reidsearch.models.weights import has_weights, network_paths
 
 if TYPE_CHECKING:
     from reidsearch.core.calibration import Calibration
@@ -66,12 +67,12 @@ class ModelChoice:
         """What to tell a caller who gets a built-in network where there is a better one."""
         named = self.detector, self.embedder
         cards = [card for card, name in zip(recommended_pair(), named, strict=True) if not name]
-        if not any(map(missing_files, cards)):
+        if all(map(has_weights, cards)):
             return ""
-        mb = sum(card.bytes for card in recommended_pair()) / 1e6
+        size = format_bytes(sum(card.bytes for card in recommended_pair()))
         return (
             "the built-in networks are used, which miss and confuse more people than the "
-            f"recommended ones: `reidsearch models download` fetches those ({mb:.1f} MB)"
+            f"recommended ones: `reidsearch models download` fetches those ({size})"
         )
 
     def new_provenance(self) -> Provenance:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from reidsearch.core import extras
-from reidsearch.core.errors import ModelError
+from reidsearch.core.errors import MissingPackageError, ModelError
 from reidsearch.core.files import hash_file
 
 if TYPE_CHECKING:
@@ -67,6 +67,14 @@ def weight_paths(card: ModelCard) -> list[Path]:
             hint=f"give them: {card.name}=/path/to/weights",
         )
     return [verified_path(card, file) for file in card.files]
+
+
+def has_weights(card: ModelCard) -> bool:
+    """Whether all files of a model are here, whole and unaltered."""
+    try:
+        return bool(weight_paths(card))
+    except (ModelError, MissingPackageError):
+        return False
 
 
 def weights_path(card: ModelCard) -> Path:

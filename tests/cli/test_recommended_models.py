@@ -75,6 +75,11 @@ def test_fetched_once_and_used_by_new_databases(
     assert (again.code, "models download" in again.err) == (0, False)
     assert run("models", "download", cwd=tmp_path).code == 0
     assert len(server.ranges) == len(NAMES)  # nothing was fetched twice
+    (cache / NAMES[1]).write_bytes(b"damaged")
+    again = run("ingest", frames, "--tiles", "off", "--db", "before", cwd=tmp_path)
+    assert again.code == 0, again.err  # which was made with others
+    shutil.copy(sample / "frame_0021.jpg", frames)
+    assert_refused(run("ingest", frames, cwd=tmp_path), "damaged", "models download")
 
 
 def test_what_cannot_be_fetched_may_be_carried_over(
