@@ -81,10 +81,7 @@ def main(
     print(f"recall / precision, mAP, mAP_all\n\n| detector, score, tiles | embedder | {names} |")
     print("|---" * (2 + len(footage)) + "|")
     for spec in detector:
-        name, score, tiles = [*spec.split("@"), *[""] * 2][:3]
-        settings = DetectionSettings(
-            float(score or find_detector(name).min_score), MIN_HEIGHT_PX, tiles or "auto"
-        )
+        name, settings = parse(spec)
         for network in networks.values():
             cells = [describe(scene.evaluate(settings, name, network)) for scene in footage]
             about = f"{name}, {settings.min_score}, {settings.tiles}"
@@ -92,13 +89,11 @@ def main(
     print("\n| network | ms a frame or crop | rank-1 / mAP of crops |\n|---|---|---|")
     images = footage[0].images()
     for spec in detector:
-        name, _, tiles = [*spec.split("@"), *[""] * 2][:3]
-        finder = load_detector(find_detector(name), DetectionSettings(0.25, 24, tiles or "auto"))
+        name, settings = parse(spec)
+        finder = load_detector(find_detector(name), settings)
         found = finder.detect(images[:1])
-        print(
-            f"| {name}, {tiles or 'auto'} | {milliseconds(finder.detect, images):.1f} | |",
-            flush=True,
-        )
+        ms = milliseconds(finder.detect, images)
+        print(f"| {name}, {settings.tiles} | {ms:.1f} | |", flush=True)
     cut = list(cut_crops(images[0], found[0]).images)
     many = (cut * _TIMED)[:_TIMED]
     for network in networks.values():
@@ -107,6 +102,13 @@ def main(
             ranked = evaluate_market1501(crops, network).quality
             quality = f"{ranked.cmc[0]:.3f} / {ranked.mean_ap:.3f}"
         print(f"| {network.card.name} | {ms:.1f} | {quality} |", flush=True)
+
+
+def parse(spec: str) -> tuple[str, DetectionSettings]:
+    """Read `NAME`, `NAME@SCORE` or `NAME@SCORE@TILES`."""
+    name, score, tiles = [*spec.split("@"), "", ""][:3]
+    min_score = float(score or find_detector(name).min_score)
+    return name, DetectionSettings(min_score, MIN_HEIGHT_PX, tiles or "auto")
 
 
 def describe(quality: FootageQuality) -> str:
