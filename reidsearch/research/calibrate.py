@@ -214,13 +214,13 @@ def calibrate(sets: Sequence[LabelledVectors], *, prior: float, data: str) -> Ca
     """
     counts = [count_pairs(labelled) for labelled in sets]
     halves = [_join(half) for half in zip(*map(_count_in_halves, sets), strict=True)]
-    coefficients = fit(_join(counts))
+    fitted = fit(_join(counts))
     predicted = [
-        Calibration(fit(own), prior, 0.0, data).probability(_CENTRES) for own in reversed(halves)
+        Calibration(*fit(own), prior, 0.0, data).probability(_CENTRES) for own in reversed(halves)
     ]
     curve, error = measure_reliability(np.array(predicted), halves, prior)
     return CalibrationResult(
-        Calibration(coefficients, prior, error, data),
+        Calibration(*fitted, prior, error, data),
         curve,
         people=sum(map(_count_seen_twice, sets)),
         same_pairs=int(sum(one.same.sum() for one in counts)),
@@ -262,10 +262,11 @@ def count_pairs(labelled: LabelledVectors) -> PairCounts:
     return PairCounts(same, different)
 
 
-def fit(counts: PairCounts) -> tuple[float, float, float]:
+def fit(counts: PairCounts) -> tuple[float, float]:
     """Logistic regression by Newton's method, both kinds of pairs weighing the same.
 
-    Without its square, where that would make larger distances likelier.
+    Returns:
+        Intercept and slope; see `Calibration`.
 
     Raises:
         DatasetError: there are too few pairs, or distance does not tell them apart.
@@ -275,18 +276,10 @@ def fit(counts: PairCounts) -> tuple[float, float, float]:
             "too few people were seen twice",
             hint="in two cameras, or in footage at two moments that lie --apart",
         )
-    for degree in (2, 1):
-        c0, c1, c2 = [*_regress(counts, degree), 0.0][:3]
-        if c1 < 0 and c1 + 2 * LARGEST_DISTANCE * c2 < 0:
-            return c0, c1, c2
-    raise DatasetError("crops of one person are no nearer to each other than crops of two")
-
-
-def _regress(counts: PairCounts, degree: int) -> list[float]:
-    powers = np.stack([_CENTRES**power for power in range(degree + 1)], axis=1)
+    powers = np.stack([np.ones(_BINS), _CENTRES], axis=1)
     same, different = (kind / kind.sum() for kind in (counts.same, counts.different))
-    coefficients = np.zeros(degree + 1)
-    ridge = 1e-6 * np.eye(degree + 1)  # or pairs that never overlap would take them to infinity
+    coefficients = np.zeros(2)
+    ridge = 1e-6 * np.eye(2)  # or pairs that never overlap would take them to infinity
     for _ in range(100):
         p = 1 / (1 + np.exp(np.clip(-powers @ coefficients, -500, 500)))
         slope = powers.T @ (same - (same + different) * p) - ridge @ coefficients
@@ -295,7 +288,10 @@ def _regress(counts: PairCounts, degree: int) -> list[float]:
         coefficients += step
         if np.abs(step).max() < 1e-9:
             break
-    return [float(c) for c in coefficients]
+    intercept, slope = coefficients.tolist()
+    if slope >= 0:
+        raise DatasetError("crops of one person are no nearer to each other than crops of two")
+    return intercept, slope
 
 
 def measure_reliability(

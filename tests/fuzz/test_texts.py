@@ -28,7 +28,7 @@ IMAGE = {"id": 1, "file_name": "frame_7.jpg", "camera": "gate", "source": "monda
 ANNOTATION = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 28], "score": 0.5}
 CATEGORY = {"id": 1, "name": "person"}
 COCO = {"images": [IMAGE], "annotations": [ANNOTATION], "categories": [CATEGORY]}
-CALIBRATION = {"coefficients": [1.0, -2.0, 0.5], "prior": 0.05, "error": 0.01, "data": "x"}
+CALIBRATION = {"intercept": 1.0, "slope": -2.0, "prior": 0.05, "error": 0.01, "data": "x"}
 CARD = {
     "about": "of tests",
     "files": [{"name": "weights.pt", "sha256": "a" * 64, "bytes": 4}],
@@ -124,7 +124,7 @@ def require_card(path):
 @example(document={"embedder": CARD | {"files": [{"name": 1}]}})
 @example(document={"embedder": CARD | {"files": [{"name": "\0", "member": "x", "url": "x"}]}})
 @example(document={"embedder": CARD | {"calibration": CALIBRATION | {"prior": 5e-324}}})
-@example(document={"embedder": CARD | {"calibration": CALIBRATION | {"coefficients": [1e300] * 3}}})
+@example(document={"embedder": CARD | {"calibration": CALIBRATION | {"intercept": 1e300}}})
 @example(document={"embedder": CARD | {"input_hw": [256]}})
 def test_model_cards(folder, document):
     path = folder / "card.toml"
