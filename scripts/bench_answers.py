@@ -149,7 +149,8 @@ def look(
             same.append(embedder.embed(crops.images).vectors)
     found = {name: np.concatenate(parts) for name, parts in rows.items()}
     people = read_mot(truth, person_map).frames
-    quality = measure_search(found["frame"], found["box"], found["own"], people)
+    alone = np.arange(len(found["frame"]))  # by detections, not by tracklets
+    quality = measure_search(found["frame"], found["box"], found["own"], alone, people)
     np.savez(
         out,
         **found,

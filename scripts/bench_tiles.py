@@ -1,7 +1,7 @@
-"""What tiles do to detection: scenes of small and of large people, in 768x576 to 1920x1080.
+"""What tiles do to detection: scenes of small and of large people, in 768x576 to 3840x2160.
 
-The large scenes are composed: each frame enlarged to 1080 rows, and beside it the left part of the
-one half the scene later, so that people cross the inner borders of all tiles.
+The large scenes are composed of frames of several moments, enlarged or reduced, side by side, so
+that people cross the inner borders of all tiles.
 
 usage: python scripts/bench_tiles.py DATA [--detector CARD[=PATH]] [--tiles auto --tiles off ...]
 """
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from reidsearch.core.types import Detections
     from reidsearch.models.detectors.tiles import Tile
 
-SIZE = 1920, 1080
+HD, UHD = (1920, 1080), (3840, 2160)
+SMALL_PX = 40
+MOMENTS = 20  # of a scene of small people
 NEAR = 0.02  # of a tile, to its border
 PART_COVER = 0.7
 
@@ -48,12 +50,19 @@ class Scene:
     images: dict[int, np.ndarray]
     truth: Mapping[int, FrameTruth]
 
+    @property
+    def image_height(self) -> int:
+        """Height of its frames, in pixels."""
+        return int(next(iter(self.images.values())).shape[0])
+
 
 @app.command()
 def main(
     data: Path,
+    *,
     detector: Annotated[str | None, typer.Option()] = None,
     tiles: Annotated[list[str], typer.Option()] = ["off", "auto"],  # noqa: B006
+    small: Annotated[bool, typer.Option(help="Only scenes of people 40 px high.")] = False,
 ) -> None:
     """Print one row for each scene and kind of tiles."""
     pets, campus = data / "pets09-s2l1", data / "tud-campus"
@@ -61,7 +70,14 @@ def main(
         read_scene("PETS09-S2L1, every 5th frame", pets / "vtest.avi", pets / "gt.txt", 5),
         read_scene("TUD-Campus, every 2nd", campus / "campus.mp4", campus / "gt.txt", 2),
     ]
-    scenes += [enlarge(scene) for scene in scenes]
+    if small:
+        scenes = [
+            compose(scene, size, SMALL_PX / person_px(scene), MOMENTS)
+            for size in (HD, UHD)
+            for scene in scenes
+        ]
+    else:
+        scenes += [compose(s, HD, HD[1] / s.image_height, len(s.images)) for s in scenes]
     card = find_detector(detector or default_detector())
     print("| scene | tiles | views | recall | precision | AP50 | cut boxes | ms a frame |")
     print("|---|---|---|---|---|---|---|---|")
@@ -91,32 +107,46 @@ def read_scene(name: str, path: Path, truth: Path, every: int) -> Scene:
     return Scene(name, {f.number: f.image for f in source.frames()}, read_mot(truth).frames)
 
 
-def enlarge(scene: Scene) -> Scene:
-    """Compose a scene of 1920x1080 out of a smaller one."""
+def person_px(scene: Scene) -> float:
+    """Median height of the people in a scene."""
+    boxes = np.concatenate([truth.xyxy for truth in scene.truth.values()])
+    return float(np.median(boxes[:, 3] - boxes[:, 1]))
+
+
+def compose(scene: Scene, size: tuple[int, int], scale: float, count: int) -> Scene:
+    """Compose `count` larger frames: in each, cells of moments spread over the scene."""
     numbers = list(scene.images)
+    height, width = (round(scale * px) for px in scene.images[numbers[0]].shape[:2])
+    corners = [(x, y) for y in range(0, size[1], height) for x in range(0, size[0], width)]
     images, truth = {}, {}
-    for place, number in enumerate(numbers):
-        other = numbers[(place + len(numbers) // 2) % len(numbers)]
-        scale = SIZE[1] / scene.images[number].shape[0]
-        seam = round(scale * scene.images[number].shape[1])
-        both = [cv2.resize(scene.images[n], (seam, SIZE[1])) for n in (number, other)]
-        images[number] = np.concatenate(both, axis=1)[:, : SIZE[0]]
-        halves = [
-            move(scene.truth.get(number), scale, 0, (0, 0, seam, SIZE[1])),
-            move(scene.truth.get(other), scale, seam, (seam, 0, *SIZE)),
-        ]
-        boxes = np.concatenate(halves).astype(np.float32)
-        truth[number] = FrameTruth(tuple(map(str, range(len(boxes)))), boxes)
-    return Scene(f"{scene.name.partition(',')[0]}, enlarged to 1920x1080", images, truth)
+    for place in range(0, len(numbers), len(numbers) // count):
+        canvas = np.zeros((size[1], size[0], 3), np.uint8)
+        boxes = []
+        for cell, (x, y) in enumerate(corners):
+            number = numbers[(place + cell * len(numbers) // len(corners)) % len(numbers)]
+            part = cv2.resize(scene.images[number], (width, height), interpolation=cv2.INTER_AREA)
+            part = part[: size[1] - y, : size[0] - x]
+            canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
+            within = (x, y, x + part.shape[1], y + part.shape[0])
+            boxes.append(move(scene.truth.get(number), scale, (x, y), within))
+        everyone = np.concatenate(boxes).astype(np.float32)
+        images[place] = canvas
+        truth[place] = FrameTruth(tuple(map(str, range(len(everyone)))), everyone)
+    px = person_px(scene) * scale
+    name = f"{scene.name.partition(',')[0]}, people of {px:.0f} px in {size[0]}x{size[1]}"
+    return Scene(name, images, truth)
 
 
 def move(
-    truth: FrameTruth | None, scale: float, left: int, within: tuple[int, int, int, int]
+    truth: FrameTruth | None,
+    scale: float,
+    corner: tuple[int, int],
+    within: tuple[int, int, int, int],
 ) -> np.ndarray:
     """Boxes in a composed frame; those of which less than half is seen go."""
     if truth is None:
         return np.empty((0, 4), np.float32)
-    whole = truth.xyxy * scale + np.array([left, 0, left, 0], np.float32)
+    whole = truth.xyxy * scale + np.array([*corner, *corner], np.float32)
     seen = clip_to(whole, within)
     return seen[areas(seen) > areas(whole) / 2]
 

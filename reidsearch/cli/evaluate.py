@@ -109,8 +109,11 @@ def footage(
 
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first detection is searched for in all later frames; a match is right
-    when its box overlaps that person by IoU 0.5; mAP, mAP_all, in which sightings that were not
-    detected count as never found, and how often rank 1 is right.
+    when its box overlaps that person by IoU 0.5; mAP; mAP_all, in which sightings that were not
+    detected count as never found; mAP_by_tracklet, where besides all of a tracklet follow its
+    nearest detection; and how often rank 1 is right.
+
+    Linking: HOTA and IDF1 as TrackEval has them, and how pure the tracklets are.
     """
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.footage import SourceOptions, open_source
@@ -148,9 +151,11 @@ def footage(
     search = {
         "mAP": searched.mean_ap,
         "mAP_all": searched.mean_ap_all,
+        "mAP_by_tracklet": searched.mean_ap_by_tracklet,
         "rank1": searched.rank1,
         "queries": searched.queries,
     }
+    linking = asdict(quality.linking)
     if json:
         document = {
             **counts,
@@ -158,12 +163,15 @@ def footage(
             "detection": _rounded(detection) | {"ignored": found.ignored},
             "search": _rounded(search)
             | {"answers": [asdict(answer) for answer in searched.answers]},
+            "linking": _rounded(linking),
         }
         print_json(document)
         return
     named = {f"detection {name}": value for name, value in detection.items()}
     named |= {f"search {name}": value for name, value in search.items()}
-    print_fields(_as_percent(counts | named))
+    named |= {f"linking {name}": value for name, value in linking.items() if name != "fragments"}
+    fragments = {"fragments a person": f"{quality.linking.fragments:.2f}"}
+    print_fields(_as_percent(counts | named) | fragments)
     if people.left_out:
         rows = ", ".join(f"{what} ({number})" for what, number in people.left_out.items())
         say(f"rows of the ground truth that were left out: {escape(rows)}")

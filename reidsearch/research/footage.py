@@ -12,22 +12,24 @@ from reidsearch.core.errors import DatasetError
 from reidsearch.core.exact_search import CHUNK_ROWS, nearest_rows
 from reidsearch.core.progress import SILENT
 from reidsearch.core.text import format_percent
-from reidsearch.core.types import Frame
+from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
+from reidsearch.people.linking import link
 from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
+from reidsearch.research.tracking import LinkedFrame, measure_linking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from reidsearch.core.progress import Progress
-    from reidsearch.core.types import Detections
     from reidsearch.footage import FrameSource
     from reidsearch.models.detectors import Detector
     from reidsearch.models.embedders import Embedder
     from reidsearch.research.mot import FrameTruth
+    from reidsearch.research.tracking import LinkQuality
 
 MATCH_IOU = 0.5
 _LEAST_RECALL = 0.05
@@ -56,6 +58,7 @@ class Answer:
         frame, box_xyxy: the first detection.
         sightings: how often the ground truth has the person later.
         ranked: the later detections; those that show the person are right.
+        by_tracklet: the same, all detections of a tracklet following its nearest.
     """
 
     person: str
@@ -63,6 +66,7 @@ class Answer:
     box_xyxy: tuple[float, ...]
     sightings: int
     ranked: RankedQuery
+    by_tracklet: RankedQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class SearchQuality:
         mean_ap: mean average precision over later detections that show the person.
         mean_ap_all: the same over all later sightings of the ground truth: those that were not
             detected count as never found.
+        mean_ap_by_tracklet: that, where all detections of a tracklet follow its nearest.
         rank1: how often the nearest later detection is right, as a fraction.
         queries: people who were detected again later, over whom `mean_ap` and `rank1` are means.
         answers: one for each person who was detected and is there later.
@@ -80,6 +85,7 @@ class SearchQuality:
 
     mean_ap: float
     mean_ap_all: float
+    mean_ap_by_tracklet: float
     rank1: float
     queries: int
     answers: tuple[Answer, ...]
@@ -96,6 +102,7 @@ class FootageQuality:
 
     detection: DetectionQuality
     search: SearchQuality
+    linking: LinkQuality
     frames: int
     detections: int
     failures: tuple[str, ...]
@@ -135,7 +142,7 @@ def evaluate_footage(
         found.update(zip((frame.number for frame in chunk), everything, strict=True))
         return [some[some.score >= min_score] for some in everything]
 
-    frames: list[int] = []
+    rows: list[int] = []
     boxes = [np.empty((0, 4), np.float32)]
     vectors = [np.empty((0, embedder.card.dimension), np.float32)]
     failures: list[str] = []
@@ -144,7 +151,7 @@ def evaluate_footage(
         for item in done:
             if isinstance(item, Group):
                 for frame in item.frames:
-                    frames += [frame.number] * len(frame.crops)
+                    rows += [frame.number] * len(frame.crops)
                     boxes.append(frame.crops.detections.xyxy)
                 vectors.append(item.embeddings.vectors)
             else:
@@ -154,18 +161,37 @@ def evaluate_footage(
     if detection.recall < _LEAST_RECALL:
         share = format_percent(detection.recall, 1)
         progress.warn(f"only {share} of the people in GT were found: is it of this footage?")
+    frames, xyxy = np.array(rows, np.int64), np.concatenate(boxes)
+    embedded = np.concatenate(vectors)
+    times_s = np.array([source.info.time_of(number) for number in rows])
+    tracklets = link(times_s, xyxy, embedded, embedder.card.calibration)
+    seen = {number: truth[number] for number in found if number in truth}
     return FootageQuality(
         detection,
-        measure_search(
-            np.array(frames, np.int64),
-            np.concatenate(boxes),
-            np.concatenate(vectors),
-            {number: truth[number] for number in found if number in truth},
-        ),
+        measure_search(frames, xyxy, embedded, tracklets, seen),
+        measure_linking(_linked(found, frames, xyxy, tracklets, seen), seen),
         frames=len(found),
         detections=len(frames),
         failures=tuple(failures),
     )
+
+
+def _linked(
+    looked_at: Iterable[int],
+    frames: NDArray[np.int64],
+    xyxy: NDArray[np.float32],
+    tracklets: NDArray[np.int64],
+    truth: Mapping[int, FrameTruth],
+) -> dict[int, LinkedFrame]:
+    """The detections of each frame, without those of distractors."""
+    linked = {}
+    for number in looked_at:
+        rows = np.flatnonzero(frames == number)
+        boxes = Detections(xyxy[rows], np.ones(len(rows), np.float32))
+        _, is_distracted = _match(boxes, truth.get(number))
+        rows = rows[~is_distracted]
+        linked[number] = LinkedFrame(tracklets[rows], xyxy[rows])
+    return linked
 
 
 def measure_detection(
@@ -205,6 +231,7 @@ def measure_search(
     frames: NDArray[np.int64],
     xyxy: NDArray[np.float32],
     vectors: NDArray[np.float32],
+    tracklets: NDArray[np.int64],
     truth: Mapping[int, FrameTruth],
 ) -> SearchQuality:
     """Search for each person's first detection in all later frames of the same source.
@@ -216,6 +243,7 @@ def measure_search(
         frames: `(N,)`, the frame of each detection in one source.
         xyxy: `(N, 4)`, its box.
         vectors: `(N, D)`, of length 1, as they are stored.
+        tracklets: `(N,)`, see `link`.
         truth: who is where in the frames that were looked at.
     """
     places = list(zip(xyxy, (truth.get(int(frame)) for frame in frames), strict=True))
@@ -239,22 +267,31 @@ def measure_search(
         query, rows = stored[first : first + 1], np.flatnonzero(later)
         parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
         blocks = nearest_rows(stored, query, parts)
-        is_right = shows[np.concatenate([np.empty(0, np.intp), *(ranked for ranked, _ in blocks)])]
-        if is_right.any() or sightings:
+        ranked = np.concatenate([np.empty(0, np.intp), *(some for some, _ in blocks)])
+        if shows[ranked].any() or sightings:
             box = tuple(round(edge, 2) for edge in xyxy[first].tolist())
-            answers.append(Answer(person, since, box, sightings, rank_query(is_right)))
+            answered = [rank_query(shows[some]) for some in (ranked, _join(ranked, tracklets))]
+            answers.append(Answer(person, since, box, sightings, *answered))
     found = [answer.ranked for answer in answers if answer.ranked.right]
-    over_all = [
-        a.ranked.average_precision * a.ranked.right / max(a.ranked.right, a.sightings)
-        for a in answers
-    ]
     return SearchQuality(
         mean_ap=_mean([ranked.average_precision for ranked in found]),
-        mean_ap_all=_mean(over_all),
+        mean_ap_all=_mean([_over_all(answer.ranked, answer) for answer in answers]),
+        mean_ap_by_tracklet=_mean([_over_all(answer.by_tracklet, answer) for answer in answers]),
         rank1=_mean([float(ranked.right_rank == 1) for ranked in found]),
         queries=len(found),
         answers=tuple(answers),
     )
+
+
+def _join(ranked: NDArray[np.intp], tracklets: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Let all rows of a tracklet follow its nearest."""
+    _, firsts, inverse = np.unique(tracklets[ranked], return_index=True, return_inverse=True)
+    return ranked[np.argsort(firsts[inverse], kind="stable")]
+
+
+def _over_all(ranked: RankedQuery, answer: Answer) -> float:
+    """Average precision where sightings that were not detected count as never found."""
+    return ranked.average_precision * ranked.right / max(ranked.right, answer.sightings)
 
 
 def _mean(values: Sequence[float]) -> float:

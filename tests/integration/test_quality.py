@@ -40,6 +40,7 @@ def test_sample_frames(made_db: Path, sample: Path) -> None:
         np.array([s.frame for s in records.detections]),
         np.array([s.box_xyxy for s in records.detections], np.float32),
         records.embeddings.vectors,
+        np.arange(len(records)),
         truth,
     )
     assert search.queries >= 9

@@ -1,4 +1,5 @@
 from math import isnan
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,11 +31,13 @@ def make_truth(**people):
     return FrameTruth(tuple(people), np.array(list(people.values()), np.float32))
 
 
-def search(truth, *rows):
+def search(truth, *rows, tracklets=None):
     """Measure a search in rows of frame, box, degrees."""
     frames = np.array([frame for frame, *_ in rows], np.int64)
     boxes = np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4)
-    return measure_search(frames, boxes, make_vectors(*(degrees for *_, degrees in rows)), truth)
+    vectors = make_vectors(*(degrees for *_, degrees in rows))
+    alone = np.arange(len(rows)) if tracklets is None else np.array(tracklets)
+    return measure_search(frames, boxes, vectors, alone, truth)
 
 
 def test_detection_by_hand():
@@ -138,6 +141,15 @@ def test_search_by_hand():
     assert quality.mean_ap == pytest.approx((1 + 1 / 2) / 2)
 
 
+def test_all_of_a_tracklet_follow_its_nearest():
+    truth = {1: make_truth(ana=LEFT, ben=RIGHT)} | {2 + n: make_truth(ana=LEFT) for n in range(3)}
+    rows = (1, LEFT, 0), (2, LEFT, 10), (2, MIDDLE, 20), (3, LEFT, 60), (3, MIDDLE, 30)
+    quality = search(truth, *rows, tracklets=(0, 1, 2, 1, 2))
+    # 10, 20 (wrong), 30 (wrong), 60; by tracklets 10, 60, then the wrong ones. One is missing.
+    assert quality.mean_ap_all == pytest.approx((1 + 2 / 4) / 3)
+    assert quality.mean_ap_by_tracklet == pytest.approx((1 + 1) / 3)
+
+
 def test_several_right_matches_and_a_false_detection_by_hand():
     truth = {frame: make_truth(ana=LEFT) for frame in (1, 2, 3)}
     quality = search(truth, (1, LEFT, 0), (2, LEFT, 5), (2, MIDDLE, 10), (3, LEFT, 20))
@@ -196,7 +208,7 @@ class Noise:
 
     info = make_info()
     span = 1, 20
-    card = PROVENANCE  # of a network, only the dimension matters here
+    card = SimpleNamespace(dimension=2, calibration=None)
 
     def __len__(self):
         return 20
@@ -228,7 +240,7 @@ def test_footage_is_searched_in_the_very_rows_that_ingest_stores(monkeypatch):
     monkeypatch.setattr(footage, "measure_search", lambda *rows: measured.extend(rows))
     truth = {1: make_truth(ana=LEFT)}
     quality = evaluate_footage(noise, truth, noise, noise, SETTINGS.min_score)
-    records, (frames, boxes, vectors, _) = store.scan(Filter()), measured
+    records, (frames, boxes, vectors, *_) = store.scan(Filter()), measured
     assert (quality.frames, quality.detections, quality.failures) == (19, 38, ("frame 3 is bad",))
     assert frames.tolist() == [s.frame for s in records.detections]
     np.testing.assert_allclose(boxes, [s.box_xyxy for s in records.detections], atol=1e-5)

@@ -1,0 +1,1 @@
+"""Whom detections show: which follow each other as one person, and who that is."""
