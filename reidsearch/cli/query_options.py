@@ -167,18 +167,15 @@ class SearchOptions(QueryOptions):
     max_distance: Annotated[
         float | None, typer.Option(min=0.0, max=2.0, help="Show no match farther away than this.")
     ] = None
-    per_frame: Annotated[int, typer.Option(min=1, help="Matches shown per frame.")] = 1
+    by: Annotated[
+        Literal["tracklet", "frame", "detection"],  # grouping.By
+        typer.Option(
+            help="What a match is: a tracklet, which is one passage of a person before a camera; "
+            "the nearest detection of a frame; or each detection."
+        ),
+    ] = "tracklet"
     per_source: Annotated[
         int | None, typer.Option(min=1, help="Matches shown per source. Default: any number.")
-    ] = None
-    gap: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            metavar="SECONDS",
-            help="Join matches at most this far apart in time into one passage: those within "
-            "--max-distance, by default the likely ones.",
-        ),
     ] = None
     fuse: Annotated[
         Literal["min", "mean"],  # types.Fuse, whose module would bring numpy along
@@ -200,9 +197,7 @@ class SearchOptions(QueryOptions):
         """Which detections become matches."""
         from reidsearch.search.grouping import Grouping
 
-        return Grouping(
-            self.top, self.max_distance, self.per_frame, self.per_source, self.gap, self.fuse
-        )
+        return Grouping(self.top, self.max_distance, self.by, self.per_source, self.fuse)
 
     def queries(self, gallery: Gallery) -> list[Query]:
         """One query for each picture."""

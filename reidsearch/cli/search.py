@@ -16,7 +16,7 @@ from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_line, print
 from reidsearch.cli.preview import show_crop, show_crops, show_frame
 from reidsearch.cli.query_options import SearchOptions, warn_of_doubts, with_options
 from reidsearch.core.errors import SeveralPeopleError, UsageError
-from reidsearch.core.text import count
+from reidsearch.core.text import count, format_time
 
 if TYPE_CHECKING:
     from reidsearch.core.types import Scene
@@ -53,7 +53,8 @@ def search(
 
     The person is given as a stored detection, --frame or --id, or as pictures. In a scene, people
     are looked for, and --person takes one of several. Distances are L2, from 0 to 2. The search is
-    exact and shows the nearest detection of each frame.
+    exact. Each match is a passage of somebody before a camera, with its nearest detection; the
+    passage of a stored detection itself is none.
     """
     _require_fitting(options, each=each, drawn=bool(sheet or show or report or csv))
     if json + csv + preview > 1:
@@ -135,12 +136,13 @@ def _require_writable(
 
 
 def _to_json(result: SearchResult) -> dict[str, Any]:
-    from reidsearch.services.export import match_row
+    from reidsearch.services.export import match_row, passage_row
 
-    query = _query_fields(result.query)
+    own = None if result.own is None else passage_row(result.own)
     return {
-        "query": query
+        "query": _query_fields(result.query)
         | {
+            "passage": own,
             "searched": result.scope,
             "left_out": result.left_out,
             "disagreeing": result.disagreeing,
@@ -167,6 +169,11 @@ def _query_fields(query: Query) -> dict[str, Any]:
 def _caption(result: SearchResult, max_distance: float | None) -> str:
     """Say whom was searched for, and where; or that there was nobody."""
     who, where = escape(str(result.query)), escape(result.scope)
+    if result.own is not None and result.own.count > 1:
+        first, last = (
+            format_time(time_s, zone=False) for time_s in (result.own.first_s, result.own.last_s)
+        )
+        who = f"{who}, in a passage from {first} to {last},"
     if result.matches:
         return f"[bold]{who}[/] in {where}"
     if max_distance is not None and result.candidates:

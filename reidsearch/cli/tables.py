@@ -42,19 +42,15 @@ def match_table(
 ) -> Table:
     """Ranked matches, nearest first; with pictures, by detection's id, beside them."""
     calibrated = any(match.probability is not None for match in matches)
-    joined = any(match.passage is not None for match in matches)
-    columns = ("rank", "distance", *(("probability",) if calibrated else ()), *_DETECTION_COLUMNS)
-    if joined:
-        columns = (*columns, "detections", "from", "to")
+    of_passages = any(match.passage is not None for match in matches)
+    columns = ("rank", "distance", *(("probability",) if calibrated else ()))
+    columns = (*columns, *(_PASSAGE_COLUMNS if of_passages else _DETECTION_COLUMNS))
     table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
         picture = () if pictures is None else (pictures[match.detection.id],)
         probability = () if match.probability is None else (format_probability(match.probability),)
         cells = str(match.rank), f"{match.distance:.4f}", *probability
-        cells = (*cells, *_detection_cells(match.detection))
-        if match.passage is not None:
-            times = (match.passage.first.time_s, match.passage.last.time_s)
-            cells = (*cells, str(match.passage.count), *map(_format_moment, times))
+        cells = (*cells, *_match_cells(match))
         table.add_row(*picture, *map(_as_cell, cells))
     return table
 
@@ -187,6 +183,7 @@ def _describe_weights(card: ModelCard) -> str:
 
 
 _DETECTION_COLUMNS = ("camera", "source", "frame", "n", "time", "box", "score")
+_PASSAGE_COLUMNS = ("camera", "source", "from", "to", "detections", "nearest")
 _STAGE_COLUMNS = ("busy", "waited for input", "waited for the next")
 _RIGHT = {
     *(
@@ -260,6 +257,20 @@ def _detection_cells(detection: StoredDetection) -> tuple[str, ...]:
         _format_moment(detection.time_s),
         format_box(detection.box_xyxy),
         f"{detection.score:.2f}",
+    )
+
+
+def _match_cells(match: Match) -> tuple[str, ...]:
+    detection, passage = match.detection, match.passage
+    if passage is None:
+        return _detection_cells(detection)
+    return (
+        detection.camera,
+        detection.source,
+        _format_moment(passage.first_s),
+        _format_moment(passage.last_s),
+        str(passage.count),
+        f"{detection.frame}:{detection.index}",
     )
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 LIKELY = 0.5
 LARGEST_DISTANCE = 2.0
+# Of n pairs the nearest is near by chance as often as of n to this power that have nothing in
+# common; measured on passages of PETS09-S2L1 and TUD-Campus.
+_INDEPENDENT = 0.4
 _MAX_COEFFICIENT = 1e9
 _MAX_LOG_ODDS = 700  # beyond it, exp overflows
 
@@ -51,9 +54,17 @@ class Calibration:
         """How much a distance, in `[0, 2]`, speaks for one person: log odds without the prior."""
         return np.asarray(self.intercept + self.slope * distance, np.float64)
 
-    def probability(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability, in `[0, 1]`, that crops at each distance, in `[0, 2]`, show one person."""
+    def probability(
+        self, distance: NDArray[np.float64], pairs: NDArray[np.int64] | int = 1
+    ) -> NDArray[np.float64]:
+        """Probability, in `[0, 1]`, that crops at each distance, in `[0, 2]`, show one person.
+
+        Args:
+            distance: of two crops, or of the nearest of many pairs of them.
+            pairs: how many these are.
+        """
         log_odds = self.evidence(distance) + math.log(self.prior / (1 - self.prior))
+        log_odds -= _INDEPENDENT * np.log(pairs)
         probability: NDArray[np.float64] = 1 / (1 + np.exp(-log_odds.clip(-_MAX_LOG_ODDS)))
         return probability
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Filter,
         Fuse,
         Match,
+        Passage,
         Records,
         StoredDetection,
         StoredFrame,
@@ -67,6 +68,14 @@ class Store(Protocol):
         """Numbers of a source's frames from `first` to `last`, ascending; they may be empty."""
         ...
 
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        """What changes when a source's frames or rows do.
+
+        Returns:
+            `(F, 2)`, of each frame its number, ascending, and a CRC-32 of all its rows.
+        """
+        ...
+
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
     ) -> Iterator[Match]:
@@ -95,6 +104,22 @@ class Store(Protocol):
 
     def __len__(self) -> int:
         """How many rows there are."""
+        ...
+
+
+class Tracklets(Protocol):
+    """Which detections of a store follow each other as one person."""
+
+    def name(self, detection: StoredDetection) -> Hashable:
+        """What tells a detection's tracklet from all others."""
+        ...
+
+    def passage(self, detection: StoredDetection, wanted: Filter) -> Passage:
+        """All of a detection's tracklet that is wanted, the detection among it."""
+        ...
+
+    def exemplars(self, detection: StoredDetection) -> NDArray[np.float32]:
+        """Vectors `(Q, D)` of clear detections of its tracklet; a few, and perhaps none."""
         ...
 
 

@@ -129,6 +129,10 @@ class SourceInfo:
         """Seconds of frame `number`: from the start, or since the epoch when the start is known."""
         return (self.start_s or 0.0) + (number - self.first_number) / self.fps
 
+    def times_of(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The same of many frames."""
+        return np.asarray((self.start_s or 0.0) + (numbers - self.first_number) / self.fps)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
@@ -318,15 +322,18 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Detections of one source that follow each other closely.
+    """A tracklet as an answer: detections of one person that follow each other in one source.
 
     Attributes:
-        first, last: by time.
-        count: how many there are, `first` and `last` included.
+        first_frame, first_s: number and time of the first frame; see `SourceInfo.time_of`.
+        last_frame, last_s: likewise of the last.
+        count: how many detections there are.
     """
 
-    first: StoredDetection
-    last: StoredDetection
+    first_frame: int
+    first_s: float
+    last_frame: int
+    last_s: float
     count: int
 
 
@@ -338,7 +345,7 @@ class Match:
         rank: 1-based, nearest first.
         distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
         probability: that it is the same person, in `[0, 1]`; None without a calibration.
-        passage: what the detection stands for, where detections were joined.
+        passage: what the detection stands for, where tracklets are answered.
     """
 
     rank: int

@@ -134,6 +134,10 @@ class ChromaStore:
         """See `Store.frames`."""
         return self._ledger.frames(key, first, last)
 
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        """See `Store.frame_checksums`."""
+        return self._ledger.frame_checksums(key)
+
     def stamps(
         self, key: SourceKey, first: int = 0, last: int = LAST
     ) -> Iterator[tuple[int, FileStamp]]:

@@ -88,6 +88,11 @@ class IndexReader:
         numbers = self._column("number")[self._places(key)]
         return numbers[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, "right")]
 
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        """See `Store.frame_checksums`."""
+        places = self._places(key)
+        return np.stack([self._column(name)[places] for name in ("number", "crc32")], axis=1)
+
     def read(self, key: SourceKey, frames: Sequence[int]) -> Records:
         """See `verify.Readable`."""
         rows = self._rows_of(self._find(key, frames))

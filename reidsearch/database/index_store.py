@@ -130,6 +130,10 @@ class IndexStore:
         """See `Store.frames`."""
         return self._ask(lambda reader: reader.frames(key, first, last))
 
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        """See `Store.frame_checksums`."""
+        return self._ask(lambda reader: reader.frame_checksums(key))
+
     def nearest(
         self, query: NDArray[np.float32], wanted: Filter, fuse: Fuse = "min"
     ) -> Iterator[Match]:

@@ -98,6 +98,14 @@ class Ledger:
         )
         return np.fromiter((number for (number,) in rows), np.int64)
 
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        """See `Store.frame_checksums`."""
+        rows = self._db.execute(
+            "SELECT number, crc32 FROM frames WHERE source = ? ORDER BY number",
+            (self.source_id(key),),
+        )
+        return np.array(rows.fetchall(), np.int64).reshape(-1, 2)
+
     def has_frame(self, key: SourceKey, number: int) -> bool:
         """Whether a frame is confirmed."""
         return bool(len(self.frames(key, number, number)))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from reidsearch.core.calibration import Calibration
 
-GAP_S = 1.5
-"""Longer than this nobody is out of sight within a tracklet."""
+GAP_S, GAP_STEPS = 1.5, 2.5
+"""Nobody is out of sight for longer within a tracklet: seconds, or steps from frame to frame."""
 _PLACE_SD, _PLACE_SD_PER_S = 0.25, 0.2  # of where somebody is, in heights
 _HEIGHT_SD, _HEIGHT_SD_PER_S = 0.1, 0.3  # of the height's logarithm
 _ELSEWHERE = 1.5  # what must be outweighed: other people are near, too
@@ -112,23 +112,44 @@ def link(
     seen: list[_Tracklet] = []
     begun = 0
     starts = np.flatnonzero(np.diff(times_s, prepend=-np.inf))
+    steps_s = np.diff(times_s[starts])
+    gap_s = max(GAP_S, GAP_STEPS * float(np.median(steps_s)) if len(steps_s) else 0.0)
     for start, stop in pairwise([*starts.tolist(), len(xyxy)]):
-        time_s, boxes, vectors_now = float(times_s[start]), xyxy[start:stop], vectors[start:stop]
-        seen = [tracklet for tracklet in seen if time_s - tracklet.last_s <= GAP_S]
-        cover = cover_matrix(boxes, boxes)
-        np.fill_diagonal(cover, 0)
-        is_clear = (cover.max(axis=1) < _HIDDEN).tolist()
-        owners = _pair(seen, time_s, boxes, vectors_now, calibration)
+        time_s, boxes, looks = float(times_s[start]), xyxy[start:stop], vectors[start:stop]
+        seen = [tracklet for tracklet in seen if time_s - tracklet.last_s <= gap_s]
+        is_clear = _find_clear(boxes).tolist()
+        owners = _pair(seen, time_s, boxes, looks, calibration)
         for place, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
             owner = owners.get(place)
             if owner is None:
-                owner = _Tracklet(begun, vectors_now[place])
+                owner = _Tracklet(begun, looks[place])
                 begun += 1
                 seen.append(owner)
             sight = _Sight(time_s, (x1 + x2) / 2, y2, y2 - y1)
-            owner.add(sight, vectors_now[place], is_clear=is_clear[place])
+            owner.add(sight, looks[place], is_clear=is_clear[place])
             numbers[start + place] = owner.number
     return numbers
+
+
+def find_clear(frames: NDArray[np.int64], xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which detections of a source show one person alone, as no other covers half of the box.
+
+    Args:
+        frames: `(N,)`, of each detection, ascending.
+        xyxy: `(N, 4)`, its box.
+    """
+    is_clear = np.empty(len(xyxy), np.bool_)
+    starts = np.flatnonzero(np.diff(frames, prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(xyxy)]):
+        is_clear[start:stop] = _find_clear(xyxy[start:stop])
+    return is_clear
+
+
+def _find_clear(xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The same of one frame."""
+    cover = cover_matrix(xyxy, xyxy)
+    np.fill_diagonal(cover, 0)
+    return np.asarray(cover.max(axis=1) < _HIDDEN)
 
 
 def _pair(

@@ -177,7 +177,7 @@ def _match_fields(match: Match) -> dict[str, Any]:
         "likely": match.is_likely,
     }
     if match.passage is not None:
-        fields["clock"] = f"{_clock(match.passage.first)} to {_clock(match.passage.last)}"
+        fields["clock"] = f"{_clock(match.passage.first_s)} to {_clock(match.passage.last_s)}"
         fields["detections"] = count(match.passage.count, "detection")
     return fields
 
@@ -196,8 +196,8 @@ def _place_fields(detection: StoredDetection) -> dict[str, Any]:
     }
 
 
-def _clock(detection: StoredDetection) -> str:
-    return format_time(detection.time_s).rpartition(" ")[2].partition(".")[0]
+def _clock(time_s: float) -> str:
+    return format_time(time_s).rpartition(" ")[2].partition(".")[0]
 
 
 def _note(found: FoundFrame) -> str:

@@ -163,7 +163,7 @@ def evaluate_footage(
         progress.warn(f"only {share} of the people in GT were found: is it of this footage?")
     frames, xyxy = np.array(rows, np.int64), np.concatenate(boxes)
     embedded = np.concatenate(vectors)
-    times_s = np.array([source.info.time_of(number) for number in rows])
+    times_s = source.info.times_of(frames)
     tracklets = link(times_s, xyxy, embedded, embedder.card.calibration)
     seen = {number: truth[number] for number in found if number in truth}
     return FootageQuality(

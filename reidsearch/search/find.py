@@ -14,12 +14,12 @@ from reidsearch.search.later import find_scope
 from reidsearch.search.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from reidsearch.core.calibration import Calibration
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.store import Store
-    from reidsearch.core.types import Match, StoredDetection
+    from reidsearch.core.store import Store, Tracklets
+    from reidsearch.core.types import Match, Passage, StoredDetection
     from reidsearch.search.query import Query
 
 
@@ -37,6 +37,8 @@ class SearchResult:
         candidates: how many detections were compared, where that is known.
         ms: how long that took.
         disagreeing: of several pictures, the two farthest apart, if two people are likelier.
+        own: the passage that the query itself is from, which is no match, where tracklets are
+            answered.
     """
 
     query: Query
@@ -48,6 +50,7 @@ class SearchResult:
     candidates: int | None = None
     ms: float = 0.0
     disagreeing: tuple[str, ...] = ()
+    own: Passage | None = None
 
     @property
     def likely(self) -> int | None:
@@ -80,8 +83,12 @@ def find_later(
     window: Window | None = None,
     grouping: Grouping | None = None,
     calibration: Calibration | None = None,
+    tracklets: Tracklets | None = None,
 ) -> SearchResult:
     """Rank the detections in later frames by their distance to the query.
+
+    Where tracklets are answered, a stored query is looked for by a few clear detections of its own
+    tracklet, too: the nearest pair counts.
 
     Args:
         store: the gallery.
@@ -89,23 +96,32 @@ def find_later(
         window: which part of the footage is searched; all of it by default.
         grouping: which detections become matches.
         calibration: of the store's embedder.
+        tracklets: of the store, where these are answered; else frames or detections are.
 
     Raises:
         UsageError, QueryError: as `find_scope` raises them.
     """
     window, grouping = window or Window(), grouping or Grouping()
+    tracklets = tracklets if grouping.by == "tracklet" else None
     scope = find_scope(window, query.detection, store.sources())
     started = time.perf_counter()
     candidates = store.count(scope.wanted) if store.is_exact else None
-    nearest = store.nearest(query.vectors, scope.wanted, grouping.fuse)
-    if window.all_times and query.detection is not None:
-        own = query.detection.key, query.detection.frame
-        nearest = (m for m in nearest if (m.detection.key, m.detection.frame) != own)
-    limit = None if calibration is None else calibration.likely_distance
-    matches = grouping.choose(nearest, len(scope.sources), limit)
+    vectors, own = query.vectors, None
+    if tracklets is not None and query.detection is not None:
+        own = tracklets.passage(query.detection, Filter())
+        vectors = np.concatenate([vectors, tracklets.exemplars(query.detection)])
+    nearest = store.nearest(vectors, scope.wanted, grouping.fuse)
+    name = _frame_of if tracklets is None else tracklets.name
+    if query.detection is not None:
+        mine = name(query.detection)
+        nearest = (match for match in nearest if name(match.detection) != mine)
+    matches = grouping.choose(nearest, len(scope.sources), name)
+    if tracklets is not None:
+        passages = [tracklets.passage(match.detection, scope.wanted) for match in matches]
+        matches = [replace(m, passage=p) for m, p in zip(matches, passages, strict=True)]
     return SearchResult(
         query,
-        _with_probability(matches, calibration),
+        _with_probability(matches, calibration, len(vectors)),
         scope.words,
         tuple(str(record.info) for record in scope.left_out),
         calibration,
@@ -113,6 +129,7 @@ def find_later(
         candidates=candidates,
         ms=1000 * (time.perf_counter() - started),
         disagreeing=_find_disagreeing(query, calibration),
+        own=own,
     )
 
 
@@ -144,6 +161,10 @@ def find_in_each_frame(
     return FootageMatches(query, record, detections, matches)
 
 
+def _frame_of(detection: StoredDetection) -> Hashable:
+    return detection.key, detection.frame
+
+
 def _find_disagreeing(query: Query, calibration: Calibration | None) -> tuple[str, ...]:
     """Whether two pictures rather show two people, where that would be as likely as one."""
     if calibration is None or len(query.paths) < 2:
@@ -155,10 +176,14 @@ def _find_disagreeing(query: Query, calibration: Calibration | None) -> tuple[st
     return tuple(query.paths[row] for row in sorted(farthest))
 
 
-def _with_probability(matches: list[Match], calibration: Calibration | None) -> list[Match]:
+def _with_probability(
+    matches: list[Match], calibration: Calibration | None, pictures: int
+) -> list[Match]:
     if calibration is None:
         return matches
-    said = calibration.probability(np.array([match.distance for match in matches]))
+    distances = np.array([match.distance for match in matches])
+    pairs = [pictures * match.passage.count if match.passage else 1 for match in matches]
+    said = calibration.probability(distances, np.array(pairs, np.int64))
     return [
         replace(match, probability=probability)
         for match, probability in zip(matches, said.tolist(), strict=True)

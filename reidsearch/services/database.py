@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.core import defaults
+from reidsearch.core.errors import ReidsearchError
 from reidsearch.core.progress import SILENT
 from reidsearch.database.discard import discarded_if_empty
 from reidsearch.database.layout import require_database, size_on_disk
@@ -17,8 +18,9 @@ from reidsearch.services.gallery import Gallery
 from reidsearch.services.recording import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from reidsearch.core.ids import SourceKey
     from reidsearch.core.progress import Progress
     from reidsearch.core.store import Store
     from reidsearch.database.audit_entry import Entry
@@ -138,7 +140,10 @@ class Database:
 
         opened, unread = open_sources(sources, reading, options, self._progress)
         with self.write(options, wait=wait) as ingest:
-            return replace(ingest.run_all(opened, refresh=refresh), unread=unread)
+            report = ingest.run_all(opened, refresh=refresh)
+        if not report.interrupted:
+            self._link({source.info.key for source in opened})
+        return replace(report, unread=unread)
 
     def watch(
         self,
@@ -171,6 +176,12 @@ class Database:
         require_watchable(paths, growing)
         with self.write(options, wait=wait) as ingest:
             return ingest.watch(paths, growing, refresh=refresh)
+
+    def _link(self, sources: Collection[SourceKey]) -> None:
+        """Link what is new, so that the next search need not."""
+        with suppress(ReidsearchError), self.read() as gallery:
+            for key in sources:
+                gallery.tracklets.of(key)
 
     def erase(self, erasure: Erasure, *, wait: bool = False) -> None:
         """Erase what was chosen for good; see `services.erase`.

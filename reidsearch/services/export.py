@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.core.provenance import SourceRecord
-    from reidsearch.core.types import Match, StoredDetection
+    from reidsearch.core.types import Match, Passage, StoredDetection
     from reidsearch.services.gallery import Gallery
 
     Row = dict[str, Any]
@@ -115,15 +115,19 @@ def match_row(match: Match) -> Row:
     row |= detection_row(match.detection)
     if match.passage is None:
         return row
-    first, last = match.passage.first, match.passage.last
-    return row | {
-        "detections": match.passage.count,
-        "first_frame": first.frame,
-        "first_s": first.time_s,
-        "first_time": iso_time(first.time_s),
-        "last_frame": last.frame,
-        "last_s": last.time_s,
-        "last_time": iso_time(last.time_s),
+    return row | passage_row(match.passage)
+
+
+def passage_row(passage: Passage) -> Row:
+    """A passage's fields."""
+    return {
+        "detections": passage.count,
+        "first_frame": passage.first_frame,
+        "first_s": passage.first_s,
+        "first_time": iso_time(passage.first_s),
+        "last_frame": passage.last_frame,
+        "last_s": passage.last_s,
+        "last_time": iso_time(passage.last_s),
     }
 
 

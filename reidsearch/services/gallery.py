@@ -16,6 +16,7 @@ from reidsearch.search.grouping import Grouping
 from reidsearch.search.query import find_source, query_crop, query_picture, query_stored
 from reidsearch.search.scene import choose_person, is_narrow
 from reidsearch.search.window import Moment, Window
+from reidsearch.services.tracklets import StoredTracklets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -47,6 +48,11 @@ class Gallery:
         self.store = store
         self.models = models
         self._recorder = recorder
+
+    @cached_property
+    def tracklets(self) -> StoredTracklets:
+        """Which stored detections follow each other as one person."""
+        return StoredTracklets(self.folder, self.store, self.models.calibration)
 
     @property
     def folder(self) -> Path:
@@ -190,8 +196,8 @@ class Gallery:
         Args:
             query: of `find_query`.
             window: of `window`; None is all footage.
-            grouping: which detections become matches; None takes the ten nearest, one of each
-                frame.
+            grouping: which detections become matches; None takes those of the ten nearest
+                tracklets.
             files: what the matches are meant for, for the audit log.
             action: what is done with them, likewise.
 
@@ -200,7 +206,9 @@ class Gallery:
             QueryError: a camera is not in the database, or no times can be compared.
         """
         window, grouping = window or Window(), grouping or Grouping()
-        result = find_later(self.store, query, window, grouping, self.models.calibration)
+        result = find_later(
+            self.store, query, window, grouping, self.models.calibration, self.tracklets
+        )
         about = {"scope": result.scope, "left_out": result.left_out, **grouping.options()}
         if not result.exact:
             about["approximate"] = True
@@ -238,7 +246,7 @@ class Gallery:
 
     def nearest_distances(self, query: Query, window: Window, fuse: Fuse) -> list[float]:
         """How far the 1,000 nearest detections are, to draw; names nobody, so is not recorded."""
-        everyone = Grouping(_MOST_DISTANCES, per_frame=None, fuse=fuse)
+        everyone = Grouping(_MOST_DISTANCES, by="detection", fuse=fuse)
         return [match.distance for match in find_later(self.store, query, window, everyone).matches]
 
     def record_export(self, kind: str, sources: Iterable[SourceRecord], file: Path) -> None:

@@ -127,16 +127,16 @@ def test_pictures_each_by_itself(plain_db: Path, sample: Path, tmp_path: Path) -
 
 def test_tables_show_who_asked_for_whom(plain_db: Path, tmp_path: Path) -> None:
     for _ in range(3):
-        search = ("search", *FRAME, "--camera", "pets09-s2l1", "--gap", 5)
+        search = ("search", *FRAME, "--camera", "pets09-s2l1", "--per-source", 5)
         assert run(*search, cwd=tmp_path).code == 0
     ran = run("audit", "show", "--last", 2, cwd=tmp_path)
     head, *rows = ran.out.splitlines()
     assert head.split()[:4] == ["entry", "at", "user", "action"]
     assert [row.split()[0] for row in rows] == ["2", "3"]
     assert all(PERSON in row for row in rows)
-    about = "later frames of camera pets09-s2l1, gap 5 s, top 10 "
+    about = "later frames of camera pets09-s2l1, per source 5, top 10 "
     assert all(about in row for row in rows)
-    assert all(row.split()[-1] == "10" for row in rows)
+    assert all(row.split()[-1] == "5" for row in rows)
 
 
 def test_no_terminal_obeys_a_file_name(plain_db: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def test_on_footage_and_into_a_card(sample: Path, made_db: Path, tmp_path: Path)
     assert card["calibration"]["slope"] == fitted["slope"]
 
     # The card is the built-in network's: the database takes it, and search uses what it says.
-    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--top", 300, "--json")
+    search = ("search", "--frame", "pets09-s2l1:1", "--by", "frame", "--top", 300)
+    search = (*search, "--db", made_db, "--json")
     own = run(*search, cwd=tmp_path).json
     other = run(*search, "--embedder", "card.toml", cwd=tmp_path).json
     assert [m["id"] for m in own["matches"]] == [m["id"] for m in other["matches"]]

@@ -156,7 +156,7 @@ def test_person_and_who_is_near(own_db: Path) -> None:
 
 def test_earlier_people_go_too(own_db: Path) -> None:
     """A search finds later frames only; whoever asks to be forgotten means all of them."""
-    search = ("search", "--id", FIRST, "--top", 1, "--json", "--db", own_db)
+    search = ("search", "--id", FIRST, "--by", "frame", "--top", 1, "--json", "--db", own_db)
     [late] = run(*search, cwd=own_db.parent).json["matches"]
     near = late["distance"] + 1e-3
     ran = erase(own_db, "--id", late["id"], "--max-distance", near, "--dry-run")

@@ -50,8 +50,11 @@ def asked(evil_db: Path) -> tuple[str, ...]:
     return ("--frame", f"{EVIL}:1", "--db", str(evil_db))
 
 
+BY_FRAME = ("--by", "frame")
+
+
 def test_search_shows_names_and_obeys_none(asked: tuple[str, ...], tmp_path: Path) -> None:
-    ran = run("search", *asked, "--sheet", "a.jpg", "--report", "a.html", cwd=tmp_path)
+    ran = run("search", *asked, *BY_FRAME, "--sheet", "a.jpg", "--report", "a.html", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert len(lines_of(ran.out)) == 1 + 1
     lines_of(ran.err)
@@ -62,12 +65,12 @@ def test_search_shows_names_and_obeys_none(asked: tuple[str, ...], tmp_path: Pat
     assert len(captions) == 2
     assert all(json.loads(f'"{caption}"').isprintable() for caption in captions)
     assert html.escape("<script>alert(1)") in page
-    ran = run("search", *asked, "--json", cwd=tmp_path)
+    ran = run("search", *asked, *BY_FRAME, "--json", cwd=tmp_path)
     lines_of(ran.out)
     [match] = ran.json["matches"]
     assert (match["camera"], match["source"]) == (EVIL, EVIL)
     assert Path(match["path"]).name == f"{EVIL} 21.jpg"
-    ran = run("search", *asked, "--csv", cwd=tmp_path)
+    ran = run("search", *asked, *BY_FRAME, "--csv", cwd=tmp_path)
     heading, row = csv.reader(lines_of(ran.out))
     assert row[heading.index("camera")] == f"'{printable(EVIL)}"
     ran = run("render", "video", *asked, "--max-distance", 2, "--out", "a.mp4", cwd=tmp_path)

@@ -90,7 +90,7 @@ def test_a_sheet_too_large_for_its_format(
     made_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reidsearch.render.sheet._COLUMNS", 1)  # WebP has 16383 pixels at most
-    search = ("search", *PERSON, "--db", made_db, "--top", 60, "--per-frame", 99)
+    search = ("search", *PERSON, "--db", made_db, "--top", 60, "--by", "detection")
     ran = run(*search, "--sheet", "s.webp", cwd=tmp_path)
     assert ran.code == 1
     assert "too many for its format" in ran.err

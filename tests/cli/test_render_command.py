@@ -56,7 +56,7 @@ def test_browsers_play_it(made_db: Path, tmp_path: Path) -> None:
 
 def test_only_frames_with_a_likely_match(made_db: Path, tmp_path: Path) -> None:
     base = ("render", "video", *FRAME, "--db", made_db, "--only-matches", "--json")
-    search = ("search", *FRAME, "--top", 99, "--db", made_db, "--json")
+    search = ("search", *FRAME, "--by", "frame", "--top", 99, "--db", made_db, "--json")
     matches = run(*search, cwd=tmp_path).json["matches"]
     likely = run(*base, cwd=tmp_path).json
     assert likely["matched"] == sum(match["probability"] >= 0.5 for match in matches)

@@ -43,7 +43,7 @@ def odd_report(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "Zürich Süd" / "frame_0261.jpg").unlink()
     shutil.copy(sample / "frame_0001.jpg", folder / "Zürich Süd" / "frame_0541.jpg")
     search = ("search", "--frame", "a_camera_with_a_very_long_name:1", "--top", MATCHES)
-    ran = run(*search, "--report", "r.html", cwd=folder)
+    ran = run(*search, "--by", "frame", "--report", "r.html", cwd=folder)
     assert ran.code == 0, ran.err
     assert "frame_0261.jpg does not exist any more" in ran.err
     assert "frame_0541.jpg has changed since it was ingested" in ran.err
@@ -189,7 +189,7 @@ def test_page_tells_where_it_comes_from(report: Path, made_db: Path) -> None:
 
 
 def test_passages_are_told(made_db: Path, tmp_path: Path) -> None:
-    search = ("search", "--frame", "pets09-s2l1:1", "--gap", 4, "--db", made_db, "--top", 3)
+    search = ("search", "--frame", "pets09-s2l1:1", "--db", made_db, "--top", 3)
     ran = run(*search, "--report", "r.html", "--json", cwd=tmp_path)
     text = (tmp_path / "r.html").read_text()
     for match in ran.json["matches"]:

@@ -15,7 +15,7 @@ FRAME_1 = "pets09-s2l1:1"
 
 
 def test_ranks_later_frames_by_rising_distance(made_db: Path, tmp_path: Path) -> None:
-    everyone = ("--top", 1000, "--per-frame", 99)
+    everyone = ("--top", 1000, "--by", "detection")
     ran = run("search", "--frame", FRAME_1, "--db", made_db, "--json", *everyone, cwd=tmp_path)
     matches = ran.json["matches"]
     assert ran.code == 0
@@ -33,7 +33,8 @@ def test_distance_is_l2_between_the_stored_vectors(made_db: Path, tmp_path: Path
         ran = run("inspect", "crop", crop_id, "--db", made_db, "--json", cwd=tmp_path)
         return np.array(ran.json["embedding"])
 
-    found = run("search", "--frame", FRAME_1, "--db", made_db, "--json", "--top", 3, cwd=tmp_path)
+    search = ("search", "--frame", FRAME_1, "--by", "frame", "--top", 3)
+    found = run(*search, "--db", made_db, "--json", cwd=tmp_path)
     query = vector(found.json["query"]["id"])
     for match in found.json["matches"]:
         expected = np.linalg.norm(query - vector(match["id"]))
@@ -84,10 +85,11 @@ def test_after_takes_times_too(made_db: Path, tmp_path: Path) -> None:
 
 
 def test_table_and_csv_tell_the_same(made_db: Path, tmp_path: Path) -> None:
-    table = run("search", "--frame", FRAME_1, "--db", made_db, "--top", 3, cwd=tmp_path)
+    search = ("search", "--frame", FRAME_1, "--by", "frame", "--db", made_db, "--top", 3)
+    table = run(*search, cwd=tmp_path)
     assert table.code == 0
     assert table.out.splitlines()[0].split()[:2] == ["rank", "distance"]
-    text = run("search", "--frame", FRAME_1, "--db", made_db, "--top", 3, "--csv", cwd=tmp_path)
+    text = run(*search, "--csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO(text.out)))
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
     for row, line in zip(rows, table.out.splitlines()[1:], strict=True):
@@ -101,14 +103,13 @@ def found(db: Path, cwd: Path, *arguments: object) -> list[dict[str, Any]]:
     return list(ran.json["matches"])
 
 
-def test_one_match_of_a_frame_unless_more_are_wanted(made_db: Path, tmp_path: Path) -> None:
-    one = found(made_db, tmp_path, "--frame", FRAME_1, "--top", 1000)
+def test_the_nearest_of_each_frame(made_db: Path, tmp_path: Path) -> None:
+    base = ("--frame", FRAME_1, "--top", 1000)
+    one = found(made_db, tmp_path, *base, "--by", "frame")
     frames = [match["frame"] for match in one]
     assert len(frames) == len(set(frames)) == 39
-    two = found(made_db, tmp_path, "--frame", FRAME_1, "--top", 1000, "--per-frame", 2)
-    assert 39 < len(two) <= 78
     nearest: dict[int, str] = {}
-    for match in two:
+    for match in found(made_db, tmp_path, *base, "--by", "detection"):
         nearest.setdefault(match["frame"], match["id"])
     assert sorted(nearest.values()) == sorted(match["id"] for match in one)
 
@@ -117,7 +118,7 @@ def test_windows(made_db: Path, tmp_path: Path) -> None:
     def frames(*window: object) -> list[int]:
         return sorted(m["frame"] for m in found(made_db, tmp_path, *base, *window))
 
-    base = ("--frame", FRAME_1, "--top", 1000)
+    base = ("--frame", FRAME_1, "--top", 1000, "--by", "frame")
     assert frames("--before", 100) == [21, 41, 61, 81]
     assert frames("--before", "8s") == [21, 41, 61]  # frame 81 is at 8.0 s
     assert frames("--after", 41, "--before", "0:09") == [61, 81]
@@ -132,40 +133,43 @@ def test_windows(made_db: Path, tmp_path: Path) -> None:
     assert len(found(made_db, tmp_path, *base, "--per-source", 4)) == 4
 
 
-def test_sightings_of_one_passage_are_one_match(made_db: Path, tmp_path: Path) -> None:
-    base = ("--frame", FRAME_1)
-    single = found(made_db, tmp_path, *base, "--top", 1000, "--max-distance", 0.95)
-    joined = found(made_db, tmp_path, *base, "--gap", 4, "--max-distance", 0.95)
-    assert sum(match["detections"] for match in joined) == len(single)
-    assert len(joined) < len(single)
-    best = [match for match in single if match["id"] in {one["id"] for one in joined}]
-    assert [match["id"] for match in best] == [match["id"] for match in joined]
-    for match in joined:
-        inside = [one for one in single if match["first_s"] <= one["time_s"] <= match["last_s"]]
-        assert len(inside) == match["detections"]
-        assert min(one["distance"] for one in inside) == match["distance"]
+def test_each_passage_is_one_match(made_db: Path, tmp_path: Path) -> None:
+    search = ("search", "--frame", FRAME_1, "--top", 1000, "--db", made_db, "--json")
+    document = run(*search, cwd=tmp_path).json
+    own, passages = document["query"]["passage"], document["matches"]
+    each = found(made_db, tmp_path, *search[1:5], "--by", "detection")
+    assert len(passages) < len(each) / 2
+    assert own["first_frame"] == 1
+    mine = own["detections"] - 1  # which are no match
+    assert sum(passage["detections"] for passage in passages) + mine == len(each)
+    distance = {match["id"]: match["distance"] for match in each}
+    for passage in passages:
+        assert passage["first_frame"] <= passage["frame"] <= passage["last_frame"]
+        assert passage["distance"] <= distance[passage["id"]] + 1e-6  # more pictures were compared
+    few = found(made_db, tmp_path, *search[1:5], "--before", "20s")
+    assert max(passage["last_s"] for passage in few) < 20
+    assert sum(passage["detections"] for passage in few) < len(each)
 
 
-def test_passage_claims_only_the_likely(made_db: Path, tmp_path: Path) -> None:
-    """All frames are within 4 s of another: without that, everyone would be one passage."""
-    base = ("--frame", FRAME_1, "--gap", 4, "--db", made_db)
-    likely = found(made_db, tmp_path, "--frame", FRAME_1, "--top", 1000)
-    ids = {match["id"] for match in likely if match["probability"] >= 0.5}
+def test_passages_in_tables_and_files(made_db: Path, sample: Path, tmp_path: Path) -> None:
+    frame = cv2.imread(str(sample / "frame_0001.jpg"))
+    cv2.imwrite(str(tmp_path / "he.png"), frame[218:309, 250:283])
+    base = ("he.png", "--db", made_db)
     passages = run("search", *base, "--json", cwd=tmp_path).json["matches"]
-    assert sum(one["detections"] for one in passages if one["id"] in ids) == len(ids)
-    assert [one["detections"] for one in passages if one["id"] not in ids] == [1] * (
-        len(passages) - len({one["id"] for one in passages} & ids)
-    )
+    each = found(made_db, tmp_path, "he.png", "--by", "detection", "--top", 1000)
+    distance = {match["id"]: match["distance"] for match in each}
+    assert [one["distance"] for one in passages] == [distance[one["id"]] for one in passages]
     head, *lines = run("search", *base, cwd=tmp_path).out.splitlines()
-    assert head.split()[-3:] == ["detections", "from", "to"]
+    assert head.split()[-4:] == ["from", "to", "detections", "nearest"]
     csv_text = run("search", *base, "--csv", cwd=tmp_path).out
     rows = list(csv.DictReader(io.StringIO(csv_text)))
     file = tmp_path / "passages.csv"
     assert run("export", "matches", *base, "--out", file, cwd=tmp_path).code == 0
     assert file.read_text() == csv_text
     for row, line, passage in zip(rows, lines, passages, strict=True):
-        assert int(row["detections"]) == int(line.split()[-3]) == passage["detections"]
+        assert int(row["detections"]) == int(line.split()[-2]) == passage["detections"]
         assert float(row["last_s"]) == passage["last_s"] >= passage["first_s"]
+        assert passage["id"].endswith(f":{line.split()[-1]}")
 
 
 def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: Path) -> None:
@@ -186,14 +190,12 @@ def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: P
     assert captions == [f"{picture} in all frames" for picture in pictures]
     alone = [found(made_db, tmp_path, picture, "--top", 50) for picture in pictures]
     assert [result["matches"] for result in each] == alone
+    everybody = ("--by", "detection", "--top", 500)
     for fuse, combine in (("min", min), ("mean", np.mean)):
-        together = found(made_db, tmp_path, folder, "--fuse", fuse, "--per-frame", 99, "--top", 500)
+        together = found(made_db, tmp_path, folder, "--fuse", fuse, *everybody)
         assert [m["distance"] for m in together] == sorted(m["distance"] for m in together)
         everyone = [
-            {
-                m["id"]: m["distance"]
-                for m in found(made_db, tmp_path, picture, "--per-frame", 99, "--top", 500)
-            }
+            {m["id"]: m["distance"] for m in found(made_db, tmp_path, picture, *everybody)}
             for picture in pictures
         ]
         for match in together:
@@ -202,7 +204,7 @@ def test_several_pictures_of_one_person(made_db: Path, sample: Path, tmp_path: P
 
 
 def test_all_times_find_earlier_frames(made_db: Path, tmp_path: Path) -> None:
-    last = ("--frame", "pets09-s2l1:781", "--top", 1000)
+    last = ("--frame", "pets09-s2l1:781", "--top", 1000, "--by", "frame")
     assert found(made_db, tmp_path, *last) == []
     matches = found(made_db, tmp_path, *last, "--all-times")
     assert len(matches) == 39

@@ -25,7 +25,8 @@ def dated_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search(db: Path, *arguments: object, code: int = 0) -> list[tuple[str, str]]:
-    ran = run("search", *arguments, "--db", db, "--top", 99, "--json", cwd=db)
+    by_frame = ("--by", "frame", "--top", 99)
+    ran = run("search", *arguments, "--db", db, *by_frame, "--json", cwd=db)
     assert ran.code == code, ran.err
     return sorted((match["camera"], match["time"]) for match in ran.json["matches"])
 

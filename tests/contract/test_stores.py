@@ -163,6 +163,19 @@ def test_frames_are_removed_and_come_back(store: WritableStore) -> None:
     assert len(store) == 41
 
 
+def test_checksums_tell_frames_that_change(store: WritableStore) -> None:
+    assert store.frame_checksums(KEY).shape == (0, 2)
+    filled(store)
+    before = store.frame_checksums(KEY)
+    assert before[:, 0].tolist() == [*range(1, 21)]
+    assert len({*before[:, 1].tolist()}) == 20
+    store.remove(KEY, [3, 4])
+    store.add(records("a", range(3, 4), seed=5), source("a"), frames("a", 3))
+    after = store.frame_checksums(KEY)
+    assert [row for row in before.tolist() if row not in after.tolist()] == before[2:4].tolist()
+    assert after[:, 0].tolist() == [n for n in range(1, 21) if n != 4]
+
+
 def test_stamps_come_back_where_there_are_any(store: WritableStore) -> None:
     stamp = FileStamp(123, 2**60, "digest")
     [first] = frames("a", 1, stamp=stamp)

@@ -11,6 +11,7 @@ import numpy as np
 from reidsearch.core.errors import ModelMismatchError
 from reidsearch.core.store import LAST, SnapshotId
 from reidsearch.core.types import Embeddings, Filter, Match, Records, StoredDetection
+from reidsearch.database.checksum import checksum_rows
 from reidsearch.database.layout import SCHEMA
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class MemoryStore:
     def frames(self, key: SourceKey, first: int = 0, last: int = LAST) -> NDArray[np.int64]:
         numbers = sorted(n for n in self._frames.get(key, {}) if first <= n <= last)
         return np.array(numbers, np.int64)
+
+    def frame_checksums(self, key: SourceKey) -> NDArray[np.int64]:
+        numbers = self.frames(key).tolist()
+        found = checksum_rows(key, numbers, self.scan(Filter(sources=(key,))))
+        return np.array([(n, found[n][1]) for n in numbers], np.int64).reshape(-1, 2)
 
     def add(self, records: Records, source: SourceRecord, frames: Sequence[StoredFrame]) -> None:
         if records.embeddings.fingerprint != self.provenance.fingerprint:

@@ -53,7 +53,7 @@ def make_store(*infos, people=None):
 def find_later(store, query, *, top=10, camera=None, after=None):
     """All people of a frame, not only the nearest of them."""
     window = Window(() if camera is None else (camera,), after=after)
-    return find.find_later(store, query, window, Grouping(top, per_frame=None))
+    return find.find_later(store, query, window, Grouping(top, by="detection"))
 
 
 def ids(result):
@@ -402,7 +402,7 @@ def test_result_says_which_frames_were_searched(camera, after, scope):
 
 def frames_found(store, query, **window):
     parsed = {name: Moment.parse(window.pop(name)) for name in ("after", "before") & window.keys()}
-    result = find.find_later(store, query, Window(**window, **parsed), Grouping(99))
+    result = find.find_later(store, query, Window(**window, **parsed), Grouping(99, by="frame"))
     return sorted(f"{match.detection.camera}:{match.detection.frame}" for match in result.matches)
 
 

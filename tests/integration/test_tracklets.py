@@ -1,0 +1,139 @@
+"""Tracklets beside a real database: derived, and made again where they are missing or stale."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch.core.calibration import Calibration
+from reidsearch.core.types import Filter, Records
+from reidsearch.database.chroma_store import open_chroma
+from reidsearch.database.opening import open_to_read
+from reidsearch.services.tracklets import StoredTracklets
+from tests.unit.builders import (
+    PROVENANCE,
+    make_detection,
+    make_frames,
+    make_info,
+    make_records,
+    make_source_record,
+)
+from tests.unit.memory_store import MemoryStore
+
+CALIBRATION = Calibration(20.0, -20.0, 0.05, 0.0, "tests")
+INFO = make_info(fps=1.0)  # parts of 300 frames
+LOOKS = {1: 0, 2: 90}  # degrees of people who stand still
+
+
+def add(store, first, last, looks=LOOKS, info=INFO):
+    """Both people in frames, a second apart."""
+    keys = [(frame, person) for frame in range(first, last) for person in looks]
+    rows = make_records([make_detection(info, *key) for key in keys], [looks[p] for _, p in keys])
+    store.add(rows, make_source_record(info), make_frames(info, *range(first, last)))
+
+
+@contextmanager
+def tracklets(folder: Path) -> Iterator[StoredTracklets]:
+    with open_to_read(folder) as store:
+        yield StoredTracklets(folder, store, CALIBRATION)
+
+
+def numbers(folder: Path) -> list[int]:
+    with tracklets(folder) as found:
+        return [int(n) for n in found.of(INFO.key).numbers()]
+
+
+def file_of(folder: Path) -> Path:
+    [path] = (folder / "index").glob("tracklets-*.npz")
+    return path
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    folder = tmp_path / "db"
+    with open_chroma(folder, PROVENANCE) as store:
+        add(store, 1, 700)
+    return folder
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each linking takes."""
+    from reidsearch.services import tracklets as module
+
+    counts: list[int] = []
+    link = module.link_records
+
+    def counted(records: Records, calibration: Calibration | None) -> np.ndarray:
+        counts.append(len(records))
+        return link(records, calibration)
+
+    monkeypatch.setattr(module, "link_records", counted)
+    return counts
+
+
+def test_every_five_minutes_are_linked_on_their_own(db: Path, scans: list[int]) -> None:
+    assert numbers(db) == [0, 1] * 300 + [2, 3] * 300 + [4, 5] * 99
+    assert scans == [600, 600, 198]
+    assert numbers(db) == [0, 1] * 300 + [2, 3] * 300 + [4, 5] * 99
+    assert scans == [600, 600, 198]
+
+
+def test_only_what_changed_is_linked_again(db: Path, scans: list[int]) -> None:
+    numbers(db)
+    with open_chroma(db, PROVENANCE) as store:
+        add(store, 700, 710)
+    scans.clear()
+    assert len(numbers(db)) == 2 * 709
+    assert scans == [2 * 109]
+    with open_chroma(db, PROVENANCE) as store:
+        store.remove(INFO.key, [5])
+        add(store, 5, 6, {1: 0, 2: 170})
+    scans.clear()
+    assert numbers(db)[8:12] == [0, 2, 0, 1]  # another person took the place for a moment
+    assert scans == [600]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "other", "empty", "odd", "array"])
+def test_files_are_made_again(db: Path, damage: str) -> None:
+    before, path = numbers(db), file_of(db)
+    whole = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif damage == "odd":
+        np.savez(path, parts=np.zeros((2, 2)), rows=np.zeros(3))
+    else:
+        texts = {"cut": whole[:-400], "empty": b"", "other": b"something else"}
+        path.write_bytes(texts[damage])
+    assert numbers(db) == before
+    assert file_of(db).read_bytes() == whole
+
+
+def test_a_store_in_memory_has_the_same(db: Path, tmp_path: Path) -> None:
+    store = MemoryStore(PROVENANCE)
+    add(store, 1, 400)  # begun, killed, and gone on
+    add(store, 400, 700)
+    made = StoredTracklets(tmp_path, store, CALIBRATION).of(INFO.key)
+    assert made.numbers().tolist() == numbers(db)
+    assert not [*tmp_path.glob("**/tracklets-*")][1:]
+
+
+def test_passages_and_exemplars(db: Path) -> None:
+    with open_chroma(db, PROVENANCE) as store:
+        add(store, 1, 4, info=make_info("yard", fps=1.0))
+    with tracklets(db) as found, open_to_read(db) as store:
+        [first] = store.scan(Filter(sources=(INFO.key,), frame=7)).detections[:1]
+        whole = found.passage(first, Filter())
+        assert (whole.first_frame, whole.last_frame, whole.count) == (1, 300, 300)
+        some = found.passage(first, Filter(after_frame=5, before_s=9.0, min_score=0.1))
+        assert (some.first_frame, some.last_frame, some.last_s, some.count) == (6, 9, 8.0, 4)
+        vectors = found.exemplars(first)
+        np.testing.assert_allclose(vectors, [[1, 0]] * 8, atol=1e-3)
+        other = store.detections(Filter(sources=(make_info("yard").key,), frame=2))[1]
+        assert found.name(other) != found.name(first)
+        assert len(found.exemplars(other)) == 3
