@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from reidsearch.models.detectors.tiles import Tile
 
 HD, UHD = (1920, 1080), (3840, 2160)
-SMALL_PX = 40
-MOMENTS = 20  # of a scene of small people
+MOMENTS = 20  # of a scene of people of a given height
 NEAR = 0.02  # of a tile, to its border
 PART_COVER = 0.7
 
@@ -62,7 +61,7 @@ def main(
     *,
     detector: Annotated[str | None, typer.Option()] = None,
     tiles: Annotated[list[str], typer.Option()] = ["off", "auto"],  # noqa: B006
-    small: Annotated[bool, typer.Option(help="Only scenes of people 40 px high.")] = False,
+    person: Annotated[int | None, typer.Option(help="Only scenes of people so high.")] = None,
 ) -> None:
     """Print one row for each scene and kind of tiles."""
     pets, campus = data / "pets09-s2l1", data / "tud-campus"
@@ -70,9 +69,9 @@ def main(
         read_scene("PETS09-S2L1, every 5th frame", pets / "vtest.avi", pets / "gt.txt", 5),
         read_scene("TUD-Campus, every 2nd", campus / "campus.mp4", campus / "gt.txt", 2),
     ]
-    if small:
+    if person is not None:
         scenes = [
-            compose(scene, size, SMALL_PX / person_px(scene), MOMENTS)
+            compose(scene, size, person / person_px(scene), MOMENTS)
             for size in (HD, UHD)
             for scene in scenes
         ]

@@ -110,8 +110,8 @@ def footage(
     Detection: average precision at IoU 0.5 over all scores; recall and precision from --min-score
     on. Search: each person's first detection is searched for in all later frames; a match is right
     when its box overlaps that person by IoU 0.5; mAP; mAP_all, in which sightings that were not
-    detected count as never found; mAP_by_tracklet, where besides all of a tracklet follow its
-    nearest detection; and how often rank 1 is right.
+    detected count as never found; mAP_by_tracklet, the same of a search for passages; and how often
+    rank 1 is right.
 
     Linking: HOTA and IDF1 as TrackEval has them, and how pure the tracklets are.
     """

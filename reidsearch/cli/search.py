@@ -173,7 +173,7 @@ def _caption(result: SearchResult, max_distance: float | None) -> str:
         first, last = (
             format_time(time_s, zone=False) for time_s in (result.own.first_s, result.own.last_s)
         )
-        who = f"{who}, in a passage from {first} to {last},"
+        who = f"{who} (seen from {first} to {last})"
     if result.matches:
         return f"[bold]{who}[/] in {where}"
     if max_distance is not None and result.candidates:

@@ -97,8 +97,13 @@ class SourceTracklets:
             `EXEMPLARS` at most, spread over the tracklet.
         """
         own = self._linked[self._numbers == self.number_of(detection)]
-        clear = own[own["is_clear"] > 0]
-        chosen = np.unique(np.linspace(0, len(clear) - 1, EXEMPLARS).round().astype(int))
-        chosen = chosen[: len(clear)]
-        rows = zip(clear["frame"][chosen].tolist(), clear["person"][chosen].tolist(), strict=True)
+        chosen = own[spread(np.flatnonzero(own["is_clear"]))]
+        rows = zip(chosen["frame"].tolist(), chosen["person"].tolist(), strict=True)
         return [CropId(*detection.key, frame, person) for frame, person in rows]
+
+
+def spread(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Choose `EXEMPLARS` of a tracklet's clear detections at most, evenly over it."""
+    if len(rows) <= EXEMPLARS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, EXEMPLARS).round().astype(np.intp)]

@@ -17,7 +17,7 @@ from reidsearch.render.text import draw_text, paste
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reidsearch.core.types import Match, StoredDetection
+    from reidsearch.core.types import Match, Passage, StoredDetection
     from reidsearch.footage.reread import FoundFrame
     from reidsearch.render.text import Colour
     from reidsearch.search.find import SearchResult
@@ -60,7 +60,7 @@ class Sheet:
             self._put(0, picture, ["query", *_place_lines(found.detection)], ORANGE)
         if match := self._matches.get(found.detection.id):
             colour = ORANGE if match.is_likely else GREY
-            lines = [describe(match), *_place_lines(found.detection)]
+            lines = [describe(match), *_place_lines(found.detection, match.passage)]
             self._put(match.rank, render_crop(found, _CELL_WH, colour), lines)
 
     def _put(
@@ -108,9 +108,10 @@ def describe(match: Match) -> str:
     return f"{line}   {format_probability(match.probability)}"
 
 
-def _place_lines(detection: StoredDetection) -> list[str]:
-    return [
-        detection.camera,
-        f"{detection.source} {detection.frame}",
-        format_time(detection.time_s).partition(".")[0],
-    ]
+def _place_lines(detection: StoredDetection, passage: Passage | None = None) -> list[str]:
+    first_s, last_s = (
+        (passage.first_s, passage.last_s) if passage else (detection.time_s, detection.time_s)
+    )
+    first, last = (format_time(time_s).partition(".")[0] for time_s in (first_s, last_s))
+    when = first if first == last else f"{first} to {last.rpartition(' ')[2]}"
+    return [detection.camera, f"{detection.source} {detection.frame}", when]

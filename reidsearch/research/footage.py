@@ -15,7 +15,8 @@ from reidsearch.core.text import format_percent
 from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
-from reidsearch.people.linking import link
+from reidsearch.people.linking import find_clear, link
+from reidsearch.people.tracklets import spread
 from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
 from reidsearch.research.tracking import LinkedFrame, measure_linking
 
@@ -58,7 +59,9 @@ class Answer:
         frame, box_xyxy: the first detection.
         sightings: how often the ground truth has the person later.
         ranked: the later detections; those that show the person are right.
-        by_tracklet: the same, all detections of a tracklet following its nearest.
+        by_tracklet: the same, as a search for passages ranks them: the person's own tracklet, then
+            the others, all detections of one after another, by their distance to the nearest of a
+            few detections of the own.
     """
 
     person: str
@@ -77,7 +80,7 @@ class SearchQuality:
         mean_ap: mean average precision over later detections that show the person.
         mean_ap_all: the same over all later sightings of the ground truth: those that were not
             detected count as never found.
-        mean_ap_by_tracklet: that, where all detections of a tracklet follow its nearest.
+        mean_ap_by_tracklet: that of `Answer.by_tracklet`.
         rank1: how often the nearest later detection is right, as a fraction.
         queries: people who were detected again later, over whom `mean_ap` and `rank1` are means.
         answers: one for each person who was detected and is there later.
@@ -256,6 +259,7 @@ def measure_search(
         bool,
     )
     stored = vectors.astype(np.float16)
+    is_clear = find_clear(frames, xyxy)
     answers = []
     for person in sorted({person for overlap in overlaps for person in overlap}):
         shows = np.array([person in overlap for overlap in overlaps])
@@ -264,13 +268,14 @@ def measure_search(
         since = int(frames[first])
         later = (frames > since) & counts
         sightings = sum(n > since and person in at.people for n, at in truth.items())
-        query, rows = stored[first : first + 1], np.flatnonzero(later)
-        parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
-        blocks = nearest_rows(stored, query, parts)
-        ranked = np.concatenate([np.empty(0, np.intp), *(some for some, _ in blocks)])
+        is_own, rows = tracklets == tracklets[first], np.flatnonzero(later)
+        exemplars = spread(np.flatnonzero(is_own & is_clear))
+        ranked = _rank(stored, stored[[first]], rows)
+        joined = _join(_rank(stored, stored[[first, *exemplars]], rows), tracklets)
+        joined = joined[np.argsort(~is_own[joined], kind="stable")]
         if shows[ranked].any() or sightings:
             box = tuple(round(edge, 2) for edge in xyxy[first].tolist())
-            answered = [rank_query(shows[some]) for some in (ranked, _join(ranked, tracklets))]
+            answered = [rank_query(shows[some]) for some in (ranked, joined)]
             answers.append(Answer(person, since, box, sightings, *answered))
     found = [answer.ranked for answer in answers if answer.ranked.right]
     return SearchQuality(
@@ -281,6 +286,15 @@ def measure_search(
         queries=len(found),
         answers=tuple(answers),
     )
+
+
+def _rank(
+    vectors: NDArray[np.float16], query: NDArray[np.float16], rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Sort rows by their distance to the nearest of a query's vectors."""
+    parts = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
+    blocks = nearest_rows(vectors, query, parts)
+    return np.concatenate([np.empty(0, np.intp), *(some for some, _ in blocks)])
 
 
 def _join(ranked: NDArray[np.intp], tracklets: NDArray[np.int64]) -> NDArray[np.intp]:

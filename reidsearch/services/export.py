@@ -56,7 +56,8 @@ def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: P
     """Write everyone found, without vectors, and return how many there are.
 
     The ending says how: `.csv`, `.jsonl`, `.parquet`; `.txt` is MOTChallenge's text, for one
-    source; `.json` is COCO. `-` with an ending is stdout. It is recorded in the audit log before.
+    source, whose ids are tracklets; `.json` is COCO. `-` with an ending is stdout. It is recorded
+    in the audit log before.
 
     Raises:
         UsageError: MOTChallenge's text was asked for, of several sources.
@@ -71,7 +72,8 @@ def export_detections(gallery: Gallery, sources: Sequence[SourceRecord], path: P
     store = gallery.store
     detections = (s for r in sources for s in store.detections(Filter(sources=(r.info.key,))))
     if path.suffix.lower() == ".txt":
-        return _write(path, lambda file: _write_mot(detections, file))
+        numbers = (n for r in sources for n in gallery.tracklets.of(r.info.key).numbers().tolist())
+        return _write(path, lambda file: _write_mot(zip(detections, numbers, strict=True), file))
     if path.suffix.lower() == ".json":
         return _write(path, lambda file: _write_coco(detections, file))
     return _write_table(map(detection_row, detections), _DETECTION, path)
@@ -231,15 +233,15 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _write_mot(detections: Iterable[StoredDetection], file: IO[bytes]) -> int:
+def _write_mot(linked: Iterable[tuple[StoredDetection, int]], file: IO[bytes]) -> int:
     """`frame,id,left,top,width,height,score,x,y,z`, counted from 1; -1 is unknown."""
     count = 0
     with _as_text(file) as text:
-        for detection in detections:
+        for detection, tracklet in linked:
             count += 1
             x1, y1, x2, y2 = detection.box_xyxy
             box = ",".join(f"{edge:.2f}" for edge in (x1 + 1, y1 + 1, x2 - x1, y2 - y1))
-            text.write(f"{detection.frame},-1,{box},{detection.score:g},-1,-1,-1\n")
+            text.write(f"{detection.frame},{tracklet + 1},{box},{detection.score:g},-1,-1,-1\n")
     return count
 
 

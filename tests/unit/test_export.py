@@ -1,6 +1,7 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet
@@ -30,7 +31,7 @@ DETECTIONS = [make_detection(INFO, 1), make_detection(INFO, 1, person=2), make_d
 
 def as_gallery(store, folder):
     (folder / "db").mkdir()
-    return Gallery(store, None, Recorder(folder / "db", "", SILENT))
+    return Gallery(store, SimpleNamespace(calibration=None), Recorder(folder / "db", "", SILENT))
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_boxes_come_back_as_they_were(store, tmp_path, ending):
 def test_mot_has_ten_columns_and_counts_from_one(store, tmp_path):
     export_detections(as_gallery(store, tmp_path), store.sources(), tmp_path / "det.txt")
     first = (tmp_path / "det.txt").read_text().splitlines()[0]
-    assert first == "1,-1,11.00,6.00,8.00,25.00,0.9,-1,-1,-1"
+    assert first == "1,1,11.00,6.00,8.00,25.00,0.9,-1,-1,-1"
 
 
 def test_folder_that_cannot_be_written(store, tmp_path):

@@ -142,11 +142,20 @@ def test_search_by_hand():
 
 
 def test_all_of_a_tracklet_follow_its_nearest():
-    truth = {1: make_truth(ana=LEFT, ben=RIGHT)} | {2 + n: make_truth(ana=LEFT) for n in range(3)}
+    truth = {1: make_truth(ana=LEFT)} | {2 + n: make_truth(ana=LEFT) for n in range(3)}
     rows = (1, LEFT, 0), (2, LEFT, 10), (2, MIDDLE, 20), (3, LEFT, 60), (3, MIDDLE, 30)
     quality = search(truth, *rows, tracklets=(0, 1, 2, 1, 2))
     # 10, 20 (wrong), 30 (wrong), 60; by tracklets 10, 60, then the wrong ones. One is missing.
     assert quality.mean_ap_all == pytest.approx((1 + 2 / 4) / 3)
+    assert quality.mean_ap_by_tracklet == pytest.approx((1 + 1) / 3)
+
+
+def test_a_tracklet_of_its_own_comes_first_and_helps_to_search():
+    truth = {1 + n: make_truth(ana=LEFT) for n in range(4)}
+    rows = (1, LEFT, 0), (2, LEFT, 60), (3, MIDDLE, 10), (4, LEFT, 65)
+    quality = search(truth, *rows, tracklets=(0, 0, 1, 2))
+    # 10 is wrong, and 10 degrees from the query; 65 is 5 from another of its tracklet.
+    assert quality.mean_ap_all == pytest.approx((1 / 2 + 2 / 3) / 3)
     assert quality.mean_ap_by_tracklet == pytest.approx((1 + 1) / 3)
 
 
