@@ -91,7 +91,8 @@ def main(
                 check=False,
             )
             if done.returncode:
-                print(f"| {variant.name} | {done.stderr.strip().splitlines()[-1]} |", flush=True)
+                said = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+                print(f"| {variant.name} | {said[0]} |", flush=True)
                 continue
             found = dict(np.load(out))
             first = found if first is None else first

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import openvino
 from filelock import FileLock
 
+from reidsearch.core.errors import ModelError
 from reidsearch.models.weights import cache_folder, verified_path, weights_path
 
 if TYPE_CHECKING:
@@ -42,12 +43,22 @@ def compile_model(
         model: the network, or its `.xml`.
         precision: what it computes in.
         cache: folder for the compiled network, or None.
+
+    Raises:
+        ModelError: OpenVINO cannot run it on this processor.
     """
     core = openvino.Core()
     if cache is not None:
         # In one folder, OpenVINO would confuse the compiled networks of two precisions.
         core.set_property({"CACHE_DIR": str(cache / precision)})
-    return core.compile_model(model, "CPU", compile_options(precision))
+    try:
+        return core.compile_model(model, "CPU", compile_options(precision))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(
+            f"OpenVINO cannot run the network on this processor: {reason}",
+            hint="choose another: `reidsearch models list`",
+        ) from error
 
 
 def compile_card(
@@ -70,7 +81,7 @@ def compile_card(
     version = openvino.__version__.partition("-")[0]
     path = cache_folder() / "openvino" / f"{name}-v{_CONVERSION}-{version}.xml"
     if path.exists():
-        with suppress(RuntimeError):  # damaged: convert again
+        with suppress(ModelError):  # damaged: convert again
             return compile_model(path, precision, path.parent)
     model = convert(weights)
     with suppress(OSError, RuntimeError):  # the cache is optional
