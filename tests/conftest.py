@@ -48,7 +48,7 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-def run(*arguments: object, cwd: Path, **variables: str) -> Ran:
+def run(*arguments: object, cwd: Path, typed: str | None = None, **variables: str) -> Ran:
     """Run the command in `cwd`, within this process: quick, and what most tests need."""
     with pytest.MonkeyPatch.context() as patch, unchanged_signals():
         patch.chdir(cwd)
@@ -57,7 +57,7 @@ def run(*arguments: object, cwd: Path, **variables: str) -> Ran:
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["reidsearch", *map(str, arguments)])
-        done = CliRunner().invoke(app, sys.argv[1:])
+        done = CliRunner().invoke(app, sys.argv[1:], input=typed)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Ran(done.exit_code, done.stdout, done.stderr)

@@ -26,6 +26,7 @@ from reidsearch.cli import (
     ingest,
     inspect,
     models,
+    people,
     render,
     search,
     train,
@@ -136,6 +137,7 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(erase.erase)
 app.add_typer(audit.app, name="audit")
+app.add_typer(people.app, name="people")
 app.add_typer(render.app, name="render")
 app.add_typer(export.app, name="export")
 app.command()(train.train)

@@ -132,6 +132,14 @@ class QueryOptions:
 class SearchOptions(QueryOptions):
     """Whom to search for, in which footage, and how many matches to show."""
 
+    who: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Search for somebody with a name, by all that was confirmed; see `reidsearch "
+            "people`.",
+        ),
+    ] = None
     top: Annotated[int, typer.Option(min=1, help="Matches to show.")] = defaults.TOP
     after: Annotated[
         str | None,
@@ -203,7 +211,13 @@ class SearchOptions(QueryOptions):
         """One query for each picture."""
         if self.fuse == "mean" and not self.pictures:
             raise UsageError("--fuse goes with pictures", hint="a stored detection is only one")
-        return super().queries(gallery)
+        if self.who is None:
+            return super().queries(gallery)
+        if self.pictures or self.frame or self.crop_id or self.person or self.box:
+            raise UsageError("--who excludes pictures, --frame and --id")
+        if self.by != "tracklet":
+            raise UsageError("--who answers tracklets", hint=f"leave out --by {self.by}")
+        return [gallery.find_person(self.who)]
 
     def window(self, gallery: Gallery, query: Query) -> Window:
         """Which part of the footage is searched."""

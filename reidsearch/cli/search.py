@@ -158,6 +158,8 @@ def _to_json(result: SearchResult) -> dict[str, Any]:
 def _query_fields(query: Query) -> dict[str, Any]:
     from reidsearch.services.export import detection_row
 
+    if query.name:
+        return {"name": query.name, "confirmed": [one.id for one in query.confirmed]}
     if query.detection is not None:
         return detection_row(query.detection)
     fields: dict[str, Any] = {"paths": list(query.paths)}
@@ -192,7 +194,10 @@ def _print(result: SearchResult, root: Path | None, *, preview: bool) -> None:
         pictures, problems = show_crops([match.detection for match in result.matches], root)
         _warn_of(problems)
     print_table(match_table(result.matches, pictures))
-    if result.likely == 0:
+    if result.query.name:
+        still = sum(match.is_likely and not match.is_confirmed for match in result.matches)
+        say(f"{count(still, 'likely passage')} to be judged")
+    elif result.likely == 0:
         say("[yellow]no likely match:[/] none reaches 50 %")
 
 

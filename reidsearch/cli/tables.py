@@ -48,10 +48,26 @@ def match_table(
     table = _new_table(*(() if pictures is None else ("",)), *columns)
     for match in matches:
         picture = () if pictures is None else (pictures[match.detection.id],)
-        probability = () if match.probability is None else (format_probability(match.probability),)
+        probability = () if match.probability is None else (_format_sure(match),)
         cells = str(match.rank), f"{match.distance:.4f}", *probability
         cells = (*cells, *_match_cells(match))
         table.add_row(*picture, *map(_as_cell, cells))
+    return table
+
+
+def people_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Everybody with a name, and how much was said of them."""
+    table = _new_table("name", "confirmed", "rejected")
+    for row in rows:
+        _add_row(table, row["name"], str(row["confirmed"]), str(row["rejected"]))
+    return table
+
+
+def verdict_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """What was said of one person."""
+    table = _new_table("verdict", "id", "time", "user")
+    for row in rows:
+        _add_row(table, row["verdict"], row["id"], _format_moment(row["time_s"]), row["user"])
     return table
 
 
@@ -189,6 +205,8 @@ _RIGHT = {
     *(
         "rank",
         "distance",
+        "confirmed",
+        "rejected",
         "frame",
         "frames",
         "detections",
@@ -258,6 +276,10 @@ def _detection_cells(detection: StoredDetection) -> tuple[str, ...]:
         format_box(detection.box_xyxy),
         f"{detection.score:.2f}",
     )
+
+
+def _format_sure(match: Match) -> str:
+    return "confirmed" if match.is_confirmed else format_probability(match.probability or 0.0)
 
 
 def _match_cells(match: Match) -> tuple[str, ...]:

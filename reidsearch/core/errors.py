@@ -16,6 +16,7 @@ ReidsearchError
 ├── DetectionsError         a file of detections cannot be read, or does not fit the footage
 ├── DatasetError            labelled crops are missing, of another layout, or too few
 ├── TrainingError           training cannot continue
+├── PersonError             a person does not exist, or cannot be what a verdict makes of them
 └── QueryError              the query names a frame, crop or box that does not exist
 """
 
@@ -128,6 +129,10 @@ class DatasetError(ReidsearchError):
 
 class TrainingError(ReidsearchError):
     """Training cannot continue; the last checkpoint is kept."""
+
+
+class PersonError(ReidsearchError):
+    """A person does not exist, or cannot be what a verdict would make of them."""
 
 
 class QueryError(ReidsearchError):

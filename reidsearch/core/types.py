@@ -346,6 +346,7 @@ class Match:
         distance: L2 (not squared) between the two vectors, in `[0, 2]`; smaller is nearer.
         probability: that it is the same person, in `[0, 1]`; None without a calibration.
         passage: what the detection stands for, where tracklets are answered.
+        is_confirmed: whether the passage was confirmed to show the person searched for.
     """
 
     rank: int
@@ -353,6 +354,7 @@ class Match:
     detection: StoredDetection
     probability: float | None = None
     passage: Passage | None = None
+    is_confirmed: bool = False
 
     @property
     def is_likely(self) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Action = Literal["search", "render", "export", "erase"]
+Action = Literal["search", "render", "export", "erase", "people"]
 # `[id, salt]`, or its commitment once the person was erased.
 Sealed = list[str] | str
 

@@ -35,6 +35,7 @@ from reidsearch.database.layout import (
     LEDGER_FILE,
     LOCK_FILE,
     OWNER_FILE,
+    PEOPLE_FILE,
     SQLITE_ENDS,
     explain,
     foreign_collections,
@@ -168,7 +169,7 @@ def _pack_live(folder: Path, out: Path, work: Path, progress: Progress) -> None:
     made = work / "database"
     made.mkdir()
     state = copy_live(folder, made, progress)
-    _copy_audit_log(folder, made)
+    _copy_logs(folder, made)
     _pack(made, out, work)
     if read_state(folder).collection != state.collection:
         raise StoreError(f"{folder} was rewritten in the meantime", hint="try again")
@@ -200,16 +201,16 @@ def _copy_changing(folder: Path, temporary: Path) -> dict[str, Path]:
     """Copy what cannot be read as it lies there, by name."""
     for name in (DATABASE_FILE, LEDGER_FILE):
         copy_sqlite(folder / name, temporary / name)
-    _copy_audit_log(folder, temporary)
+    _copy_logs(folder, temporary)
     return {path.name: path for path in temporary.iterdir()}
 
 
-def _copy_audit_log(folder: Path, to: Path) -> None:
-    """Copy the log and its head as they are at one moment: searches go on."""
+def _copy_logs(folder: Path, to: Path) -> None:
+    """Copy the logs as they are at one moment: searches go on."""
     with ExitStack() as held:
         with suppress(OSError):  # nobody writes to a folder that is read-only
             held.enter_context(locked(folder))
-        for name in (AUDIT_FILE, AUDIT_HEAD_FILE):
+        for name in (AUDIT_FILE, AUDIT_HEAD_FILE, PEOPLE_FILE):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, to / name)
 

@@ -27,6 +27,7 @@ from reidsearch.database.layout import (
 from reidsearch.database.ledger import open_ledger
 from reidsearch.database.ledger_schema import require_own_schema
 from reidsearch.database.lock import reading
+from reidsearch.database.people_log import read_lines
 from reidsearch.database.probe import integrity_error, probe
 from reidsearch.database.runs import read_runs
 from reidsearch.database.snapshot import read_snapshot
@@ -128,7 +129,7 @@ def examine(folder: Path, *, files: bool = False) -> list[Finding]:
                 _check_precision(provenance, folder),
                 _check_versions(provenance),
             ]
-        findings += [_check_audit(folder), _check_disk(folder)]
+        findings += [_check_audit(folder), _check_people(folder), _check_disk(folder)]
         if files and records:
             with open_ledger(folder) as known:
                 findings += [_check_footage(one, known.stamps(one.info.key)) for one in records]
@@ -226,6 +227,14 @@ def _check_vectors(vectors: CheckedFile) -> Finding:
     if wrong:
         return Finding("vectors", "bad", f"{wrong} do not have length 1", "ingest into a new --db")
     return Finding("vectors", "good", "all have length 1")
+
+
+def _check_people(folder: Path) -> Finding:
+    try:
+        steps = count(len(read_lines(folder)), "step")
+    except StoreError as error:
+        return Finding("people", "bad", str(error), Fix.RESTORE)
+    return Finding("people", "good", f"{steps} of naming and judging")
 
 
 def _check_models(provenance: Provenance) -> Iterator[Finding]:

@@ -19,13 +19,14 @@ LOCK_FILE = "reidsearch.lock"
 LEDGER_FILE = "reidsearch.sqlite3"
 SQLITE_ENDS = ("-journal", "-wal", "-shm")  # of what SQLite keeps beside a file while it writes
 OWNER_FILE = "reidsearch.owner.json"
+PEOPLE_FILE = "people.jsonl"
 AUDIT_FILE = "audit.jsonl"
 AUDIT_HEAD_FILE = "audit.head"
 AUDIT_LOCK_FILE = "audit.lock"
 
 REBUILT_FOLDER = ".rebuilding"
 _NAMES = (
-    *(DATABASE_FILE, LOCK_FILE, LEDGER_FILE, OWNER_FILE, REBUILT_FOLDER),
+    *(DATABASE_FILE, LOCK_FILE, LEDGER_FILE, OWNER_FILE, PEOPLE_FILE, REBUILT_FOLDER),
     *(AUDIT_FILE, AUDIT_HEAD_FILE, AUDIT_LOCK_FILE),
 )
 

@@ -33,7 +33,7 @@ def draw(result: SearchResult, drawings: Iterable[Drawing], root: Path | None = 
     Returns:
         Which frames are missing or have changed, one sentence each.
     """
-    own = [] if result.query.detection is None else [result.query.detection]
+    own = [] if result.query.shown is None else [result.query.shown]
     shown = {found.id: found for found in (*own, *(match.detection for match in result.matches))}
     drawings, problems = [*drawings], set()
     for found in read_frames(shown.values(), root):

@@ -64,13 +64,13 @@ class Report:
         self._views: dict[str, dict[str, Any]] = {}
         self._problems: set[str] = set()
         self._query: dict[str, Any] = {}
-        if result.query.detection is None:
+        if result.query.shown is None:
             self._query = {"crop": _to_uri(fit(result.query.crops[0], _CROP_WH))}
 
     def add(self, found: FoundFrame) -> None:
         """See `Drawing.add`."""
         self._problems.add(found.problem)
-        if found.detection == self._result.query.detection:
+        if found.detection == self._result.query.shown:
             place = _place_fields(found.detection)
             caption = f"query: {place['id']}, {place['time']}{_note(found)}"
             self._query = place | self._picture_fields(found, caption, likely=True)

@@ -41,7 +41,7 @@ class Sheet:
     """
 
     def __init__(self, result: SearchResult) -> None:
-        self._query = result.query.detection
+        self._query = result.query.shown
         self._matches = {match.detection.id: match for match in result.matches}
         cells = len(result.matches) + 1
         self._columns = min(_COLUMNS, cells)

@@ -16,11 +16,16 @@ from reidsearch.search.window import Window
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from reidsearch.core.calibration import Calibration
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store, Tracklets
     from reidsearch.core.types import Match, Passage, StoredDetection
     from reidsearch.search.query import Query
+
+
+_MOST_VECTORS = 50  # of a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ def find_later(
     """Rank the detections in later frames by their distance to the query.
 
     Where tracklets are answered, a stored query is looked for by a few clear detections of its own
-    tracklet, too: the nearest pair counts.
+    tracklet, too: the nearest pair counts. A person with a name is looked for by all that was
+    confirmed; tracklets with a confirmed detection come first, and those with a rejected one never.
 
     Args:
         store: the gallery.
@@ -106,19 +112,29 @@ def find_later(
     scope = find_scope(window, query.detection, store.sources())
     started = time.perf_counter()
     candidates = store.count(scope.wanted) if store.is_exact else None
+    name = _frame_of if tracklets is None else tracklets.name
     vectors, own = query.vectors, None
+    shown = [one for one in (query.detection, *query.confirmed) if one is not None]
+    if tracklets is not None and shown:
+        vectors = _add_some(vectors, np.concatenate([*map(tracklets.exemplars, shown)]))
     if tracklets is not None and query.detection is not None:
         own = tracklets.passage(query.detection, Filter())
-        vectors = np.concatenate([vectors, tracklets.exemplars(query.detection)])
-    nearest = store.nearest(vectors, scope.wanted, grouping.fuse)
-    name = _frame_of if tracklets is None else tracklets.name
+    confirmed = {name(one) for one in query.confirmed}
+    others = {name(one) for one in query.rejected} - confirmed
     if query.detection is not None:
-        mine = name(query.detection)
-        nearest = (match for match in nearest if name(match.detection) != mine)
+        others.add(name(query.detection))
+    nearest = store.nearest(vectors, scope.wanted, grouping.fuse)
+    nearest = (match for match in nearest if name(match.detection) not in others)
     matches = grouping.choose(nearest, len(scope.sources), name)
     if tracklets is not None:
-        passages = [tracklets.passage(match.detection, scope.wanted) for match in matches]
-        matches = [replace(m, passage=p) for m, p in zip(matches, passages, strict=True)]
+        matches = [
+            replace(
+                match,
+                passage=tracklets.passage(match.detection, scope.wanted),
+                is_confirmed=name(match.detection) in confirmed,
+            )
+            for match in matches
+        ]
     return SearchResult(
         query,
         _with_probability(matches, calibration, len(vectors)),
@@ -131,6 +147,13 @@ def find_later(
         disagreeing=_find_disagreeing(query, calibration),
         own=own,
     )
+
+
+def _add_some(vectors: NDArray[np.float32], exemplars: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add as many of the exemplars as there may be, evenly chosen."""
+    count = min(max(_MOST_VECTORS - len(vectors), 0), len(exemplars))
+    rows = np.linspace(0, len(exemplars) - 1, count).round().astype(np.intp)
+    return np.concatenate([vectors, exemplars[rows]])
 
 
 def find_in_each_frame(

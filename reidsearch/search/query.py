@@ -35,6 +35,9 @@ class Query:
         paths: of those pictures.
         box_xyxy: where in its picture the person is, if that is a scene.
         found: how many people the detector found in that scene; None if it was not asked.
+        name: of a person with a name, who is searched for by all that was confirmed.
+        confirmed: stored detections that show that person; `vectors` are theirs.
+        rejected: those that show somebody else.
     """
 
     vectors: NDArray[np.float32]
@@ -43,8 +46,18 @@ class Query:
     paths: tuple[str, ...] = ()
     box_xyxy: tuple[float, float, float, float] | None = None
     found: int | None = None
+    name: str = ""
+    confirmed: tuple[StoredDetection, ...] = ()
+    rejected: tuple[StoredDetection, ...] = ()
+
+    @property
+    def shown(self) -> StoredDetection | None:
+        """The stored detection that stands for it in pictures, if one does."""
+        return next(iter(self.confirmed), self.detection)
 
     def __str__(self) -> str:
+        if self.name:
+            return self.name
         if self.detection is not None:
             return self.detection.id
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reidsearch.ingest.report import IngestReport
     from reidsearch.services.erase import Erasure
     from reidsearch.services.ingest import DetectionOptions, Ingest
+    from reidsearch.services.people import People
 
 
 class Database:
@@ -198,6 +199,12 @@ class Database:
         from reidsearch.services.erase import erase
 
         erase(self._recorder, erasure, wait=wait)
+
+    def people(self) -> People:
+        """Persons with names, and what is said of them."""
+        from reidsearch.services.people import People
+
+        return People(self._recorder)
 
     def check(self, *, footage: bool = False) -> list[Finding]:
         """Check everything about the database that can go wrong; changes nothing.

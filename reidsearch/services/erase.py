@@ -16,6 +16,7 @@ from reidsearch.core.types import Filter
 from reidsearch.database.audit_log import Event, explain, locked, record, redact
 from reidsearch.database.copying import Exclusion
 from reidsearch.database.lock import FOREVER, WAIT_S
+from reidsearch.database.people_log import remove_crops
 from reidsearch.database.rebuild import erase_rows
 from reidsearch.database.snapshot import read_old_frames
 from reidsearch.search.query import query_crop
@@ -177,8 +178,9 @@ def choose_near(gallery: Gallery, query: Query, max_distance: float, among: Eras
 def erase(recorder: Recorder, erasure: Erasure, *, wait: bool) -> None:
     """Rewrite the database without what is to be erased, and say so in its audit log.
 
-    Ids in older lines of the log are erased too. Killed before its end, all is as it was, but for
-    lines of the log. Copies elsewhere, as backups are, stay as they are.
+    Ids in older lines of the log are erased too, and what was said of them as people. Killed before
+    its end, all is as it was, but for lines of both logs. Copies elsewhere, as backups are, stay as
+    they are.
 
     Args:
         recorder: of the database.
@@ -206,6 +208,7 @@ def erase(recorder: Recorder, erasure: Erasure, *, wait: bool) -> None:
             about = {**erasure.about, **counts}
             record(folder, Event("erase", recorder.actor, about=about, ids=ids))
             redact(folder, erasure.has)
+            remove_crops(folder, erasure.has)
 
         erase_rows(
             folder,

@@ -46,7 +46,7 @@ _MATCH: Columns = dict.fromkeys(("rank", "distance", "probability"), ()) | _DETE
 _PASSAGE: Columns = dict.fromkeys(
     (
         *("detections", "first_frame", "first_s", "first_time"),
-        *("last_frame", "last_s", "last_time"),
+        *("last_frame", "last_s", "last_time", "confirmed"),
     ),
     (),
 )
@@ -117,7 +117,7 @@ def match_row(match: Match) -> Row:
     row |= detection_row(match.detection)
     if match.passage is None:
         return row
-    return row | passage_row(match.passage)
+    return row | passage_row(match.passage) | {"confirmed": match.is_confirmed}
 
 
 def passage_row(passage: Passage) -> Row:
@@ -211,6 +211,7 @@ def _write_parquet(rows: Iterable[Row], columns: Columns, file: IO[bytes]) -> in
         **dict.fromkeys(("rank", "frame", "first_frame", "last_frame", "detections"), pa.int64()),
         **dict.fromkeys(("distance", "probability", "score"), pa.float64()),
         **dict.fromkeys(("time_s", "first_s", "last_s"), pa.float64()),
+        "confirmed": pa.bool_(),
         **{name: pa.list_(pa.float32(), len(cells)) for name, cells in columns.items() if cells},
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])

@@ -8,14 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reidsearch.core.errors import UsageError
+import numpy as np
+
+from reidsearch.core.errors import QueryError, UsageError
 from reidsearch.core.files import is_stdout
-from reidsearch.core.types import Scene
+from reidsearch.core.types import Filter, Scene
 from reidsearch.search.find import find_in_each_frame, find_later
 from reidsearch.search.grouping import Grouping
-from reidsearch.search.query import find_source, query_crop, query_picture, query_stored
+from reidsearch.search.query import Query, find_source, query_crop, query_picture, query_stored
 from reidsearch.search.scene import choose_person, is_narrow
 from reidsearch.search.window import Moment, Window
+from reidsearch.services.people import People
 from reidsearch.services.tracklets import StoredTracklets
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from reidsearch.models.detectors import Detector
     from reidsearch.models.pair import Models
     from reidsearch.search.find import FootageMatches, SearchResult
-    from reidsearch.search.query import Query
     from reidsearch.services.recording import Recorder
 
 _MOST_DISTANCES = 1000
@@ -123,6 +125,34 @@ class Gallery:
         if frame is not None:
             return query_stored(self.store, frame, person or 1)
         return query_crop(self.store, str(crop_id))
+
+    @property
+    def people(self) -> People:
+        """Persons with names, and what is said of them."""
+        return People(self._recorder)
+
+    def find_person(self, name: str) -> Query:
+        """Take somebody with a name to search for, by all detections that were confirmed.
+
+        Raises:
+            PersonError: nobody has that name.
+            QueryError: no detection is confirmed, or none is what it was.
+            StoreError: what was said of people cannot be read.
+        """
+        judged = self.people.judged(self.store, name)
+        if not judged.confirmed:
+            raise QueryError(
+                f"{name} has no confirmed detection",
+                hint="`reidsearch people confirm` takes ids of detections",
+            )
+        vectors = []
+        for one in judged.confirmed:
+            found = self.store.scan(Filter(sources=(one.key,), frame=one.frame))
+            ids = [other.id for other in found.detections]
+            vectors.append(found.embeddings.vectors[ids.index(one.id)])
+        return Query(
+            np.stack(vectors), name=name, confirmed=judged.confirmed, rejected=judged.rejected
+        )
 
     def _query_picture(
         self, path: str, box_xyxy: tuple[float, float, float, float] | None, person: int | None
@@ -286,7 +316,7 @@ class Gallery:
         }
         self._recorder.record(
             action,
-            asked=None if query.detection is None else query.detection.id,
+            asked=None if query.shown is None else query.shown.id,
             vectors=query.vectors,
             about={name: value for name, value in fields.items() if value not in (None, [], ())},
             ids=crop_ids,

@@ -1,0 +1,257 @@
+"""`reidsearch people`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from reidsearch.cli.opening import open_db, read_db
+from reidsearch.cli.options import DEFAULT_DB, Db, Json, Root
+from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_table, say
+from reidsearch.core.text import count, format_probability
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reidsearch.core.types import Match
+    from reidsearch.people.persons import Do
+    from reidsearch.services.gallery import Gallery
+
+app = typer.Typer(
+    help="Give people names, and say which detections show them.", no_args_is_help=True
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
+_Crops = Annotated[
+    list[str], typer.Argument(metavar="CROP_ID...", help="Stored detections, by id.")
+]
+_MOST = 50
+
+
+@app.command()
+def new(
+    name: _Name,
+    crop_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CROP_ID]...", help="Stored detections that show the person."),
+    ] = None,
+    frame: Annotated[
+        str | None,
+        typer.Option(metavar="[CAMERA/]SOURCE:N", help="A stored frame with the person."),
+    ] = None,
+    person: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Which detection of --frame. Default: the first."),
+    ] = None,
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Name somebody, whom a stored detection shows."""
+    with read_db(db) as gallery:
+        from reidsearch.services.people import find_crops
+
+        crops = find_crops(gallery.store, crop_ids or ())
+        if frame is not None or person is not None:
+            query = gallery.find_query(frame=frame, person=person)
+            crops += [one for one in (query.detection,) if one is not None]
+        gallery.people.say("new", name, crops=crops)
+    _finish(db, name, json=json)
+
+
+@app.command()
+def confirm(name: _Name, crop_ids: _Crops, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Say that stored detections, and so their passages, show a person."""
+    _judge("confirm", name, crop_ids, db, json=json)
+
+
+@app.command()
+def reject(name: _Name, crop_ids: _Crops, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Say that stored detections, and so their passages, show somebody else."""
+    _judge("reject", name, crop_ids, db, json=json)
+
+
+@app.command(name="list")
+def list_people(db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """List everybody with a name."""
+    from reidsearch.cli.tables import people_table
+
+    with open_db(db) as database:
+        persons = database.people().all()
+    rows = [
+        {"name": name, "confirmed": len(one.confirmed), "rejected": len(one.rejected)}
+        for name, one in sorted(persons.items())
+    ]
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(people_table(rows))
+    else:
+        say("nobody has a name yet: `reidsearch people new`")
+
+
+@app.command()
+def show(name: _Name, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Show what was said of a person, and by whom."""
+    from reidsearch.cli.tables import verdict_table
+    from reidsearch.people.persons import find_person
+    from reidsearch.services.export import detection_row
+
+    with read_db(db) as gallery:
+        person = find_person(gallery.people.all(), name)
+        judged = gallery.people.judged(gallery.store, name)
+    rows = [
+        {**detection_row(one), "verdict": verdict, "user": said[one.id][1]}
+        for verdict, found, said in (
+            ("confirmed", judged.confirmed, person.confirmed),
+            ("rejected", judged.rejected, person.rejected),
+        )
+        for one in found
+    ]
+    if json:
+        print_json({"name": name, "verdicts": rows, "stale": judged.stale})
+        return
+    print_table(verdict_table(rows))
+    if judged.stale:
+        say(f"{count(judged.stale, 'more verdict')} of detections that changed or are gone")
+
+
+@app.command()
+def rename(
+    name: _Name,
+    new_name: Annotated[str, typer.Argument(metavar="NEW_NAME", help="What it is to be.")],
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Give a person another name."""
+    _say("rename", name, new_name, db)
+    _finish(db, new_name, json=json)
+
+
+@app.command()
+def merge(
+    name: _Name,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="The person who stays.")],
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Say that two people are one: INTO gets all that was said of NAME."""
+    _say("merge", name, into, db)
+    _finish(db, into, json=json)
+
+
+@app.command()
+def split(
+    name: _Name,
+    new_name: Annotated[str, typer.Argument(metavar="NEW_NAME", help="Of the other person.")],
+    crop_ids: _Crops,
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Say that some confirmed detections show another person, who gets a name of their own."""
+    from reidsearch.services.people import find_crops
+
+    with read_db(db) as gallery:
+        gallery.people.say("split", name, new_name, find_crops(gallery.store, crop_ids))
+    _finish(db, name, json=json)
+
+
+@app.command()
+def forget(name: _Name, db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Forget a person; the detections stay. `undo` brings them back, `erase` erases for good."""
+    _say("forget", name, "", db)
+    if json:
+        print_json({"name": name, "forgotten": True})
+
+
+@app.command()
+def undo(db: Db = DEFAULT_DB, json: Json = False) -> None:
+    """Take back the last thing that you said."""
+    with open_db(db) as database:
+        step = database.people().say("undo")
+    if json:
+        print_json({"undone": step.do, "name": step.name, "crops": [one.id for one in step.crops]})
+        return
+    crops = f" {count(len(step.crops), 'detection')}" if step.crops else ""
+    say(f"undone: {step.do} {escape(step.name)}{crops}")
+
+
+@app.command()
+def judge(name: _Name, root: Root = None, db: Db = DEFAULT_DB) -> None:
+    """Show one likely passage after the other, and ask whether it is the person.
+
+    Answers are y (yes), n (no), s (skip), u (undo) and q (quit). After each, the search is made
+    anew: what was confirmed helps to find the rest.
+    """
+    with read_db(db) as gallery:
+        skipped: set[str] = set()
+        judged = 0
+        while (match := _next(gallery, name, skipped)) is not None:
+            answer = _ask(match, root)
+            if answer == "q":
+                break
+            if answer == "s":
+                skipped.add(match.detection.id)
+                continue
+            if answer == "u":
+                gallery.people.say("undo")
+                judged -= 1
+                continue
+            do: Do = "confirm" if answer == "y" else "reject"
+            gallery.people.say(do, name, crops=[match.detection])
+            judged += 1
+    say(f"{count(judged, 'verdict')}; `reidsearch search --who {escape(repr(name))}` shows them")
+    if not judged:
+        raise typer.Exit(NOTHING_MATCHED)
+
+
+def _next(gallery: Gallery, name: str, skipped: set[str]) -> Match | None:
+    """The most probable passage that is not judged yet, as long as it is likely."""
+    from reidsearch.search.grouping import Grouping
+
+    result = gallery.search(gallery.find_person(name), grouping=Grouping(_MOST))
+    for match in result.matches:
+        if not match.is_confirmed and match.detection.id not in skipped:
+            return match if match.is_likely or result.calibration is None else None
+    return None
+
+
+def _ask(match: Match, root: Path | None) -> str:
+    from reidsearch.cli.preview import show_crops
+    from reidsearch.cli.tables import match_table
+
+    pictures, _ = show_crops([match.detection], root) if sys.stdout.isatty() else (None, set())
+    print_table(match_table([match], pictures))
+    sure = "" if match.probability is None else f" ({format_probability(match.probability)})"
+    while True:
+        answer = typer.prompt(f"the same person{sure}? y/n/s/u/q", err=True).strip().lower()[:1]
+        if answer in "ynsuq" and answer:
+            return str(answer)
+
+
+def _say(do: Do, name: str, other: str, db: Path) -> None:
+    with open_db(db) as database:
+        database.people().say(do, name, other)
+
+
+def _judge(do: Do, name: str, crop_ids: list[str], db: Path, *, json: bool) -> None:
+    from reidsearch.services.people import find_crops
+
+    with read_db(db) as gallery:
+        gallery.people.say(do, name, crops=find_crops(gallery.store, crop_ids))
+    _finish(db, name, json=json)
+
+
+def _finish(db: Path, name: str, *, json: bool) -> None:
+    """Say how much is known of somebody now."""
+    from reidsearch.people.persons import find_person
+
+    with open_db(db) as database:
+        person = find_person(database.people().all(), name)
+    confirmed, rejected = len(person.confirmed), len(person.rejected)
+    if json:
+        print_json({"name": name, "confirmed": confirmed, "rejected": rejected})
+        return
+    say(f"{escape(name)}: {count(confirmed, 'detection')} confirmed, {rejected} rejected")

@@ -1,0 +1,180 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ran, assert_refused, run
+
+pytestmark = pytest.mark.networks
+
+SOURCE = "pets09-s2l1"
+
+
+def people(db: Path, *arguments: object, user: str = "ana", typed: str | None = None) -> Ran:
+    return run("people", *arguments, "--db", db, cwd=db.parent, typed=typed, LOGNAME=user)
+
+
+def known(db: Path) -> dict[str, tuple[int, int]]:
+    rows = people(db, "list", "--json").json
+    return {row["name"]: (row["confirmed"], row["rejected"]) for row in rows}
+
+
+def passages(db: Path, name: str) -> list[dict[str, Any]]:
+    ran = run("search", "--who", name, "--top", 99, "--db", db, "--json", cwd=db.parent)
+    return list(ran.json["matches"])
+
+
+def test_a_person_is_named_found_and_judged(own_db: Path) -> None:
+    made = people(own_db, "new", "black coat", "--frame", f"{SOURCE}:1", "--json")
+    assert made.json == {"name": "black coat", "confirmed": 1, "rejected": 0}
+    first = passages(own_db, "black coat")
+    assert [match["confirmed"] for match in first[:2]] == [True, False]
+    assert first[0]["first_frame"] == 1  # all times are searched
+    yes, no = first[1]["id"], first[2]["id"]
+    assert people(own_db, "confirm", "black coat", yes).code == 0
+    said = people(own_db, "reject", "black coat", no.partition("/")[2])
+    assert "2 detections confirmed, 1 rejected" in said.err
+    then = passages(own_db, "black coat")
+    assert sum(match["confirmed"] for match in then) == 2
+    assert [match["confirmed"] for match in then[:2]] == [True, True]
+    rejected = {(first[2]["first_frame"], first[2]["last_frame"])}
+    assert not rejected & {(match["first_frame"], match["last_frame"]) for match in then}
+    assert len(then) == len(first) - 1
+    document = people(own_db, "show", "black coat", "--json").json
+    assert [row["verdict"] for row in document["verdicts"]] == ["confirmed"] * 2 + ["rejected"]
+    assert {row["user"] for row in document["verdicts"]} == {"ana"}
+    assert document["stale"] == 0
+    table = run("search", "--who", "black coat", "--db", own_db, cwd=own_db.parent)
+    assert table.out.count("confirmed") == 2
+    assert "to be judged" in table.err
+    sheet = run(
+        *("search", "--who", "black coat", "--sheet", "s.png", "--report", "r.html"),
+        *("--db", own_db),
+        cwd=own_db.parent,
+    )
+    assert sheet.code == 0, sheet.err
+
+
+def test_names_are_changed_joined_parted_and_forgotten(own_db: Path) -> None:
+    for name, frame in (("ana", 1), ("ben", 21)):
+        assert people(own_db, "new", name, "--frame", f"{SOURCE}:{frame}").code == 0
+    assert people(own_db, "rename", "ana", "zoe").code == 0
+    assert people(own_db, "merge", "ben", "zoe").code == 0
+    assert known(own_db) == {"zoe": (2, 0)}
+    assert people(own_db, "split", "zoe", "ben", f"{SOURCE}:21:1").code == 0
+    assert known(own_db) == {"ben": (1, 0), "zoe": (1, 0)}
+    assert people(own_db, "forget", "ben").code == 0
+    assert known(own_db) == {"zoe": (1, 0)}
+    undone = people(own_db, "undo")
+    assert "undone: forget ben" in undone.err
+    assert people(own_db, "undo", "--json").json["undone"] == "split"
+    assert known(own_db) == {"zoe": (2, 0)}
+    assert_refused(people(own_db, "undo", user="ben"), "ben has nothing to undo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        pytest.param(("new", "../etc"), ("is not a valid name", "letters"), 1, id="path"),
+        pytest.param(("new", "[bold]x"), ("is not a valid name",), 1, id="markup"),
+        pytest.param(("confirm", "ana", f"{SOURCE}:1:1"), ("nobody is named",), 1, id="nobody"),
+        pytest.param(("new", "ana", f"{SOURCE}:1:99"), ("no detection 99",), 1, id="no-such-crop"),
+        pytest.param(("new", "ana", "1:1"), ("not a valid crop id",), 2, id="no-id"),
+        pytest.param(("new", "ana", "--person", 2), ("--person needs",), 2, id="person-alone"),
+        pytest.param(("undo",), ("has nothing to undo",), 1, id="undo"),
+        pytest.param(("judge", "ana"), ("nobody is named",), 1, id="judge-nobody"),
+        pytest.param(("show", "ana"), ("nobody is named",), 1, id="show-nobody"),
+    ],
+)
+def test_what_cannot_be_said(
+    own_db: Path, arguments: tuple[object, ...], words: tuple[str, ...], code: int
+) -> None:
+    assert_refused(people(own_db, *arguments), *words, code=code)
+    assert known(own_db) == {}
+
+
+def test_search_by_name_refuses_what_does_not_fit(own_db: Path) -> None:
+    def search(*arguments: object) -> Ran:
+        return run("search", "--who", "ana", *arguments, "--db", own_db, cwd=own_db.parent)
+
+    assert_refused(search(), "nobody is named ana", "people new")
+    assert people(own_db, "new", "ana").code == 0
+    assert_refused(search(), "ana has no confirmed detection", "people confirm")
+    assert_refused(search("--frame", f"{SOURCE}:1"), "--who excludes", code=2)
+    assert_refused(search("--by", "frame"), "--who answers tracklets", code=2)
+
+
+def test_erased_people_leave_no_verdict(own_db: Path) -> None:
+    people(own_db, "new", "ana", f"{SOURCE}:1:1", f"{SOURCE}:21:1")
+    erase = ("erase", "--crop", f"{SOURCE}/{SOURCE}:1:1", "--yes", "--db", own_db)
+    assert run(*erase, cwd=own_db.parent).code == 0
+    assert f"{SOURCE}:1:1" not in (own_db / "people.jsonl").read_text()
+    assert known(own_db) == {"ana": (1, 0)}
+    assert_refused(people(own_db, "confirm", "ana", f"{SOURCE}:1:1"), "no detection 1")
+
+
+def test_verdicts_of_frames_that_changed_do_not_count(own_db: Path) -> None:
+    people(own_db, "new", "ana", f"{SOURCE}:1:1", f"{SOURCE}:21:1")
+    log = own_db / "people.jsonl"
+    step = json.loads(log.read_text())
+    step["crops"][0][1] = "0" * 16  # as if the frame had been another then
+    log.write_text(json.dumps(step) + "\n")
+    assert people(own_db, "show", "ana", "--json").json["stale"] == 1
+    assert "1 more verdict" in people(own_db, "show", "ana").err
+    query = run("search", "--who", "ana", "--db", own_db, "--json", cwd=own_db.parent).json["query"]
+    assert query["confirmed"] == [f"{SOURCE}/{SOURCE}:21:1"]
+
+
+def test_backups_hold_names_and_a_cut_line_does_not_count(own_db: Path, tmp_path: Path) -> None:
+    people(own_db, "new", "ana", f"{SOURCE}:1:1")
+    assert run("backup", "b.zip", "--db", own_db, cwd=tmp_path).code == 0
+    assert run("restore", "b.zip", "--db", tmp_path / "again", cwd=tmp_path).code == 0
+    assert known(tmp_path / "again") == {"ana": (1, 0)}
+    log = own_db / "people.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + whole[:40])
+    assert known(own_db) == {"ana": (1, 0)}
+    assert people(own_db, "new", "ben").code == 0
+    assert known(own_db) == {"ana": (1, 0), "ben": (0, 0)}
+    log.write_bytes(b"{}\n" + whole)
+    assert_refused(people(own_db, "list"), "people.jsonl is damaged", "restore a backup")
+    log.write_bytes(whole + whole)
+    assert_refused(people(own_db, "list"), "contradicts itself: ana exists already")
+
+
+def test_two_processes_at_once(own_db: Path) -> None:
+    command = [sys.executable, "-m", "reidsearch", "people", "new", "--db", str(own_db)]
+    running = [
+        subprocess.Popen([*command, f"person {n}"], cwd=own_db.parent, stderr=subprocess.DEVNULL)
+        for n in range(4)
+    ]
+    assert [one.wait() for one in running] == [0] * 4
+    assert known(own_db) == {f"person {n}": (0, 0) for n in range(4)}
+
+
+def test_judging_in_the_terminal(own_db: Path) -> None:
+    people(own_db, "new", "ana", f"{SOURCE}:1:1")
+    before = len(passages(own_db, "ana"))
+    ran = people(own_db, "judge", "ana", typed="what?\ny\nn\nu\ns\nq\n")
+    assert ran.code == 0, ran.err
+    assert "1 verdict" in ran.err
+    assert known(own_db) == {"ana": (2, 0)}
+    assert len(passages(own_db, "ana")) == before
+    quit_at_once = people(own_db, "judge", "ana", typed="q\n")
+    assert (quit_at_once.code, "0 verdicts" in quit_at_once.err) == (3, True)
+
+
+def test_audit_log_has_no_names(own_db: Path) -> None:
+    people(own_db, "new", "ana", f"{SOURCE}:1:1")
+    shown = run("audit", "show", "--last", 1, "--db", own_db, "--json", cwd=own_db.parent).json
+    [entry] = shown["entries"]
+    assert (entry["action"], entry["about"]) == ("people", {"do": "new"})
+    assert entry["ids"] == [f"{SOURCE}/{SOURCE}:1:1"]
+    assert "ana" not in json.dumps(entry["about"])
+    copy = own_db.parent / "copy"
+    shutil.copytree(own_db, copy)
+    assert known(copy) == {"ana": (1, 0)}
