@@ -49,7 +49,7 @@ def test_a_healthy_database(made_db: Path) -> None:
     assert found["Chroma"][1] == f"{PEOPLE} rows, all as stored"
     table = run("doctor", "--db", made_db, cwd=made_db.parent)
     assert "no check failed" in table.err
-    assert len(table.out.splitlines()) == 1 + 11
+    assert len(table.out.splitlines()) == 1 + 12
 
 
 def test_a_folder_that_is_read_only_is_examined(

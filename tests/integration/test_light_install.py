@@ -35,7 +35,8 @@ def test_ingest_and_search_need_none_of_them(tmp_path: Path) -> None:
     box = BOXES.read_text().splitlines()[0].split(",")[2:6]
     x, y, width, height = map(float, box)
     edges = f"{x},{y},{x + width},{y + height}"
-    ran = run_apart("search", frame, "--box", edges, "--json", cwd=tmp_path, **path)
+    search = ("search", frame, "--box", edges, "--by", "frame", "--json")
+    ran = run_apart(*search, cwd=tmp_path, **path)
     assert (ran.code, len(ran.json["matches"])) == (0, 2), ran.err
     ran = run_apart("doctor", "--json", cwd=tmp_path, **path)
     assert ran.code == 0, ran.out
