@@ -15,7 +15,7 @@ LIKELY = 0.5
 LARGEST_DISTANCE = 2.0
 # Of n pairs the nearest is near by chance as often as of n to this power that have nothing in
 # common; measured on passages of PETS09-S2L1 and TUD-Campus.
-_INDEPENDENT = 0.4
+_INDEPENDENT = 0.5
 _MAX_COEFFICIENT = 1e9
 _MAX_LOG_ODDS = 700  # beyond it, exp overflows
 

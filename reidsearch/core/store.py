@@ -118,8 +118,8 @@ class Tracklets(Protocol):
         """All of a detection's tracklet that is wanted, the detection among it."""
         ...
 
-    def exemplars(self, detection: StoredDetection) -> NDArray[np.float32]:
-        """Vectors `(Q, D)` of clear detections of its tracklet; a few, and perhaps none."""
+    def mean_look(self, detection: StoredDetection) -> NDArray[np.float32]:
+        """The mean of clear detections of its tracklet, of length 1: `(1, D)`, or `(0, D)`."""
         ...
 
 

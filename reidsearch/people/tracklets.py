@@ -27,7 +27,7 @@ LINKED = np.dtype(
     ]
 )
 """A detection, and the number of its tracklet."""
-EXEMPLARS = 8
+_EXEMPLARS = 8
 
 
 def link_records(records: Records, calibration: Calibration | None) -> NDArray[np.void]:
@@ -91,11 +91,7 @@ class SourceTracklets:
         )
 
     def exemplars(self, detection: StoredDetection) -> list[CropId]:
-        """Detections that show the person in a stored one as well: clear ones of its tracklet.
-
-        Returns:
-            `EXEMPLARS` at most, spread over the tracklet.
-        """
+        """Clear detections of a stored one's tracklet, a few, spread over it."""
         own = self._linked[self._numbers == self.number_of(detection)]
         chosen = own[spread(np.flatnonzero(own["is_clear"]))]
         rows = zip(chosen["frame"].tolist(), chosen["person"].tolist(), strict=True)
@@ -103,7 +99,17 @@ class SourceTracklets:
 
 
 def spread(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Choose `EXEMPLARS` of a tracklet's clear detections at most, evenly over it."""
-    if len(rows) <= EXEMPLARS:
+    """Choose a few of a tracklet's clear detections, evenly over it."""
+    if len(rows) <= _EXEMPLARS:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, EXEMPLARS).round().astype(np.intp)]
+    return rows[np.linspace(0, len(rows) - 1, _EXEMPLARS).round().astype(np.intp)]
+
+
+def mean_look(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of vectors `(Q, D)`, of length 1: `(1, D)`; of none, none.
+
+    Searching for one detection and this finds as much as searching for all of them, measured on
+    PETS09-S2L1 and TUD-Campus, and reads the database twice instead of Q times.
+    """
+    mean = vectors.sum(axis=0, keepdims=True)
+    return np.asarray(mean / np.linalg.norm(mean)) if len(vectors) and mean.any() else vectors[:0]

@@ -16,7 +16,7 @@ from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
 from reidsearch.people.linking import find_clear, link
-from reidsearch.people.tracklets import spread
+from reidsearch.people.tracklets import mean_look, spread
 from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
 from reidsearch.research.tracking import LinkedFrame, measure_linking
 
@@ -60,8 +60,8 @@ class Answer:
         sightings: how often the ground truth has the person later.
         ranked: the later detections; those that show the person are right.
         by_tracklet: the same, as a search for passages ranks them: the person's own tracklet, then
-            the others, all detections of one after another, by their distance to the nearest of a
-            few detections of the own.
+            the others, all detections of one after another, by the distance of the nearest to the
+            first detection or to the mean of the own.
     """
 
     person: str
@@ -269,9 +269,10 @@ def measure_search(
         later = (frames > since) & counts
         sightings = sum(n > since and person in at.people for n, at in truth.items())
         is_own, rows = tracklets == tracklets[first], np.flatnonzero(later)
-        exemplars = spread(np.flatnonzero(is_own & is_clear))
+        mean = mean_look(vectors[spread(np.flatnonzero(is_own & is_clear))]).astype(np.float16)
         ranked = _rank(stored, stored[[first]], rows)
-        joined = _join(_rank(stored, stored[[first, *exemplars]], rows), tracklets)
+        queries = np.concatenate([stored[[first]], mean])
+        joined = _join(_rank(stored, queries, rows), tracklets)
         joined = joined[np.argsort(~is_own[joined], kind="stable")]
         if shows[ranked].any() or sightings:
             box = tuple(round(edge, 2) for edge in xyxy[first].tolist())

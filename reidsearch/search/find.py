@@ -16,8 +16,6 @@ from reidsearch.search.window import Window
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from reidsearch.core.calibration import Calibration
     from reidsearch.core.provenance import SourceRecord
     from reidsearch.core.store import Store, Tracklets
@@ -92,9 +90,9 @@ def find_later(
 ) -> SearchResult:
     """Rank the detections in later frames by their distance to the query.
 
-    Where tracklets are answered, a stored query is looked for by a few clear detections of its own
-    tracklet, too: the nearest pair counts. A person with a name is looked for by all that was
-    confirmed; tracklets with a confirmed detection come first, and those with a rejected one never.
+    Where tracklets are answered, a stored query is looked for by the mean of its own tracklet, too:
+    the nearer counts. A person with a name is looked for by all that was confirmed; tracklets with
+    a confirmed detection come first, and those with a rejected one never.
 
     Args:
         store: the gallery.
@@ -116,7 +114,7 @@ def find_later(
     vectors, own = query.vectors, None
     shown = [one for one in (query.detection, *query.confirmed) if one is not None]
     if tracklets is not None and shown:
-        vectors = _add_some(vectors, np.concatenate([*map(tracklets.exemplars, shown)]))
+        vectors = np.concatenate([vectors, *map(tracklets.mean_look, shown)])[:_MOST_VECTORS]
     if tracklets is not None and query.detection is not None:
         own = tracklets.passage(query.detection, Filter())
     confirmed = {name(one) for one in query.confirmed}
@@ -147,13 +145,6 @@ def find_later(
         disagreeing=_find_disagreeing(query, calibration),
         own=own,
     )
-
-
-def _add_some(vectors: NDArray[np.float32], exemplars: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Add as many of the exemplars as there may be, evenly chosen."""
-    count = min(max(_MOST_VECTORS - len(vectors), 0), len(exemplars))
-    rows = np.linspace(0, len(exemplars) - 1, count).round().astype(np.intp)
-    return np.concatenate([vectors, exemplars[rows]])
 
 
 def find_in_each_frame(

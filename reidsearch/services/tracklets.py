@@ -10,7 +10,7 @@ import numpy as np
 
 from reidsearch.core.types import Filter
 from reidsearch.database.tracklet_files import PART, read_tracklets, write_tracklets
-from reidsearch.people.tracklets import LINKED, SourceTracklets, link_records
+from reidsearch.people.tracklets import LINKED, SourceTracklets, link_records, mean_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,14 +60,14 @@ class StoredTracklets:
         own = self.of(detection.key)
         return own.passage(own.number_of(detection), wanted)
 
-    def exemplars(self, detection: StoredDetection) -> NDArray[np.float32]:
-        """See `Tracklets.exemplars`."""
+    def mean_look(self, detection: StoredDetection) -> NDArray[np.float32]:
+        """See `Tracklets.mean_look`."""
         vectors = [np.empty((0, self._store.provenance.dimension), np.float32)]
         for crop in self.of(detection.key).exemplars(detection):
             found = self._store.scan(Filter(sources=(crop.key,), frame=crop.frame))
             ids = [one.id for one in found.detections]
             vectors.append(found.embeddings.vectors[ids.index(str(crop)), np.newaxis])
-        return np.concatenate(vectors)
+        return mean_look(np.concatenate(vectors))
 
     def _link(self, key: SourceKey) -> NDArray[np.void]:
         """Link what is new, and keep it."""

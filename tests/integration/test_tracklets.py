@@ -123,7 +123,7 @@ def test_a_store_in_memory_has_the_same(db: Path, tmp_path: Path) -> None:
     assert not [*tmp_path.glob("**/tracklets-*")][1:]
 
 
-def test_passages_and_exemplars(db: Path) -> None:
+def test_passages_and_what_they_look_like(db: Path) -> None:
     with open_chroma(db, PROVENANCE) as store:
         add(store, 1, 4, info=make_info("yard", fps=1.0))
     with tracklets(db) as found, open_to_read(db) as store:
@@ -132,8 +132,7 @@ def test_passages_and_exemplars(db: Path) -> None:
         assert (whole.first_frame, whole.last_frame, whole.count) == (1, 300, 300)
         some = found.passage(first, Filter(after_frame=5, before_s=9.0, min_score=0.1))
         assert (some.first_frame, some.last_frame, some.last_s, some.count) == (6, 9, 8.0, 4)
-        vectors = found.exemplars(first)
-        np.testing.assert_allclose(vectors, [[1, 0]] * 8, atol=1e-3)
+        np.testing.assert_allclose(found.mean_look(first), [[1, 0]], atol=1e-3)
         other = store.detections(Filter(sources=(make_info("yard").key,), frame=2))[1]
         assert found.name(other) != found.name(first)
-        assert len(found.exemplars(other)) == 3
+        np.testing.assert_allclose(found.mean_look(other), [[0, 1]], atol=1e-3)

@@ -152,9 +152,9 @@ def test_all_of_a_tracklet_follow_its_nearest():
 
 def test_a_tracklet_of_its_own_comes_first_and_helps_to_search():
     truth = {1 + n: make_truth(ana=LEFT) for n in range(4)}
-    rows = (1, LEFT, 0), (2, LEFT, 60), (3, MIDDLE, 10), (4, LEFT, 65)
+    rows = (1, LEFT, 0), (2, LEFT, 60), (3, MIDDLE, 335), (4, LEFT, 50)
     quality = search(truth, *rows, tracklets=(0, 0, 1, 2))
-    # 10 is wrong, and 10 degrees from the query; 65 is 5 from another of its tracklet.
+    # 335 is wrong, and 25 degrees from the query; 50 is 20 from the mean of 0 and 60.
     assert quality.mean_ap_all == pytest.approx((1 / 2 + 2 / 3) / 3)
     assert quality.mean_ap_by_tracklet == pytest.approx((1 + 1) / 3)
 
