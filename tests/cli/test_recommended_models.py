@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,19 @@ def test_download_cut_in_its_second_file_goes_on(
     assert [(cache / name).read_bytes() for name in NAMES] == [
         (networks / name).read_bytes() for name in NAMES
     ]
+
+
+def test_no_room_for_a_file(cache: Path, tmp_path: Path) -> None:
+    """The kernel refuses what is longer than 100 bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        ran = run("models", "download", cwd=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_refused(ran, "cannot write", NAMES[0], "REIDSEARCH_MODELS")
+    assert not any((cache / name).exists() for name in NAMES)
+    assert run("models", "download", cwd=tmp_path).code == 0
 
 
 def test_other_file_under_that_address_is_refused(
