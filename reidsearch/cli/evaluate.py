@@ -113,7 +113,8 @@ def footage(
     detected count as never found; mAP_by_tracklet, the same of a search for passages; and how often
     rank 1 is right.
 
-    Linking: HOTA and IDF1 as TrackEval has them, and how pure the tracklets are.
+    Linking: HOTA and IDF1 as TrackEval has them, how pure the tracklets are, and F1 of the pairs of
+    detections that `people propose` would group.
     """
     from reidsearch.core.provenance import DetectionSettings
     from reidsearch.footage import SourceOptions, open_source
@@ -164,12 +165,14 @@ def footage(
             "search": _rounded(search)
             | {"answers": [asdict(answer) for answer in searched.answers]},
             "linking": _rounded(linking),
+            "people": _rounded({"f1": quality.people_f1}),
         }
         print_json(document)
         return
     named = {f"detection {name}": value for name, value in detection.items()}
     named |= {f"search {name}": value for name, value in search.items()}
     named |= {f"linking {name}": value for name, value in linking.items() if name != "fragments"}
+    named["people F1"] = quality.people_f1
     fragments = {"fragments a person": f"{quality.linking.fragments:.2f}"}
     print_fields(_as_percent(counts | named) | fragments)
     if people.left_out:

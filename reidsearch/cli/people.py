@@ -11,6 +11,7 @@ from rich.markup import escape
 from reidsearch.cli.opening import open_db, read_db
 from reidsearch.cli.options import DEFAULT_DB, Db, Json, Root
 from reidsearch.cli.output import NOTHING_MATCHED, print_json, print_table, say
+from reidsearch.core.errors import UsageError
 from reidsearch.core.text import count, format_probability
 
 if TYPE_CHECKING:
@@ -176,6 +177,84 @@ def undo(db: Db = DEFAULT_DB, json: Json = False) -> None:
         return
     crops = f" {count(len(step.crops), 'detection')}" if step.crops else ""
     say(f"undone: {step.do} {escape(step.name)}{crops}")
+
+
+@app.command()
+def propose(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Names the person of --accept.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[CAMERA/]SOURCE", help="Only of this source; repeatable."),
+    ] = None,
+    min_detections: Annotated[
+        int, typer.Option(min=1, help="Leave out passages with fewer detections.")
+    ] = 5,
+    max_distance: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=2.0, help="Of two groups that become one. Default: 0.87."),
+    ] = None,
+    overlapping: Annotated[
+        bool,
+        typer.Option("--overlapping", help="Two cameras may see somebody at the same time."),
+    ] = False,
+    accept: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Name the N-th of them, and confirm the passages."),
+    ] = None,
+    db: Db = DEFAULT_DB,
+    json: Json = False,
+) -> None:
+    """Group all passages into people: who is here, and how many are they?
+
+    Nobody is in two places at once, and what was confirmed or rejected is kept to. It is a
+    proposal: people in similar clothes become one, and who changes looks becomes two.
+    """
+    from reidsearch.cli.tables import proposal_table
+    from reidsearch.people.proposals import SAME_DISTANCE
+    from reidsearch.services.proposals import propose_people
+
+    if (name is None) != (accept is None):
+        raise UsageError("NAME and --accept go together")
+    with read_db(db) as gallery:
+        found = propose_people(
+            gallery,
+            gallery.find_sources(source or ()),
+            min_detections=min_detections,
+            overlapping=overlapping,
+            max_distance=SAME_DISTANCE if max_distance is None else max_distance,
+        )
+        if accept is not None and name is not None:
+            if accept > len(found.people):
+                raise UsageError(f"there are {len(found.people)} people", hint="see the table")
+            crops = [passage.best for passage in found.people[accept - 1].passages]
+            gallery.people.say("new", name, crops=crops)
+    if accept is not None and name is not None:
+        _finish(db, name, json=json)
+        return
+    rows = [
+        {
+            "n": n,
+            "name": one.name,
+            "passages": len(one.passages),
+            "detections": sum(passage.count for passage in one.passages),
+            "cameras": sorted({passage.key.camera for passage in one.passages}),
+            "first_s": one.passages[0].first_s,
+            "last_s": max(passage.last_s for passage in one.passages),
+            "ids": [passage.best.id for passage in one.passages],
+        }
+        for n, one in enumerate(found.people, start=1)
+    ]
+    if json:
+        print_json({"people": rows, "fewest": found.fewest, "most": found.most})
+        return
+    if not rows:
+        say("there is no passage as long as that")
+        raise typer.Exit(NOTHING_MATCHED)
+    print_table(proposal_table(rows))
+    about = f"about {len(rows)} people" if len(rows) > 1 else "1 person"
+    say(f"{about}, {found.fewest} to {found.most} where looks are judged otherwise")
 
 
 @app.command()

@@ -71,6 +71,18 @@ def verdict_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def proposal_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Who may be in footage."""
+    table = _new_table(
+        "n", "name", "passages", "detections", "cameras", "from", "to", "one of them"
+    )
+    for row in rows:
+        cells = str(row["n"]), row["name"], str(row["passages"]), str(row["detections"])
+        times = (_format_moment(row[key]) for key in ("first_s", "last_s"))
+        _add_row(table, *cells, ", ".join(row["cameras"]), *times, row["ids"][0])
+    return table
+
+
 def stage_table(stages: Iterable[StageTimes]) -> Table:
     """What the stages of an ingest were doing, in seconds."""
     table = _new_table("stage", *_STAGE_COLUMNS)
@@ -207,6 +219,7 @@ _RIGHT = {
         "distance",
         "confirmed",
         "rejected",
+        "passages",
         "frame",
         "frames",
         "detections",

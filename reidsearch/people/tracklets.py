@@ -52,27 +52,32 @@ class SourceTracklets:
     """Which detections of one source follow each other.
 
     Args:
-        linked: `(N,)` of `LINKED`, of all detections, in the order of footage.
+        linked: `(N,)` of `LINKED`, of all detections, in the order of footage; an attribute too.
     """
 
     def __init__(self, linked: NDArray[np.void]) -> None:
-        self._linked = linked
+        self.linked = linked
         self._frames = np.ascontiguousarray(linked["frame"])
         self._numbers = np.ascontiguousarray(linked["tracklet"])
 
     def number_of(self, detection: StoredDetection) -> int:
         """The number of a stored detection's tracklet."""
         first, last = np.searchsorted(self._frames, [detection.frame, detection.frame + 1])
-        people = self._linked["person"][first:last].tolist()
+        people = self.linked["person"][first:last].tolist()
         return int(self._numbers[first + people.index(detection.index)])
 
     def numbers(self) -> NDArray[np.int64]:
         """The number of each detection's tracklet, in the order of footage."""
         return self._numbers
 
+    def members(self) -> list[NDArray[np.intp]]:
+        """Of each tracklet, by its number, the places of its detections in `linked`."""
+        order = np.argsort(self._numbers, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(self._numbers[order])) + 1)
+
     def passage(self, number: int, wanted: Filter) -> Passage:
         """What of a tracklet is wanted, which is one detection at least."""
-        own = self._linked[self._numbers == number]
+        own = self.linked[self._numbers == number]
         for name, after, before in (
             ("frame", wanted.after_frame, wanted.before_frame),
             ("time_s", wanted.after_s, wanted.before_s),
@@ -92,7 +97,7 @@ class SourceTracklets:
 
     def exemplars(self, detection: StoredDetection) -> list[CropId]:
         """Clear detections of a stored one's tracklet, a few, spread over it."""
-        own = self._linked[self._numbers == self.number_of(detection)]
+        own = self.linked[self._numbers == self.number_of(detection)]
         chosen = own[spread(np.flatnonzero(own["is_clear"]))]
         rows = zip(chosen["frame"].tolist(), chosen["person"].tolist(), strict=True)
         return [CropId(*detection.key, frame, person) for frame, person in rows]

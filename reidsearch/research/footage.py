@@ -16,9 +16,10 @@ from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
 from reidsearch.people.linking import find_clear, link
+from reidsearch.people.proposals import at_once, propose
 from reidsearch.people.tracklets import mean_look, spread
 from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
-from reidsearch.research.tracking import LinkedFrame, measure_linking
+from reidsearch.research.tracking import LinkedFrame, measure_linking, pairwise_f1
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,6 +100,8 @@ class FootageQuality:
     """How footage was searched from end to end.
 
     Attributes:
+        people_f1: of the people whom `people propose` would make of all tracklets; see
+            `pairwise_f1`.
         frames, detections: how many were looked at and found.
         failures: why the frames that could not be decoded could not.
     """
@@ -106,6 +109,7 @@ class FootageQuality:
     detection: DetectionQuality
     search: SearchQuality
     linking: LinkQuality
+    people_f1: float
     frames: int
     detections: int
     failures: tuple[str, ...]
@@ -173,10 +177,39 @@ def evaluate_footage(
         detection,
         measure_search(frames, xyxy, embedded, tracklets, seen),
         measure_linking(_linked(found, frames, xyxy, tracklets, seen), seen),
+        _measure_people(times_s, frames, xyxy, embedded, tracklets, seen),
         frames=len(found),
         detections=len(frames),
         failures=tuple(failures),
     )
+
+
+def _measure_people(
+    times_s: NDArray[np.float64],
+    frames: NDArray[np.int64],
+    xyxy: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    tracklets: NDArray[np.int64],
+    truth: Mapping[int, FrameTruth],
+) -> float:
+    """Group tracklets into people, and compare with ground truth; see `pairwise_f1`."""
+    count = int(tracklets.max(initial=-1)) + 1
+    clear = find_clear(frames, xyxy)
+    looks = np.zeros((count, vectors.shape[1]), np.float32)
+    first_s, last_s = np.empty((2, count))
+    for number in range(count):
+        rows = np.flatnonzero(tracklets == number)
+        best = rows[clear[rows]]
+        looks[number] = mean_look(vectors[best if len(best) else rows])[0]
+        first_s[number], last_s[number] = times_s[rows[0]], times_s[rows[-1]]
+    nothing = np.zeros((count, count), np.bool_)
+    groups = propose(looks, nothing, at_once(first_s, last_s))
+    places = zip(xyxy, (truth.get(int(frame)) for frame in frames), strict=True)
+    overlaps = (_overlap_by_person(*place) for place in places)
+    shown = [max(some, key=some.__getitem__, default="") for some in overlaps]
+    rows = np.flatnonzero([bool(name) for name in shown])
+    people = np.unique([shown[row] for row in rows], return_inverse=True)[1].astype(np.int64)
+    return pairwise_f1(groups[tracklets[rows]], tracklets[rows], people)
 
 
 def _linked(

@@ -87,6 +87,29 @@ def measure_linking(
     return LinkQuality(_hota(frames, shape), _idf1(frames, shape), purity, shape[1], fragments)
 
 
+def pairwise_f1(
+    groups: NDArray[np.int64], tracklets: NDArray[np.int64], people: NDArray[np.int64]
+) -> float:
+    """How well detections were grouped into people: F1 over pairs of them in two tracklets.
+
+    A pair is found when both are in one group, and right when both show one person.
+
+    Args:
+        groups: `(N,)`, of each detection that shows somebody.
+        tracklets: `(N,)`, of each.
+        people: `(N,)`, whom it shows.
+    """
+
+    def pairs(*labels: NDArray[np.int64]) -> int:
+        _, counts = np.unique(np.stack(labels), axis=1, return_counts=True)
+        return int((counts * (counts - 1) // 2).sum())
+
+    inside = pairs(tracklets, people)
+    both = pairs(groups, people) - inside
+    total = pairs(groups) - pairs(tracklets) + pairs(people) - inside
+    return 2 * both / total if total else float("nan")
+
+
 _Frame = tuple["NDArray[np.intp]", "NDArray[np.intp]", "NDArray[np.float64]"]
 """P people, T tracklets, and the `(P, T)` IoU of each with each."""
 

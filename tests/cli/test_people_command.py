@@ -178,3 +178,42 @@ def test_audit_log_has_no_names(own_db: Path) -> None:
     copy = own_db.parent / "copy"
     shutil.copytree(own_db, copy)
     assert known(copy) == {"ana": (1, 0)}
+
+
+def test_people_are_proposed_and_named(own_db: Path) -> None:
+    everybody = people(own_db, "propose", "--json").json
+    rows = everybody["people"]
+    assert [row["n"] for row in rows] == [*range(1, len(rows) + 1)]
+    assert min(len(row["ids"]) * 5 <= row["detections"] for row in rows)
+    assert everybody["fewest"] <= len(rows) <= everybody["most"]
+    several = next(row for row in rows if row["passages"] > 1)
+    named = people(own_db, "propose", "ana", "--accept", several["n"], "--json")
+    assert named.json["confirmed"] == several["passages"]
+    again = people(own_db, "propose", "--json").json["people"]
+    assert [row["ids"] for row in again if row["name"] == "ana"] == [several["ids"]]
+    # Half of it turns out to be somebody else.
+    assert people(own_db, "reject", "ana", several["ids"][0]).code == 0
+    last = people(own_db, "propose", "--json").json["people"]
+    [own] = [row for row in last if row["name"] == "ana"]
+    assert several["ids"][0] not in own["ids"]
+    table = people(own_db, "propose", "--min-detections", 3)
+    assert table.out.split()[:4] == ["n", "name", "passages", "detections"]
+    assert "where looks are judged otherwise" in table.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        pytest.param(("propose", "ana"), ("go together",), 2, id="name-alone"),
+        pytest.param(("propose", "--accept", 1), ("go together",), 2, id="number-alone"),
+        pytest.param(("propose", "ana", "--accept", 999), ("there are",), 2, id="no-such-person"),
+        pytest.param(("propose", "--source", "gone"), ("no source gone",), 1, id="no-source"),
+        pytest.param(("propose", "--min-detections", 9999), ("no passage",), 3, id="nobody"),
+    ],
+)
+def test_proposals_that_cannot_be(
+    made_db: Path, arguments: tuple[object, ...], words: tuple[str, ...], code: int
+) -> None:
+    ran = people(made_db, *arguments)
+    assert ran.code == code
+    assert all(word in ran.err for word in words)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reidsearch.research.mot import FrameTruth
-from reidsearch.research.tracking import LinkedFrame, measure_linking
+from reidsearch.research.tracking import LinkedFrame, measure_linking, pairwise_f1
 
 ANA, BEN = (0, 0, 10, 30), (50, 0, 60, 30)
 
@@ -66,3 +66,17 @@ def test_nothing_to_measure(found, people):
     assert isnan(quality.purity)
     assert isnan(quality.idf1) or quality.idf1 == 0
     assert quality.hota == 0
+
+
+@pytest.mark.parametrize(
+    ("groups", "f1"),
+    [
+        pytest.param([0, 0, 1, 1, 0, 0, 2], 1, id="right"),
+        pytest.param([0, 0, 1, 1, 2, 2, 3], 0, id="nobody-found-again"),
+        pytest.param([0, 0, 0, 0, 0, 0, 0], 2 * 4 / (18 + 4), id="all-one"),
+    ],
+)
+def test_pairs_of_people_across_tracklets(groups, f1):
+    tracklets, people = [0, 0, 1, 1, 2, 2, 3], [7, 7, 8, 8, 7, 7, 9]
+    assert pairwise_f1(*map(np.array, (groups, tracklets, people))) == pytest.approx(f1)
+    assert isnan(pairwise_f1(*np.zeros((3, 1), int)))
