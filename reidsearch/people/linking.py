@@ -20,7 +20,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from reidsearch.core.boxes import cover_matrix
 
@@ -160,6 +159,8 @@ def _pair(
     calibration: Calibration | None,
 ) -> dict[int, _Tracklet]:
     """The tracklets that detections of a frame, by their places, continue."""
+    from scipy.optimize import linear_sum_assignment  # which searches, who link nothing, need not
+
     if not seen:
         return {}
     predicted = np.array([tracklet.predict(time_s) for tracklet in seen])

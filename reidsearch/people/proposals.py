@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +43,9 @@ def propose(
     Returns:
         `(P,)`, the group of each passage, numbered from 0 in the order of their first.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
     if len(looks) < 2:
         return np.zeros(len(looks), np.int64)
     distance = np.sqrt(np.maximum(2 - 2 * (looks @ looks.T), 0)).astype(np.float64)
