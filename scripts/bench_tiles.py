@@ -117,13 +117,14 @@ def compose(scene: Scene, size: tuple[int, int], scale: float, count: int) -> Sc
     numbers = list(scene.images)
     height, width = (round(scale * px) for px in scene.images[numbers[0]].shape[:2])
     corners = [(x, y) for y in range(0, size[1], height) for x in range(0, size[0], width)]
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     images, truth = {}, {}
     for place in range(0, len(numbers), len(numbers) // count):
         canvas = np.zeros((size[1], size[0], 3), np.uint8)
         boxes = []
         for cell, (x, y) in enumerate(corners):
             number = numbers[(place + cell * len(numbers) // len(corners)) % len(numbers)]
-            part = cv2.resize(scene.images[number], (width, height), interpolation=cv2.INTER_AREA)
+            part = cv2.resize(scene.images[number], (width, height), interpolation=interpolation)
             part = part[: size[1] - y, : size[0] - x]
             canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
             within = (x, y, x + part.shape[1], y + part.shape[0])
