@@ -16,7 +16,7 @@ import typer
 
 from reidsearch import open_database
 from reidsearch.core.types import Filter
-from reidsearch.people.linking import link
+from reidsearch.people.linking import link, step_of
 from reidsearch.research.mot import read_mot
 from reidsearch.research.tracking import LinkedFrame, measure_linking
 
@@ -51,7 +51,8 @@ def main(db: Path, truth: Path, every: int = 1) -> None:
     print("| | HOTA | IDF1 | purity | tracklets | fragments a person | ms a frame |")
     print("|---|---|---|---|---|---|---|")
     began = time.perf_counter()
-    numbers = link(times_s, xyxy, records.embeddings.vectors[chosen], calibration)
+    step_s = step_of(record.info.times_of(wanted))
+    numbers = link(times_s, xyxy, records.embeddings.vectors[chosen], calibration, step_s)
     report("reidsearch", numbers, time.perf_counter() - began)
     for kind in KINDS:
         made = getattr(trackers, kind)

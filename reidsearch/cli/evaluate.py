@@ -173,7 +173,8 @@ def footage(
     named |= {f"search {name}": value for name, value in search.items()}
     named |= {f"linking {name}": value for name, value in linking.items() if name != "fragments"}
     named["people F1"] = quality.people_f1
-    fragments = {"fragments a person": f"{quality.linking.fragments:.2f}"}
+    a_person = quality.linking.fragments
+    fragments = {"fragments a person": "-" if math.isnan(a_person) else f"{a_person:.2f}"}
     print_fields(_as_percent(counts | named) | fragments)
     if people.left_out:
         rows = ", ".join(f"{what} ({number})" for what, number in people.left_out.items())

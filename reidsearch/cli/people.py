@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reidsearch.core.types import Match
-    from reidsearch.people.persons import Do
+    from reidsearch.people.persons import Do, Step
     from reidsearch.services.gallery import Gallery
 
 app = typer.Typer(
@@ -52,13 +52,11 @@ def new(
 ) -> None:
     """Name somebody, whom a stored detection shows."""
     with read_db(db) as gallery:
-        from reidsearch.services.people import find_crops
-
-        crops = find_crops(gallery.store, crop_ids or ())
+        crops = gallery.people.find(crop_ids or ())
         if frame is not None or person is not None:
             query = gallery.find_query(frame=frame, person=person)
             crops += [one for one in (query.detection,) if one is not None]
-        gallery.people.say("new", name, crops=crops)
+        gallery.people.judge("new", name, crops)
     _finish(db, name, json=json)
 
 
@@ -102,7 +100,7 @@ def show(name: _Name, db: Db = DEFAULT_DB, json: Json = False) -> None:
 
     with read_db(db) as gallery:
         person = find_person(gallery.people.all(), name)
-        judged = gallery.people.judged(gallery.store, name)
+        judged = gallery.people.judged(name)
     rows = [
         {**detection_row(one), "verdict": verdict, "user": said[one.id][1]}
         for verdict, found, said in (
@@ -114,7 +112,10 @@ def show(name: _Name, db: Db = DEFAULT_DB, json: Json = False) -> None:
     if json:
         print_json({"name": name, "verdicts": rows, "stale": judged.stale})
         return
-    print_table(verdict_table(rows))
+    if rows:
+        print_table(verdict_table(rows))
+    elif not judged.stale:
+        say(f"nothing was said of {escape(name)} yet: `reidsearch people confirm`")
     if judged.stale:
         say(f"{count(judged.stale, 'more verdict')} of detections that changed or are gone")
 
@@ -152,19 +153,19 @@ def split(
     json: Json = False,
 ) -> None:
     """Say that some confirmed detections show another person, who gets a name of their own."""
-    from reidsearch.services.people import find_crops
-
     with read_db(db) as gallery:
-        gallery.people.say("split", name, new_name, find_crops(gallery.store, crop_ids))
-    _finish(db, name, json=json)
+        gallery.people.judge("split", name, gallery.people.find(crop_ids), new_name)
+    _finish(db, new_name, json=json)
 
 
 @app.command()
 def forget(name: _Name, db: Db = DEFAULT_DB, json: Json = False) -> None:
-    """Forget a person; the detections stay. `undo` brings them back, `erase` erases for good."""
+    """Forget a person and what was said; the detections stay, and `undo` brings the name back."""
     _say("forget", name, "", db)
     if json:
         print_json({"name": name, "forgotten": True})
+    else:
+        say(f"{escape(name)} is forgotten")
 
 
 @app.command()
@@ -175,8 +176,7 @@ def undo(db: Db = DEFAULT_DB, json: Json = False) -> None:
     if json:
         print_json({"undone": step.do, "name": step.name, "crops": [one.id for one in step.crops]})
         return
-    crops = f" {count(len(step.crops), 'detection')}" if step.crops else ""
-    say(f"undone: {step.do} {escape(step.name)}{crops}")
+    _say_undone(step)
 
 
 @app.command()
@@ -227,9 +227,12 @@ def propose(
         )
         if accept is not None and name is not None:
             if accept > len(found.people):
-                raise UsageError(f"there are {len(found.people)} people", hint="see the table")
+                raise UsageError(
+                    f"there are {len(found.people)} people",
+                    hint="`reidsearch people propose` lists them",
+                )
             crops = [passage.best for passage in found.people[accept - 1].passages]
-            gallery.people.say("new", name, crops=crops)
+            gallery.people.judge("new", name, crops)
     if accept is not None and name is not None:
         _finish(db, name, json=json)
         return
@@ -248,10 +251,11 @@ def propose(
     ]
     if json:
         print_json({"people": rows, "fewest": found.fewest, "most": found.most})
-        return
     if not rows:
         say("there is no passage as long as that")
         raise typer.Exit(NOTHING_MATCHED)
+    if json:
+        return
     print_table(proposal_table(rows))
     about = f"about {len(rows)} people" if len(rows) > 1 else "1 person"
     say(f"{about}, {found.fewest} to {found.most} where looks are judged otherwise")
@@ -261,8 +265,8 @@ def propose(
 def judge(name: _Name, root: Root = None, db: Db = DEFAULT_DB) -> None:
     """Show one likely passage after the other, and ask whether it is the person.
 
-    Answers are y (yes), n (no), s (skip), u (undo) and q (quit). After each, the search is made
-    anew: what was confirmed helps to find the rest.
+    Answers are y (yes), n (no), s (skip), u (undo the last one) and q (quit). After each, the
+    search is made anew: what was confirmed helps to find the rest.
     """
     with read_db(db) as gallery:
         skipped: set[str] = set()
@@ -274,13 +278,16 @@ def judge(name: _Name, root: Root = None, db: Db = DEFAULT_DB) -> None:
             if answer == "s":
                 skipped.add(match.detection.id)
                 continue
-            if answer == "u":
-                gallery.people.say("undo")
+            if answer == "u" and judged:
+                _say_undone(gallery.people.say("undo"))
                 judged -= 1
-                continue
-            do: Do = "confirm" if answer == "y" else "reject"
-            gallery.people.say(do, name, crops=[match.detection])
-            judged += 1
+            elif answer == "u":
+                say("nothing was said yet: `reidsearch people undo` goes back further")
+            else:
+                gallery.people.judge(
+                    "confirm" if answer == "y" else "reject", name, [match.detection]
+                )
+                judged += 1
     say(f"{count(judged, 'verdict')}; `reidsearch search --who {escape(repr(name))}` shows them")
     if not judged:
         raise typer.Exit(NOTHING_MATCHED)
@@ -290,7 +297,8 @@ def _next(gallery: Gallery, name: str, skipped: set[str]) -> Match | None:
     """The most probable passage that is not judged yet, as long as it is likely."""
     from reidsearch.search.grouping import Grouping
 
-    result = gallery.search(gallery.find_person(name), grouping=Grouping(_MOST))
+    query = gallery.find_person(name)
+    result = gallery.search(query, grouping=Grouping(_MOST + len(query.confirmed)))
     for match in result.matches:
         if not match.is_confirmed and match.detection.id not in skipped:
             return match if match.is_likely or result.calibration is None else None
@@ -316,11 +324,14 @@ def _say(do: Do, name: str, other: str, db: Path) -> None:
 
 
 def _judge(do: Do, name: str, crop_ids: list[str], db: Path, *, json: bool) -> None:
-    from reidsearch.services.people import find_crops
-
     with read_db(db) as gallery:
-        gallery.people.say(do, name, crops=find_crops(gallery.store, crop_ids))
+        gallery.people.judge(do, name, gallery.people.find(crop_ids))
     _finish(db, name, json=json)
+
+
+def _say_undone(step: Step) -> None:
+    crops = f" {count(len(step.crops), 'detection')}" if step.crops else ""
+    say(f"undone: {step.do} {escape(step.name)}{crops}")
 
 
 def _finish(db: Path, name: str, *, json: bool) -> None:

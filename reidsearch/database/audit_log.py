@@ -81,7 +81,7 @@ def record(folder: Path, event: Event) -> None:
             entry = Entry(
                 number=head.number + 1,
                 time=datetime.now().astimezone().isoformat(timespec="milliseconds"),
-                user=_user(),
+                user=current_user(),
                 actor=event.actor,
                 host=socket.gethostname(),
                 version=__version__,
@@ -223,7 +223,7 @@ def _to_disk(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _user() -> str:
+def current_user() -> str:
     """By the process's owner: the variables that `getpass` reads may say anything."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import StoreError
 from reidsearch.core.files import atomic_write
+from reidsearch.core.ids import CropId
 from reidsearch.database.audit_log import locked
 from reidsearch.database.layout import PEOPLE_FILE
 
@@ -75,12 +76,18 @@ def remove_crops(folder: Path, is_gone: Callable[[str], bool]) -> None:
         {**line, "crops": [crop for crop in line["crops"] if not is_gone(crop[0])]}
         for line in lines
     ]
-    if kept == lines:
+    if kept == lines and not _is_cut(folder):
         return
     with atomic_write(folder / PEOPLE_FILE) as partial, partial.open("wb") as file:
         file.writelines(map(_to_line, kept))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_cut(folder: Path) -> bool:
+    """Whether a process was killed while it wrote."""
+    path = folder / PEOPLE_FILE
+    return path.is_file() and not path.read_bytes().endswith(b"\n")
 
 
 def _to_line(line: Line) -> bytes:
@@ -93,6 +100,8 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
         texts = [line[name] for name in ("at", "user", "do", "name", "other")]
         crops = [part for id_, hash_ in line["crops"] for part in (id_, hash_)]
         is_whole = all(isinstance(part, str) for part in (*texts, *crops))
+        for id_, _ in line["crops"]:
+            CropId.parse(id_)
     except (ValueError, TypeError, KeyError, RecursionError):
         is_whole = False
     if not is_whole:

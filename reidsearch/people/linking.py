@@ -93,6 +93,7 @@ def link(
     xyxy: NDArray[np.float32],
     vectors: NDArray[np.float32],
     calibration: Calibration | None = None,
+    step_s: float = 0.0,
 ) -> NDArray[np.int64]:
     """Say to which tracklet each detection of a source belongs.
 
@@ -103,6 +104,7 @@ def link(
         xyxy: `(N, 4)`, its box in pixels.
         vectors: `(N, D)` of length 1.
         calibration: of the vectors; None links by place alone, which is much worse.
+        step_s: from one frame that was looked at to the next, also where nobody is in them.
 
     Returns:
         `(N,)`, numbers from 0 in the order in which tracklets begin.
@@ -111,8 +113,7 @@ def link(
     seen: list[_Tracklet] = []
     begun = 0
     starts = np.flatnonzero(np.diff(times_s, prepend=-np.inf))
-    steps_s = np.diff(times_s[starts])
-    gap_s = max(GAP_S, GAP_STEPS * float(np.median(steps_s)) if len(steps_s) else 0.0)
+    gap_s = max(GAP_S, GAP_STEPS * step_s)
     for start, stop in pairwise([*starts.tolist(), len(xyxy)]):
         time_s, boxes, looks = float(times_s[start]), xyxy[start:stop], vectors[start:stop]
         seen = [tracklet for tracklet in seen if time_s - tracklet.last_s <= gap_s]
@@ -128,6 +129,11 @@ def link(
             owner.add(sight, looks[place], is_clear=is_clear[place])
             numbers[start + place] = owner.number
     return numbers
+
+
+def step_of(times_s: NDArray[np.float64]) -> float:
+    """The usual time from one frame to the next, of all that were looked at; 0 of a single one."""
+    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
 
 
 def find_clear(frames: NDArray[np.int64], xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:

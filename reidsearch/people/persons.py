@@ -6,7 +6,7 @@ person at most, and nobody is twice in one frame.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from reidsearch.core.ids import SourceKey
 
 Do = Literal["new", "confirm", "reject", "rename", "merge", "split", "forget", "undo"]
-# Letters, digits and a little more: names stand in tables, addresses and command lines.
-_NAME = re.compile(r"[^\W_](?:[\w .'-]{0,62}[\w.])?")
+# Beside letters, marks and digits of any script: names stand in tables and command lines.
+_ALSO = " .'\u2019_-"
+_MOST_LETTERS = 64
 
 
 class Crop(NamedTuple):
@@ -75,7 +76,7 @@ Persons = dict[str, Person]
 
 
 def fold(steps: Iterable[Step]) -> Persons:
-    """What steps make of nobody, one after the other.
+    """What steps make of nobody, one after the other; crops may have been erased from them.
 
     Raises:
         PersonError: a step does not fit what was before it.
@@ -94,6 +95,8 @@ def add(steps: Sequence[Step], step: Step) -> Persons:
     """
     if step.do == "undo":
         find_last(steps, step.user)
+    if step.do == "split":
+        _require_two(_find(fold(steps), step.name), step)
     try:
         return fold([*steps, step])
     except PersonError as error:
@@ -180,6 +183,14 @@ def _split(persons: Persons, step: Step) -> None:
     person = _find(persons, step.name)
     _require_free(persons, step.other)
     chosen = {crop.id for crop in step.crops}
+    persons[step.other] = Person({i: said for i, said in person.confirmed.items() if i in chosen})
+    kept = {i: said for i, said in person.confirmed.items() if i not in chosen}
+    persons[step.name] = Person(kept, person.rejected)
+
+
+def _require_two(person: Person, step: Step) -> None:
+    """Check, of a new step only, that both people of a split have a detection."""
+    chosen = {crop.id for crop in step.crops}
     if strange := sorted(chosen - person.confirmed.keys()):
         raise PersonError(f"{strange[0]} is not confirmed as {step.name}")
     if not chosen or chosen == person.confirmed.keys():
@@ -187,9 +198,6 @@ def _split(persons: Persons, step: Step) -> None:
             f"both {step.name} and {step.other} must have a detection",
             hint="`reidsearch people rename` gives all of them another name",
         )
-    persons[step.other] = Person({i: said for i, said in person.confirmed.items() if i in chosen})
-    kept = {i: said for i, said in person.confirmed.items() if i not in chosen}
-    persons[step.name] = Person(kept, person.rejected)
 
 
 def _forget(persons: Persons, step: Step) -> None:
@@ -219,11 +227,17 @@ def _find(persons: Persons, name: str) -> Person:
 
 def find_person(persons: Persons, name: str) -> Person:
     """Look somebody up; raises PersonError where nobody has that name."""
-    return _find(persons, name)
+    return _find(persons, unicodedata.normalize("NFC", name))
 
 
 def _require_free(persons: Persons, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    kinds = [unicodedata.category(letter)[0] for letter in name]
+    if not (
+        0 < len(name) <= _MOST_LETTERS
+        and all(kind in "LMN" or letter in _ALSO for kind, letter in zip(kinds, name, strict=True))
+        and kinds[0] in "LN"
+        and (kinds[-1] in "LMN" or name[-1] == ".")
+    ):
         raise PersonError(
             f"{name!r} is not a valid name",
             hint="write letters, digits, spaces and . ' - _, 64 at most; first a letter or digit",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SAME_DISTANCE = 0.87
 """Mean looks of one person are nearer: measured with both pairs of networks on PETS09-S2L1."""
-_NEVER = 1e6  # so far that no mean over pairs with one such is near
+_NEVER = 1e12  # so far that no mean over pairs with one such is near
 
 
 def at_once(first_s: NDArray[np.float64], last_s: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -30,8 +30,15 @@ LINKED = np.dtype(
 _EXEMPLARS = 8
 
 
-def link_records(records: Records, calibration: Calibration | None) -> NDArray[np.void]:
+def link_records(
+    records: Records, calibration: Calibration | None, step_s: float
+) -> NDArray[np.void]:
     """Link detections of one source that follow each other, in the order of footage.
+
+    Args:
+        records: of the source.
+        calibration: see `link`.
+        step_s: see `link`.
 
     Returns:
         `(N,)` of `LINKED`, row by row; numbers count from 0.
@@ -44,7 +51,9 @@ def link_records(records: Records, calibration: Calibration | None) -> NDArray[n
     linked["time_s"] = [one.time_s for one in found]
     linked["score"] = [one.score for one in found]
     linked["is_clear"] = find_clear(linked["frame"], xyxy)
-    linked["tracklet"] = link(linked["time_s"], xyxy, records.embeddings.vectors, calibration)
+    linked["tracklet"] = link(
+        linked["time_s"], xyxy, records.embeddings.vectors, calibration, step_s
+    )
     return linked
 
 
@@ -72,6 +81,8 @@ class SourceTracklets:
 
     def members(self) -> list[NDArray[np.intp]]:
         """Of each tracklet, by its number, the places of its detections in `linked`."""
+        if not len(self._numbers):
+            return []
         order = np.argsort(self._numbers, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(self._numbers[order])) + 1)
 

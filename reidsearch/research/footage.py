@@ -15,7 +15,7 @@ from reidsearch.core.text import format_percent
 from reidsearch.core.types import Detections, Frame
 from reidsearch.ingest.stages import finder_of
 from reidsearch.ingest.threads import Group, run_stages
-from reidsearch.people.linking import find_clear, link
+from reidsearch.people.linking import find_clear, link, step_of
 from reidsearch.people.proposals import at_once, propose
 from reidsearch.people.tracklets import mean_look, spread
 from reidsearch.research.metrics import RankedQuery, detection_average_precision, rank_query
@@ -171,7 +171,8 @@ def evaluate_footage(
     frames, xyxy = np.array(rows, np.int64), np.concatenate(boxes)
     embedded = np.concatenate(vectors)
     times_s = source.info.times_of(frames)
-    tracklets = link(times_s, xyxy, embedded, embedder.card.calibration)
+    step_s = step_of(source.info.times_of(np.array(sorted(found), np.int64)))
+    tracklets = link(times_s, xyxy, embedded, embedder.card.calibration, step_s)
     seen = {number: truth[number] for number in found if number in truth}
     return FootageQuality(
         detection,

@@ -112,9 +112,12 @@ def find_later(
     candidates = store.count(scope.wanted) if store.is_exact else None
     name = _frame_of if tracklets is None else tracklets.name
     vectors, own = query.vectors, None
-    shown = [one for one in (query.detection, *query.confirmed) if one is not None]
+    shown = {name(one): one for one in (query.detection, *query.confirmed) if one is not None}
     if tracklets is not None and shown:
-        vectors = np.concatenate([vectors, *map(tracklets.mean_look, shown)])[:_MOST_VECTORS]
+        means = map(tracklets.mean_look, shown.values())
+        vectors = np.concatenate([*means, vectors])
+        rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _MOST_VECTORS))
+        vectors = vectors[rows.round().astype(np.intp)]
     if tracklets is not None and query.detection is not None:
         own = tracklets.passage(query.detection, Filter())
     confirmed = {name(one) for one in query.confirmed}
@@ -123,7 +126,8 @@ def find_later(
         others.add(name(query.detection))
     nearest = store.nearest(vectors, scope.wanted, grouping.fuse)
     nearest = (match for match in nearest if name(match.detection) not in others)
-    matches = grouping.choose(nearest, len(scope.sources), name)
+    wider = replace(grouping, top=grouping.top + len(confirmed))
+    matches = wider.choose(nearest, len(scope.sources), name)
     if tracklets is not None:
         matches = [
             replace(
@@ -133,6 +137,8 @@ def find_later(
             )
             for match in matches
         ]
+    matches.sort(key=lambda match: not match.is_confirmed)
+    matches = [replace(m, rank=rank) for rank, m in enumerate(matches[: grouping.top], start=1)]
     return SearchResult(
         query,
         _with_probability(matches, calibration, len(vectors)),

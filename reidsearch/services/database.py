@@ -201,9 +201,14 @@ class Database:
         erase(self._recorder, erasure, wait=wait)
 
     def people(self) -> People:
-        """Persons with names, and what is said of them."""
+        """Persons with names, and what is said of them.
+
+        Raises:
+            StoreError: there is no database.
+        """
         from reidsearch.services.people import People
 
+        require_database(self.folder)
         return People(self._recorder)
 
     def check(self, *, footage: bool = False) -> list[Finding]:

@@ -16,7 +16,7 @@ from reidsearch.core.types import Filter
 from reidsearch.database.audit_log import Event, explain, locked, record, redact
 from reidsearch.database.copying import Exclusion
 from reidsearch.database.lock import FOREVER, WAIT_S
-from reidsearch.database.people_log import remove_crops
+from reidsearch.database.people_log import read_lines, remove_crops
 from reidsearch.database.rebuild import erase_rows
 from reidsearch.database.snapshot import read_old_frames
 from reidsearch.search.query import query_crop
@@ -203,6 +203,7 @@ def erase(recorder: Recorder, erasure: Erasure, *, wait: bool) -> None:
                 held.enter_context(locked(folder))
             except OSError as error:
                 raise explain(error, folder, "written") from error
+            read_lines(folder)  # which must not fail once the erasure is recorded
             # People of whole frames need no naming; of other ids only commitments stay.
             ids = () if erasure.frames else sorted(erasure.ids)
             about = {**erasure.about, **counts}

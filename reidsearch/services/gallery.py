@@ -18,7 +18,7 @@ from reidsearch.search.grouping import Grouping
 from reidsearch.search.query import Query, find_source, query_crop, query_picture, query_stored
 from reidsearch.search.scene import choose_person, is_narrow
 from reidsearch.search.window import Moment, Window
-from reidsearch.services.people import People
+from reidsearch.services.people import JudgingPeople
 from reidsearch.services.tracklets import StoredTracklets
 
 if TYPE_CHECKING:
@@ -127,9 +127,9 @@ class Gallery:
         return query_crop(self.store, str(crop_id))
 
     @property
-    def people(self) -> People:
+    def people(self) -> JudgingPeople:
         """Persons with names, and what is said of them."""
-        return People(self._recorder)
+        return JudgingPeople(self._recorder, self.store, self.tracklets)
 
     def find_person(self, name: str) -> Query:
         """Take somebody with a name to search for, by all detections that were confirmed.
@@ -139,7 +139,7 @@ class Gallery:
             QueryError: no detection is confirmed, or none is what it was.
             StoreError: what was said of people cannot be read.
         """
-        judged = self.people.judged(self.store, name)
+        judged = self.people.judged(name)
         if not judged.confirmed:
             raise QueryError(
                 f"{name} has no confirmed detection",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
+import unicodedata
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reidsearch.core.errors import PersonError, StoreError
+from reidsearch.core.ids import CropId
 from reidsearch.core.types import Filter
+from reidsearch.database.audit_log import current_user
+from reidsearch.database.ledger_schema import read_state
 from reidsearch.database.people_log import appending, read_lines
 from reidsearch.people.persons import Crop, Step, add, find_last, find_person, fold
 from reidsearch.search.query import query_crop
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from reidsearch.core.store import Store
+    from reidsearch.core.ids import SourceKey
+    from reidsearch.core.store import Store, Tracklets
     from reidsearch.core.types import StoredDetection
     from reidsearch.people.persons import Do, Persons
     from reidsearch.services.recording import Recorder
@@ -57,10 +61,8 @@ class People:
         """
         return _fold(read_lines(self.folder), self.folder)
 
-    def say(
-        self, do: Do, name: str = "", other: str = "", crops: Iterable[StoredDetection] = ()
-    ) -> Step:
-        """Add a step; see `persons.Step`. It is recorded in the audit log, too, without names.
+    def say(self, do: Do, name: str = "", other: str = "") -> Step:
+        """Add a step that judges no detection; see `persons.Step`.
 
         Returns:
             What was said; or, of `undo`, what was taken back.
@@ -69,25 +71,82 @@ class People:
             PersonError: it does not fit what was said before.
             StoreError: it cannot be written.
         """
+        return self._add(do, name, other, ())
+
+    def _add(
+        self,
+        do: Do,
+        name: str,
+        other: str,
+        crops: Iterable[StoredDetection],
+        collection: str | None = None,
+    ) -> Step:
+        """Add a step, which is recorded in the audit log, too, without names.
+
+        The collection is that of the store in which the crops were found: where it is not the
+        database's any more, somebody may have been erased.
+        """
         chosen = [Crop(crop.id, crop.crop_hash) for crop in crops]
         step = Step(
             at=datetime.now().astimezone().isoformat(" ", "seconds"),
-            user=self._recorder.actor or getpass.getuser(),
+            user=self._recorder.actor or current_user(),
             do=do,
-            name=name,
-            other=other,
+            name=unicodedata.normalize("NFC", name),
+            other=unicodedata.normalize("NFC", other),
             crops=tuple(dict.fromkeys(chosen)),
         )
         with appending(self.folder) as append:
+            if collection not in (None, read_state(self.folder).collection):
+                raise StoreError("the database was rewritten in the meantime", hint="try again")
             lines = read_lines(self.folder)
             _fold(lines, self.folder)
             steps = [_to_step(line) for line in lines]
             add(steps, step)
             append(asdict(step))
-        self._recorder.record("people", about={"do": do}, ids=[crop.id for crop in step.crops])
+        self._recorder.record(
+            "people",
+            about={"do": do},
+            ids=[crop.id for crop in step.crops],
+            collection=collection,
+        )
         return find_last(steps, step.user) if do == "undo" else step
 
-    def judged(self, store: Store, name: str) -> Judged:
+
+class JudgingPeople(People):
+    """The same, for who can see the stored detections; made by `Gallery.people`."""
+
+    def __init__(self, recorder: Recorder, store: Store, tracklets: Tracklets) -> None:
+        super().__init__(recorder)
+        self._store = store
+        self._tracklets = tracklets
+
+    def judge(self, do: Do, name: str, crops: Iterable[StoredDetection], other: str = "") -> Step:
+        """Add a step that judges detections, each of which stands for its passage.
+
+        What was said before of other detections of these passages, for the same person, is taken
+        back by it.
+
+        Raises:
+            PersonError: it does not fit what was said before, or a passage is somebody else's.
+            StoreError: it cannot be written.
+        """
+        chosen = list(crops)
+        passages = {self._tracklets.name(crop) for crop in chosen}
+        for known in self.all() if chosen else ():
+            judged = self.judged(known)
+            if known == name:
+                before = judged.rejected if do == "confirm" else judged.confirmed
+                chosen += [one for one in before if self._tracklets.name(one) in passages]
+            elif do in ("new", "confirm"):
+                for one in judged.confirmed:
+                    if self._tracklets.name(one) in passages:
+                        raise PersonError(
+                            f"that passage is confirmed as {known}, by {one.id}",
+                            hint="reject it there first, or merge both: `reidsearch people merge`",
+                        )
+        return self._add(do, name, other, chosen, self._store.state.collection)
+
+    def judged(self, name: str) -> Judged:
         """Look up the detections that were judged for a person.
 
         Raises:
@@ -95,30 +154,31 @@ class People:
         """
         person = find_person(self.all(), name)
         confirmed, rejected = (
-            _look_up(store, {id_: hash_ for id_, (hash_, _) in said.items()})
+            self._look_up({id_: hash_ for id_, (hash_, _) in said.items()})
             for said in (person.confirmed, person.rejected)
         )
         said = len(person.confirmed) + len(person.rejected)
         return Judged(confirmed, rejected, said - len(confirmed) - len(rejected))
 
+    def find(self, ids: Iterable[str]) -> list[StoredDetection]:
+        """Look detections up by their ids; raises as `query_crop` does."""
+        return [query_crop(self._store, id_).detection for id_ in dict.fromkeys(ids)]
 
-def find_crops(store: Store, ids: Iterable[str]) -> list[StoredDetection]:
-    """Look detections up by their ids; raises as `query_crop` does."""
-    return [query_crop(store, id_).detection for id_ in dict.fromkeys(ids)]
+    def record_proposals(self, sources: Iterable[SourceKey], count: int) -> None:
+        """Record that everybody in sources was compared with everybody."""
+        about = {"do": "propose", "source": [str(key) for key in sources], "people": count}
+        self._recorder.record("people", about=about)
 
-
-def _look_up(store: Store, hashes: Mapping[str, str]) -> tuple[StoredDetection, ...]:
-    """Those of some detections that have the hashes they had."""
-    from reidsearch.core.ids import CropId
-
-    known = {record.info.key for record in store.sources()}
-    frames = Counter((c.key, c.frame) for c in map(CropId.parse, hashes) if c.key in known)
-    found = [
-        one
-        for key, frame in sorted(frames)
-        for one in store.detections(Filter(sources=(key,), frame=frame))
-    ]
-    return tuple(one for one in found if hashes.get(one.id) == one.crop_hash)
+    def _look_up(self, hashes: Mapping[str, str]) -> tuple[StoredDetection, ...]:
+        """Those of some detections that have the hashes they had."""
+        known = {record.info.key for record in self._store.sources()}
+        frames = Counter((c.key, c.frame) for c in map(CropId.parse, hashes) if c.key in known)
+        found = [
+            one
+            for key, frame in sorted(frames)
+            for one in self._store.detections(Filter(sources=(key,), frame=frame))
+        ]
+        return tuple(one for one in found if hashes.get(one.id) == one.crop_hash)
 
 
 def _to_step(line: dict[str, Any]) -> Step:

@@ -36,6 +36,7 @@ class SeenPassage:
         key: of the source.
         number: of the tracklet in it.
         first_s, last_s: times of its first and last detection.
+        is_dated: whether they count from the epoch.
         count: how many it has.
         best: its clear detection of the highest score, or else any.
         look: `(D,)`, the mean of its clear detections, or else of all, of length 1.
@@ -45,6 +46,7 @@ class SeenPassage:
     number: int
     first_s: float
     last_s: float
+    is_dated: bool
     count: int
     best: StoredDetection
     look: NDArray[np.float32]
@@ -87,7 +89,9 @@ def propose_people(
 ) -> Proposals:
     """Group the passages of sources into people.
 
-    What was confirmed or rejected before is kept to. Nobody is in two passages at once.
+    What was confirmed or rejected before is kept to. Nobody is in two passages at once, where their
+    times can be compared: in one source, and in sources whose start is known. It is recorded in the
+    audit log.
 
     Args:
         gallery: of the database.
@@ -99,18 +103,15 @@ def propose_people(
     Raises:
         QueryError: there are too many passages.
     """
-    passages = [
-        passage
-        for record in sources
-        for passage in _passages(gallery, record.info.key)
-        if passage.count >= min_detections
-    ]
+    passages: list[SeenPassage] = []
+    for record in sources:
+        passages += _passages(gallery, record, min_detections)
+        if len(passages) > _MOST_PASSAGES:
+            raise QueryError(
+                f"more than {_MOST_PASSAGES} passages are too many to group",
+                hint="name a --source, or only longer ones: --min-detections",
+            )
     passages.sort(key=lambda one: (one.first_s, one.key, one.number))
-    if len(passages) > _MOST_PASSAGES:
-        raise QueryError(
-            f"{len(passages)} passages are too many to group",
-            hint="name a --source, or only longer ones: --min-detections",
-        )
     names, rejected = _judged(gallery)
     own = [names.get((one.key, one.number), "") for one in passages]
     said = np.array(own)
@@ -132,6 +133,7 @@ def propose_people(
         name = next(filter(None, (own[row] for row in rows)), "")
         people.append(Proposal(tuple(passages[row] for row in rows), name))
     people.sort(key=lambda one: -sum(passage.count for passage in one.passages))
+    gallery.people.record_proposals([record.info.key for record in sources], len(people))
     return Proposals(tuple(people), *counts)
 
 
@@ -139,10 +141,13 @@ def _at_once(passages: Sequence[SeenPassage], *, overlapping: bool) -> NDArray[n
     """Which pairs of passages are at the same time, where nobody can be in both."""
     first = np.array([one.first_s for one in passages])
     pairs = at_once(first, np.array([one.last_s for one in passages]))
+    sources = np.array([str(one.key) for one in passages])
+    dated = np.array([one.is_dated for one in passages], np.bool_)
+    comparable = dated[:, np.newaxis] & dated
     if overlapping:
         cameras = np.array([one.key.camera for one in passages])
-        pairs &= cameras[:, np.newaxis] == cameras
-    return pairs
+        comparable &= cameras[:, np.newaxis] == cameras
+    return np.asarray(pairs & (comparable | (sources[:, np.newaxis] == sources)))
 
 
 def _judged(
@@ -152,18 +157,21 @@ def _judged(
     names: dict[tuple[SourceKey, int], str] = {}
     rejected: dict[tuple[SourceKey, int], list[str]] = {}
     for name in gallery.people.all():
-        judged = gallery.people.judged(gallery.store, name)
+        judged = gallery.people.judged(name)
         names |= {gallery.tracklets.name(one): name for one in judged.confirmed}
         for one in judged.rejected:
             rejected.setdefault(gallery.tracklets.name(one), []).append(name)
     return names, rejected
 
 
-def _passages(gallery: Gallery, key: SourceKey) -> Iterator[SeenPassage]:
-    """All tracklets of a source, in the order in which they begin."""
+def _passages(gallery: Gallery, record: SourceRecord, min_detections: int) -> Iterator[SeenPassage]:
+    """Tracklets of a source, in the order in which they begin."""
+    key = record.info.key
     tracklets = gallery.tracklets.of(key)
     looks = _mean_looks(gallery, key, tracklets)
     for number, rows in enumerate(tracklets.members()):
+        if len(rows) < min_detections:
+            continue
         own = tracklets.linked[rows]
         best = own[np.lexsort((own["score"], own["is_clear"]))[-1]]
         crop = CropId(*key, int(best["frame"]), int(best["person"]))
@@ -173,7 +181,8 @@ def _passages(gallery: Gallery, key: SourceKey) -> Iterator[SeenPassage]:
             if one.id == str(crop)
         ]
         span = float(own["time_s"][0]), float(own["time_s"][-1])
-        yield SeenPassage(key, number, *span, len(own), shown, looks[number])
+        is_dated = record.info.start_s is not None
+        yield SeenPassage(key, number, *span, is_dated, len(own), shown, looks[number])
 
 
 def _mean_looks(

@@ -10,6 +10,7 @@ import numpy as np
 
 from reidsearch.core.types import Filter
 from reidsearch.database.tracklet_files import PART, read_tracklets, write_tracklets
+from reidsearch.people.linking import step_of
 from reidsearch.people.tracklets import LINKED, SourceTracklets, link_records, mean_look
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from reidsearch.core.store import Store
     from reidsearch.core.types import Passage, StoredDetection
 
-_FORMAT = 1  # grows when other tracklets are made of the same rows
+_FORMAT = 2  # grows when other tracklets are made of the same rows
 _PART_S = 300.0
 
 
@@ -78,29 +79,35 @@ class StoredTracklets:
             for part, end in zip(parts, ends, strict=True)
         }
         made, linked = [], []
-        for part, checksum, first, last in self._parts(key):
+        for part, checksum, times_s, (first, last) in self._parts(key):
             if (part, checksum) not in known:
                 wanted = Filter(sources=(key,), after_frame=first - 1, before_frame=last + 1)
-                known[part, checksum] = link_records(self._store.scan(wanted), self._calibration)
+                records, step_s = self._store.scan(wanted), step_of(times_s)
+                known[part, checksum] = link_records(records, self._calibration, step_s)
             linked.append(known[part, checksum])
             made.append((part, checksum, len(linked[-1])))
         table = np.array(made, PART)
         rows = np.concatenate([np.empty(0, LINKED), *linked])
         if table.tobytes() != parts.tobytes():
-            write_tracklets(self._folder, key, table, rows)
+            keys = [record.info.key for record in self._store.sources()]
+            write_tracklets(self._folder, self._store.state, key, keys, table, rows)
         return _number_through(rows, table["rows"])
 
-    def _parts(self, key: SourceKey) -> Iterator[tuple[int, int, int, int]]:
-        """Parts of a source: number, checksum of all that it is made of, first and last frame."""
+    def _parts(
+        self, key: SourceKey
+    ) -> Iterator[tuple[int, int, NDArray[np.float64], tuple[int, int]]]:
+        """Parts of a source: number, checksum of all in it, times, first and last frame."""
         frames = self._store.frame_checksums(key)
         [info] = [record.info for record in self._store.sources() if record.info.key == key]
-        numbers = np.floor(info.times_of(frames[:, 0]) / _PART_S).astype(np.int64)
+        times_s = info.times_of(frames[:, 0])
+        numbers = np.floor(times_s / _PART_S).astype(np.int64)
         seed = zlib.crc32(f"{_FORMAT} {self._calibration} {info.fps} {info.start_s}".encode())
         firsts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
         for first, stop in pairwise([*firsts.tolist(), len(frames)]):
             own = np.ascontiguousarray(frames[first:stop])
             checksum = zlib.crc32(own.tobytes(), seed)
-            yield int(numbers[first]), checksum, int(own[0, 0]), int(own[-1, 0])
+            ends = int(own[0, 0]), int(own[-1, 0])
+            yield int(numbers[first]), checksum, times_s[first:stop], ends
 
 
 def _number_through(rows: NDArray[np.void], sizes: NDArray[np.int64]) -> NDArray[np.void]:

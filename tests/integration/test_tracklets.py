@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from reidsearch.core.calibration import Calibration
+from reidsearch.core.progress import SILENT
 from reidsearch.core.types import Filter, Records
 from reidsearch.database.chroma_store import open_chroma
 from reidsearch.database.opening import open_to_read
+from reidsearch.services.erase import Erasure, erase
+from reidsearch.services.recording import Recorder
 from reidsearch.services.tracklets import StoredTracklets
 from tests.unit.builders import (
     PROVENANCE,
@@ -66,9 +69,9 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     link = module.link_records
 
-    def counted(records: Records, calibration: Calibration | None) -> np.ndarray:
+    def counted(records: Records, calibration: Calibration | None, step_s: float) -> np.ndarray:
         counts.append(len(records))
-        return link(records, calibration)
+        return link(records, calibration, step_s)
 
     monkeypatch.setattr(module, "link_records", counted)
     return counts
@@ -114,13 +117,49 @@ def test_files_are_made_again(db: Path, damage: str) -> None:
     assert file_of(db).read_bytes() == whole
 
 
+def test_changed_bytes_are_no_error(db: Path) -> None:
+    before, path = numbers(db), file_of(db)
+    whole = bytearray(path.read_bytes())
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        changed = whole.copy()
+        for place in (*rng.integers(0, len(whole), 3).tolist(), int(rng.integers(-150, 0))):
+            changed[place] = int(rng.integers(0, 256))
+        path.write_bytes(changed)
+        assert len(numbers(db)) == len(before)
+
+
+def test_nothing_is_kept_of_who_was_erased_meanwhile(db: Path) -> None:
+    key = make_info("yard", fps=1.0).key
+    with open_chroma(db, PROVENANCE) as store:
+        add(store, 1, 9, info=make_info("yard", fps=1.0))
+    with tracklets(db) as found:
+        found.of(key)
+        assert len([*(db / "index").glob("tracklets-*")]) == 1
+        everybody = Filter(sources=(key,))
+        with open_to_read(db) as store:
+            gone = Erasure(store.detections(everybody), store.state, {key: frozenset(range(1, 9))})
+        erase(Recorder(db, "", SILENT), gone, wait=False)
+        assert not [*(db / "index").glob("tracklets-*")]
+        stale = StoredTracklets(db, found._store, CALIBRATION)
+        assert len(stale.of(key).numbers()) == 16
+    assert not [*(db / "index").glob("tracklets-*")]
+
+
+def test_visits_long_after_each_other_are_two(tmp_path: Path) -> None:
+    """All frames between them were looked at, and nobody was there."""
+    info, store = make_info(fps=10.0), MemoryStore(PROVENANCE)
+    rows = make_records([make_detection(info, n) for n in (1, 400)], [0, 0])
+    store.add(rows, make_source_record(info), make_frames(info, *range(1, 401)))
+    assert StoredTracklets(tmp_path, store, CALIBRATION).of(info.key).numbers().tolist() == [0, 1]
+
+
 def test_a_store_in_memory_has_the_same(db: Path, tmp_path: Path) -> None:
     store = MemoryStore(PROVENANCE)
     add(store, 1, 400)  # begun, killed, and gone on
     add(store, 400, 700)
     made = StoredTracklets(tmp_path, store, CALIBRATION).of(INFO.key)
     assert made.numbers().tolist() == numbers(db)
-    assert not [*tmp_path.glob("**/tracklets-*")][1:]
 
 
 def test_passages_and_what_they_look_like(db: Path) -> None:

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -110,6 +111,11 @@ def test_what_does_not_fit(steps, words):
         said(*steps)
 
 
+@pytest.mark.parametrize("name", ["अनीता", "Zoë", "O\u2019Brien", "J. R.", "张伟", "7"])
+def test_names_of_all_scripts(name):
+    assert said(step("new", name)) == {name: ([], [])}
+
+
 def test_undo_takes_back_what_the_same_user_said():
     hers, his = step("confirm", "Ana", crops=(THREE,)), step("new", "Ben", user="ben")
     assert said(NEW, hers, his, step("undo")) == said(NEW, his)
@@ -154,6 +160,18 @@ class Persons(RuleBasedStateMachine):
     @rule()
     def undo(self):
         self.say(step("undo"))
+
+    @rule(frames=st.sets(st.integers(1, 4), max_size=2))
+    def erase(self, frames):
+        """Crops go from all steps; what is left can be replayed, whatever it was."""
+        left = [
+            replace(
+                one, crops=tuple(c for c in one.crops if CropId.parse(c.id).frame not in frames)
+            )
+            for one in self.log
+        ]
+        for person in fold(left).values():
+            assert not {CropId.parse(id_).frame for id_ in person.confirmed} & frames
 
     @invariant()
     def nobody_is_in_two_places(self):
