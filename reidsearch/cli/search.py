@@ -49,7 +49,7 @@ def search(
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
-    """Rank detections in later frames by their distance to one person, nearest first.
+    """Rank passages of people in later frames by their distance to one person, nearest first.
 
     The person is given as a stored detection, --frame or --id, or as pictures. In a scene, people
     are looked for, and --person takes one of several. Distances are L2, from 0 to 2. The search is
