@@ -142,7 +142,7 @@ class Database:
         opened, unread = open_sources(sources, reading, options, self._progress)
         with self.write(options, wait=wait) as ingest:
             report = ingest.run_all(opened, refresh=refresh)
-        if not report.interrupted:
+        if report.frames and not report.interrupted:
             self._link({source.info.key for source in opened})
         return replace(report, unread=unread)
 

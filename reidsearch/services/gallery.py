@@ -12,7 +12,7 @@ import numpy as np
 
 from reidsearch.core.errors import QueryError, UsageError
 from reidsearch.core.files import is_stdout
-from reidsearch.core.types import Filter, Scene
+from reidsearch.core.types import Scene
 from reidsearch.search.find import find_in_each_frame, find_later
 from reidsearch.search.grouping import Grouping
 from reidsearch.search.query import Query, find_source, query_crop, query_picture, query_stored
@@ -145,13 +145,9 @@ class Gallery:
                 f"{name} has no confirmed detection",
                 hint="`reidsearch people confirm` takes ids of detections",
             )
-        vectors = []
-        for one in judged.confirmed:
-            found = self.store.scan(Filter(sources=(one.key,), frame=one.frame))
-            ids = [other.id for other in found.detections]
-            vectors.append(found.embeddings.vectors[ids.index(one.id)])
+        vectors = [query_crop(self.store, one.id).vectors for one in judged.confirmed]
         return Query(
-            np.stack(vectors), name=name, confirmed=judged.confirmed, rejected=judged.rejected
+            np.concatenate(vectors), name=name, confirmed=judged.confirmed, rejected=judged.rejected
         )
 
     def _query_picture(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reidsearch.core.ids import SourceKey
     from reidsearch.core.store import Store, Tracklets
     from reidsearch.core.types import StoredDetection
-    from reidsearch.people.persons import Do, Persons
+    from reidsearch.people.persons import Do, Person, Persons
     from reidsearch.services.recording import Recorder
 
 
@@ -132,9 +132,8 @@ class JudgingPeople(People):
         """
         chosen = list(crops)
         passages = {self._tracklets.name(crop) for crop in chosen}
-        for known in self.all() if chosen else ():
-            judged = self.judged(known)
-            if known == name:
+        for known, judged in self.judged_by_name().items() if chosen else ():
+            if known == unicodedata.normalize("NFC", name):
                 before = judged.rejected if do == "confirm" else judged.confirmed
                 chosen += [one for one in before if self._tracklets.name(one) in passages]
             elif do in ("new", "confirm"):
@@ -152,7 +151,13 @@ class JudgingPeople(People):
         Raises:
             PersonError: nobody has that name.
         """
-        person = find_person(self.all(), name)
+        return self._judged(find_person(self.all(), name))
+
+    def judged_by_name(self) -> dict[str, Judged]:
+        """The same of everybody."""
+        return {name: self._judged(person) for name, person in self.all().items()}
+
+    def _judged(self, person: Person) -> Judged:
         confirmed, rejected = (
             self._look_up({id_: hash_ for id_, (hash_, _) in said.items()})
             for said in (person.confirmed, person.rejected)

@@ -11,6 +11,7 @@ from reidsearch.core.errors import QueryError
 from reidsearch.core.ids import CropId
 from reidsearch.core.types import Filter
 from reidsearch.people.proposals import SAME_DISTANCE, at_once, propose
+from reidsearch.search.query import query_crop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,8 +157,7 @@ def _judged(
     """Of which person tracklets are confirmed, and for whom they are rejected."""
     names: dict[tuple[SourceKey, int], str] = {}
     rejected: dict[tuple[SourceKey, int], list[str]] = {}
-    for name in gallery.people.all():
-        judged = gallery.people.judged(name)
+    for name, judged in gallery.people.judged_by_name().items():
         names |= {gallery.tracklets.name(one): name for one in judged.confirmed}
         for one in judged.rejected:
             rejected.setdefault(gallery.tracklets.name(one), []).append(name)
@@ -175,11 +175,7 @@ def _passages(gallery: Gallery, record: SourceRecord, min_detections: int) -> It
         own = tracklets.linked[rows]
         best = own[np.lexsort((own["score"], own["is_clear"]))[-1]]
         crop = CropId(*key, int(best["frame"]), int(best["person"]))
-        [shown] = [
-            one
-            for one in gallery.store.detections(Filter(sources=(key,), frame=crop.frame))
-            if one.id == str(crop)
-        ]
+        shown = query_crop(gallery.store, str(crop)).detection
         span = float(own["time_s"][0]), float(own["time_s"][-1])
         is_dated = record.info.start_s is not None
         yield SeenPassage(key, number, *span, is_dated, len(own), shown, looks[number])

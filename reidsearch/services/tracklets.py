@@ -12,6 +12,7 @@ from reidsearch.core.types import Filter
 from reidsearch.database.tracklet_files import PART, read_tracklets, write_tracklets
 from reidsearch.people.linking import step_of
 from reidsearch.people.tracklets import LINKED, SourceTracklets, link_records, mean_look
+from reidsearch.search.query import query_crop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,12 +64,10 @@ class StoredTracklets:
 
     def mean_look(self, detection: StoredDetection) -> NDArray[np.float32]:
         """See `Tracklets.mean_look`."""
-        vectors = [np.empty((0, self._store.provenance.dimension), np.float32)]
-        for crop in self.of(detection.key).exemplars(detection):
-            found = self._store.scan(Filter(sources=(crop.key,), frame=crop.frame))
-            ids = [one.id for one in found.detections]
-            vectors.append(found.embeddings.vectors[ids.index(str(crop)), np.newaxis])
-        return mean_look(np.concatenate(vectors))
+        crops = self.of(detection.key).exemplars(detection)
+        found = (query_crop(self._store, str(crop)).vectors for crop in crops)
+        nothing = np.empty((0, self._store.provenance.dimension), np.float32)
+        return mean_look(np.concatenate([nothing, *found]))
 
     def _link(self, key: SourceKey) -> NDArray[np.void]:
         """Link what is new, and keep it."""

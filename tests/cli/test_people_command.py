@@ -174,6 +174,13 @@ def test_a_verdict_is_of_the_whole_passage(own_db: Path) -> None:
     assert people(own_db, "new", "ben", inside[1]).code == 0
 
 
+def test_a_name_may_be_typed_in_two_ways(own_db: Path) -> None:
+    composed, apart = "Zo\u00eb", "Zoe\u0308"
+    assert people(own_db, "new", apart, f"{SOURCE}:1:1").code == 0
+    assert people(own_db, "confirm", apart, f"{SOURCE}:1:1").code == 0
+    assert known(own_db) == {composed: (1, 0)}
+
+
 def test_without_a_database(tmp_path: Path) -> None:
     for command in (("list",), ("undo",), ("forget", "ana"), ("propose",)):
         assert_refused(people(tmp_path / "none", *command), "there is no database")
